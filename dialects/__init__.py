@@ -1,0 +1,42 @@
+"""SQL dialects of the warehouses: text and types only, no connection.
+
+Import this package as ``warehouse_cdc.dialects``. The folder stands at the top level of the repository so
+that it is easy to find; under a second name its classes would exist twice and fail ``isinstance`` checks.
+"""
+
+if __name__ != "warehouse_cdc.dialects":
+    raise ImportError(f"import this package as 'warehouse_cdc.dialects', not as {__name__!r}")
+
+from warehouse_cdc.dialects.base import BUCKETS, Dialect
+from warehouse_cdc.dialects.capabilities import DialectCapabilities
+from warehouse_cdc.dialects.duckdb import DuckDB
+from warehouse_cdc.dialects.postgres import Postgres
+from warehouse_cdc.dialects.types import ColumnType
+from warehouse_cdc.errors import UnsupportedError
+
+DIALECTS: dict[str, type[Dialect]] = {"duckdb": DuckDB, "postgres": Postgres}
+
+
+def get_dialect(name: str) -> Dialect:
+    """The dialect of that name.
+
+    Raises:
+        UnsupportedError: There is none.
+    """
+    try:
+        return DIALECTS[name]()
+    except KeyError:
+        known = ", ".join(sorted(DIALECTS))
+        raise UnsupportedError(f"There is no dialect {name!r}.", hint=f"One of {known}.") from None
+
+
+__all__ = [
+    "BUCKETS",
+    "DIALECTS",
+    "ColumnType",
+    "Dialect",
+    "DialectCapabilities",
+    "DuckDB",
+    "Postgres",
+    "get_dialect",
+]

@@ -1,0 +1,151 @@
+"""What every dialect must be able to say: names, literals, types and expressions, as text.
+
+A dialect knows no connection and no sync. A subclass says only what differs from its nearest relative;
+templates are looked up along the same line (``lineage``).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+from sqlglot import exp
+
+from warehouse_cdc.dialects.capabilities import DialectCapabilities
+from warehouse_cdc.dialects.types import ColumnType
+
+BUCKETS = 16_384
+"""Ranges of the row id's hash that delivery can cut chunks from."""
+
+FINGERPRINT_ENCODING = 1
+"""Version of the fingerprint's encoding; raising it makes runs compare values once (D6)."""
+
+
+class Dialect(ABC):
+    """SQL text for one kind of warehouse."""
+
+    name: str
+    sqlglot: str
+    capabilities: DialectCapabilities
+    text_type = "TEXT"
+    hash_type = "BIGINT"
+    timestamp_type = "TIMESTAMP WITH TIME ZONE"
+    json_type = "JSON"
+    row_lock = ""
+    """Clause that locks a row against everything until the transaction ends, or nothing."""
+    share_lock = ""
+    """Clause that locks a row against ``row_lock`` only, or nothing."""
+    now = "now()"
+
+    @property
+    def lineage(self) -> tuple[str, ...]:
+        """Names under which templates are looked up, nearest first."""
+        names = [base.__dict__["name"] for base in type(self).__mro__ if "name" in base.__dict__]
+        return (*names, "default")
+
+    def quote(self, identifier: str) -> str:
+        """The identifier, quoted."""
+        return exp.to_identifier(identifier, quoted=True).sql(dialect=self.sqlglot)
+
+    def literal(self, value: str | int | float | bool | None) -> str:
+        """A literal of the dialect."""
+        return exp.convert(value).sql(dialect=self.sqlglot)
+
+    def table(self, schema: str, name: str) -> str:
+        """A qualified table name, quoted."""
+        return f"{self.quote(schema)}.{self.quote(name)}"
+
+    def cast(self, expression: str, type_name: str) -> str:
+        """The expression, cast."""
+        return f"CAST({expression} AS {type_name})"
+
+    def null(self, type_name: str) -> str:
+        """A NULL of a type."""
+        return self.cast("NULL", type_name)
+
+    def differs(self, left: str, right: str) -> str:
+        """A condition: the two differ, NULL being equal to NULL (D5)."""
+        return f"({left} IS DISTINCT FROM {right})"
+
+    # -- types ------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def column_type(self, name: str) -> ColumnType:
+        """What a type's name in this dialect means."""
+
+    @abstractmethod
+    def stored(self, expression: str, kind: ColumnType) -> tuple[str, ColumnType]:
+        """How a model's column is kept in a plan: the expression and its type.
+
+        Text loses its collation; types that the engine can only print become text.
+        """
+
+    def common_type(self, left: ColumnType, right: ColumnType) -> ColumnType:
+        """A type that can hold values of both without loss; text if there is no other."""
+        if left == right:
+            return left
+        if {left.kind, right.kind} <= {"integer", "decimal"}:
+            return self.column_type(self.exact_number)
+        return self.column_type(self.text_type)
+
+    exact_number = "NUMERIC"
+    """A type that holds every integer and decimal."""
+
+    def converted(self, expression: str, source: ColumnType, target: ColumnType) -> str:
+        """A stored value of one type as another, as ``common_type`` allows."""
+        if source == target:
+            return expression
+        if target.kind == "text":
+            return self.canonical_text(expression, source)
+        return self.cast(expression, target.name)
+
+    # -- identity and equality --------------------------------------------------------------------
+
+    @abstractmethod
+    def canonical_text(self, expression: str, kind: ColumnType) -> str:
+        """A stored value as canonical text (D1); equal values have equal texts."""
+
+    def row_id(self, parts: Sequence[str]) -> str:
+        """The row id of canonical key texts: the text itself, or a JSON array of them (D1)."""
+        if len(parts) == 1:
+            return parts[0]
+        quoted = " || ',' || ".join(self.json_string(part) for part in parts)
+        return f"('[' || {quoted} || ']')"
+
+    @abstractmethod
+    def json_string(self, text: str) -> str:
+        """A text as a JSON string, without spaces around it; NULL stays NULL."""
+
+    @abstractmethod
+    def comparable(self, expression: str, kind: ColumnType) -> str:
+        """A stored value in a form whose ``IS DISTINCT FROM`` is the equality of D5."""
+
+    def as_json(self, expression: str, kind: ColumnType) -> tuple[str, ColumnType]:
+        """A stored value of the JSON family in a form that compares across types of that family."""
+        return expression, kind
+
+    @abstractmethod
+    def fingerprint(self, columns: Sequence[tuple[str, ColumnType]]) -> str:
+        """A 64-bit hash of stored values, injective up to the hash itself (D6)."""
+
+    @abstractmethod
+    def row_hash(self, row_id: str) -> str:
+        """A 64-bit hash of a row id."""
+
+    @abstractmethod
+    def bucket(self, row_id: str) -> str:
+        """The bucket of a row id: an integer from 0 to ``BUCKETS`` - 1."""
+
+    # -- values on their way out ------------------------------------------------------------------
+
+    @abstractmethod
+    def transport(self, expression: str, kind: ColumnType) -> tuple[str, str | None]:
+        """How a stored value is read: the expression, and the tag of a string that means more."""
+
+    @abstractmethod
+    def json_object(self, pairs: Sequence[tuple[str, str, ColumnType]]) -> str:
+        """A JSON object of (name, expression, type): raw values, NULLs kept (D24)."""
+
+    @abstractmethod
+    def setup(self, planner: str, audit: str, principal: str | None) -> list[str]:
+        """The statements that an administrator runs once."""

@@ -1,0 +1,22 @@
+"""What a dialect's engine can do, declared; the engine and the tests ask here, never for names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class DialectCapabilities:
+    """Capabilities of one kind of warehouse.
+
+    Attributes:
+        transactional_ddl: DDL takes part in transactions.
+        exclusive_process: One process at a time can write, so a lease of another process is over.
+        creates_schemas: The engine makes its two schemas itself, without a setup step.
+        json_key_order: JSON objects compare without regard to the order of their keys.
+    """
+
+    transactional_ddl: bool
+    exclusive_process: bool
+    creates_schemas: bool
+    json_key_order: bool

@@ -1,0 +1,161 @@
+"""DuckDB: the embedded default."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from warehouse_cdc.dialects.base import BUCKETS, Dialect
+from warehouse_cdc.dialects.capabilities import DialectCapabilities
+from warehouse_cdc.dialects.types import ColumnType
+
+_KINDS = {
+    "integer": (
+        "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT",
+        "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT",
+    ),
+    "float": ("FLOAT", "DOUBLE"),
+    "text": ("VARCHAR",),
+    "uuid": ("UUID",),
+    "boolean": ("BOOLEAN",),
+    "date": ("DATE",),
+    "time": ("TIME",),
+    "timestamp": ("TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"),
+    "timestamptz": ("TIMESTAMP WITH TIME ZONE",),
+    "binary": ("BLOB",),
+    "json": ("JSON",),
+}  # fmt: skip
+_BY_NAME = {name: kind for kind, names in _KINDS.items() for name in names}
+
+
+class DuckDB(Dialect):
+    """DuckDB 1.4 and later."""
+
+    name = "duckdb"
+    sqlglot = "duckdb"
+    capabilities = DialectCapabilities(
+        transactional_ddl=True, exclusive_process=True, creates_schemas=True, json_key_order=True
+    )
+    text_type = "VARCHAR"
+    hash_type = "UBIGINT"
+    exact_number = "DECIMAL(38, 10)"
+
+    def column_type(self, name: str) -> ColumnType:
+        """Classify a type as DESCRIBE prints it."""
+        upper = name.upper()
+        if upper in _BY_NAME:
+            return ColumnType(upper, _BY_NAME[upper])
+        if upper.startswith(("DECIMAL", "NUMERIC")):
+            return ColumnType(upper, "decimal")
+        if upper.startswith(("STRUCT", "MAP")) or upper.endswith("]"):
+            return ColumnType(name, "nested")
+        if upper == "TEXT" or upper.startswith("VARCHAR"):
+            return ColumnType("VARCHAR", "text")
+        return ColumnType(name, "other")
+
+    def stored(self, expression: str, kind: ColumnType) -> tuple[str, ColumnType]:
+        """Strip collations; enumerations, intervals, bits, unions and the like become text."""
+        text = ColumnType("VARCHAR", "text")
+        if kind.kind == "text":
+            return f'({expression}) COLLATE "binary"', text
+        if kind.kind == "other":
+            return self.cast(expression, "VARCHAR"), text
+        return expression, kind
+
+    def common_type(self, left: ColumnType, right: ColumnType) -> ColumnType:
+        """Integers have a common type; decimals of different scale become text."""
+        if left.kind == right.kind == "integer":
+            return left if left == right else self.column_type("HUGEINT")
+        return left if left == right else self.column_type("VARCHAR")
+
+    def canonical_text(self, expression: str, kind: ColumnType) -> str:
+        """Canonical text by kind (D1)."""
+        text = self.cast(expression, "VARCHAR")
+        if kind.kind == "decimal":
+            return f"CASE WHEN contains({text}, '.') THEN rtrim(rtrim({text}, '0'), '.') ELSE {text} END"
+        if kind.kind == "float":
+            return f"CASE WHEN {expression} = 0 THEN '0' ELSE {text} END"
+        if kind.kind in ("timestamp", "timestamptz"):
+            return self._timestamp_text(expression, kind)
+        if kind.kind in ("json", "nested"):
+            return self.cast(self.comparable(expression, kind), "VARCHAR")
+        if kind.kind == "uuid":
+            return f"lower({text})"
+        return text
+
+    def _timestamp_text(self, expression: str, kind: ColumnType) -> str:
+        value = f"timezone('UTC', {expression})" if kind.kind == "timestamptz" else expression
+        micros = self.cast(value, "TIMESTAMP")
+        digits = f"strftime({micros}, '%Y-%m-%dT%H:%M:%S.%f')"
+        if kind.name == "TIMESTAMP_NS":
+            nanos = f"(epoch_ns({value}) % 1000 + 1000) % 1000"
+            digits += f" || CASE WHEN {nanos} = 0 THEN '' ELSE lpad(CAST({nanos} AS VARCHAR), 3, '0') END"
+        return f"CASE WHEN isfinite({value}) THEN {digits} || 'Z' ELSE CAST({value} AS VARCHAR) END"
+
+    def json_string(self, text: str) -> str:
+        """DuckDB's own JSON quoting."""
+        return f"CAST(to_json({text}) AS VARCHAR)"
+
+    def comparable(self, expression: str, kind: ColumnType) -> str:
+        """JSON as the sorted list of its nodes, so that neither key order nor spelling counts.
+
+        A number of 16 digits or more may be cut by the JSON reader: then the text itself counts, so that
+        no change is missed.
+        """
+        if kind.kind == "nested" and "JSON" in kind.name.upper():
+            expression = f"to_json({expression})"
+        elif kind.kind != "json":
+            return expression
+        number = "type IN ('DOUBLE', 'UBIGINT', 'BIGINT')"
+        digits = "regexp_replace(regexp_replace(atom, '\\.0$', ''), '^-0$', '0')"
+        node = (
+            f"row(fullkey, CASE WHEN {number} THEN 'NUMBER' ELSE type END, "
+            f"CASE WHEN {number} THEN {digits} ELSE atom END)"
+        )
+        nodes = f"(SELECT list({node} ORDER BY fullkey, type, atom) FROM json_tree({expression}))"
+        text = self.cast(expression, "VARCHAR")
+        whole = f"[row({text}, CAST(NULL AS VARCHAR), CAST(NULL AS VARCHAR))]"
+        return f"CASE WHEN regexp_matches({text}, '[0-9.]{{16}}') THEN {whole} ELSE {nodes} END"
+
+    def as_json(self, expression: str, kind: ColumnType) -> tuple[str, ColumnType]:
+        """Lists, structs and maps as JSON."""
+        return (expression if kind.kind == "json" else f"to_json({expression})"), self.column_type("JSON")
+
+    def fingerprint(self, columns: Sequence[tuple[str, ColumnType]]) -> str:
+        """DuckDB's native hash; it tells types, NULLs and positions apart."""
+        inputs = ", ".join(self.comparable(expression, kind) for expression, kind in columns)
+        return f"hash({inputs})"
+
+    def row_hash(self, row_id: str) -> str:
+        """DuckDB's native hash."""
+        return f"hash({row_id})"
+
+    def bucket(self, row_id: str) -> str:
+        """The upper bits of the hash."""
+        return f"CAST(hash({row_id}) >> {65 - BUCKETS.bit_length()} AS INTEGER)"
+
+    def transport(self, expression: str, kind: ColumnType) -> tuple[str, str | None]:
+        """Everything has an Arrow type but JSON, and integers beyond 64 bits."""
+        if kind.kind == "json":
+            return self.cast(expression, "VARCHAR"), "json"
+        if kind.kind == "uuid":
+            return self.cast(expression, "VARCHAR"), None
+        if kind.name in ("HUGEINT", "UHUGEINT"):
+            return self.cast(expression, "VARCHAR"), "decimal"
+        return expression, None
+
+    def json_object(self, pairs: Sequence[tuple[str, str, ColumnType]]) -> str:
+        """JSON has no NaN: floats that aren't finite become strings."""
+        parts = []
+        for name, expression, kind in pairs:
+            value = expression
+            if kind.kind == "float":
+                value = (
+                    f"CASE WHEN isfinite({expression}) THEN to_json({expression}) "
+                    f"ELSE to_json(CAST({expression} AS VARCHAR)) END"
+                )
+            parts.append(f"{self.literal(name)}, {value}")
+        return f"json_object({', '.join(parts)})"
+
+    def setup(self, planner: str, audit: str, principal: str | None) -> list[str]:
+        """Two schemas; an embedded database has no grants."""
+        return [f"CREATE SCHEMA IF NOT EXISTS {self.quote(schema)}" for schema in (planner, audit)]

@@ -1,0 +1,164 @@
+"""PostgreSQL 14 and later."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from warehouse_cdc.dialects.base import BUCKETS, Dialect
+from warehouse_cdc.dialects.capabilities import DialectCapabilities
+from warehouse_cdc.dialects.types import ColumnType
+
+_PREFIXES = (
+    ("smallint", "integer"),
+    ("integer", "integer"),
+    ("int", "integer"),
+    ("bigint", "integer"),
+    ("numeric", "decimal"),
+    ("decimal", "decimal"),
+    ("real", "float"),
+    ("double precision", "float"),
+    ("float", "float"),
+    ("character varying", "text"),
+    ("character", "text"),
+    ("char", "text"),
+    ("varchar", "text"),
+    ("text", "text"),
+    ("uuid", "uuid"),
+    ("bool", "boolean"),
+    ("date", "date"),
+    ("json", "json"),
+    ("bytea", "binary"),
+)
+_ARGUMENTS = 100
+"""PostgreSQL takes 100 arguments in one call."""
+
+
+class Postgres(Dialect):
+    """PostgreSQL, and the parent of its relatives."""
+
+    name = "postgres"
+    sqlglot = "postgres"
+    capabilities = DialectCapabilities(
+        transactional_ddl=True, exclusive_process=False, creates_schemas=False, json_key_order=True
+    )
+    json_type = "JSONB"
+    row_lock = "FOR UPDATE NOWAIT"
+    share_lock = "FOR KEY SHARE"
+    now = "clock_timestamp()"
+
+    def column_type(self, name: str) -> ColumnType:
+        """Classify a type as ``format_type`` prints it."""
+        lower = name.lower()
+        if lower.endswith("[]") or lower == "record":
+            return ColumnType(name, "nested")
+        if lower.startswith("timestamp"):
+            zoned = "with time zone" in lower or lower.startswith("timestamptz")
+            return ColumnType(name, "timestamptz" if zoned else "timestamp")
+        if lower.startswith("time") and "with time zone" not in lower and not lower.startswith("timetz"):
+            return ColumnType(name, "time")
+        if lower.startswith(("interval", "int4range", "int8range", "int4multirange", "int8multirange")):
+            return ColumnType(name, "other")
+        if lower.startswith("jsonpath") or lower == '"char"':
+            return ColumnType(name, "other")
+        for prefix, kind in _PREFIXES:
+            if lower.startswith(prefix) and not lower[len(prefix) : len(prefix) + 1].isalpha():
+                return ColumnType(name, kind)
+        return {"jsonb": ColumnType(name, "json"), "money": ColumnType(name, "money")}.get(
+            lower, ColumnType(name, "other")
+        )
+
+    def stored(self, expression: str, kind: ColumnType) -> tuple[str, ColumnType]:
+        """Text under the C collation; arrays and composites as JSON; what only prints, as text."""
+        if kind.kind in ("text", "other"):
+            return f'({expression})::text COLLATE "C"', ColumnType("text", "text")
+        if kind.kind == "nested":
+            return f"to_jsonb({expression})", ColumnType("jsonb", "json")
+        if kind.kind == "money":
+            return f"({expression})::numeric", ColumnType("numeric", "decimal")
+        return expression, kind
+
+    def canonical_text(self, expression: str, kind: ColumnType) -> str:
+        """Canonical text by kind (D1)."""
+        text = f"({expression})::text"
+        if kind.kind == "decimal":
+            text = f"trim_scale({expression})::text"
+        elif kind.kind == "float":
+            text = f"CASE WHEN {expression} = 0 THEN '0' ELSE {text} END"
+        elif kind.kind in ("timestamp", "timestamptz"):
+            value = f"timezone('UTC', {expression})" if kind.kind == "timestamptz" else expression
+            text = (
+                f'CASE WHEN isfinite({value}) THEN to_char({value}, \'YYYY-MM-DD"T"HH24:MI:SS.US"Z"\') '
+                f"|| CASE WHEN {value} < timestamp '0001-01-01' THEN ' BC' ELSE '' END "
+                f"ELSE ({value})::text END"
+            )
+        elif kind.kind == "json":
+            text = f"({self.comparable(expression, kind)})::text"
+        return f'({text}) COLLATE "C"'
+
+    def json_string(self, text: str) -> str:
+        """PostgreSQL's own JSON quoting."""
+        return f"to_json({text})::text"
+
+    def row_id(self, parts: Sequence[str]) -> str:
+        """Compared byte for byte, whatever the database's collation."""
+        return f'({super().row_id(parts)}) COLLATE "C"'
+
+    def comparable(self, expression: str, kind: ColumnType) -> str:
+        """JSON as jsonb, which ignores key order and spelling; uuid as text."""
+        if kind.kind == "json":
+            return self._jsonb(expression, kind)
+        if kind.kind == "uuid":
+            return f'({expression})::text COLLATE "C"'
+        return expression
+
+    def _jsonb(self, expression: str, kind: ColumnType) -> str:
+        """As jsonb; json may hold an escaped NUL, which jsonb refuses: then its text counts."""
+        if kind.name.lower() == "jsonb":
+            return expression
+        text = f"({expression})::text"
+        return f"CASE WHEN strpos({text}, '\\u0000') > 0 THEN to_jsonb({text}) ELSE ({expression})::jsonb END"
+
+    def fingerprint(self, columns: Sequence[tuple[str, ColumnType]]) -> str:
+        """The record hash: it tells NULLs and positions apart, and follows each type's equality."""
+        inputs = ", ".join(self.comparable(expression, kind) for expression, kind in columns)
+        return f"hash_record_extended(ROW({inputs}), 0)"
+
+    def row_hash(self, row_id: str) -> str:
+        """The text hash."""
+        return f"hashtextextended({row_id}, 0)"
+
+    def bucket(self, row_id: str) -> str:
+        """The lower bits of the hash."""
+        return f"({self.row_hash(row_id)} & {BUCKETS - 1})::integer"
+
+    def transport(self, expression: str, kind: ColumnType) -> tuple[str, str | None]:
+        """Decimals may be NaN and of any scale, JSON is text: both travel as strings."""
+        if kind.kind == "decimal":
+            return f"({expression})::text", "decimal"
+        if kind.kind == "json":
+            return f"({expression})::text", "json"
+        if kind.kind == "uuid":
+            return f"({expression})::text", None
+        return expression, None
+
+    def json_object(self, pairs: Sequence[tuple[str, str, ColumnType]]) -> str:
+        """Objects of at most fifty members each, merged."""
+        objects = []
+        for start in range(0, len(pairs), _ARGUMENTS // 2):
+            members = [
+                f"{self.literal(name)}::text, "
+                f"{self._jsonb(expression, kind) if kind.kind == 'json' else expression}"
+                for name, expression, kind in pairs[start : start + _ARGUMENTS // 2]
+            ]
+            objects.append(f"jsonb_build_object({', '.join(members)})")
+        return f"({' || '.join(objects)})"
+
+    def setup(self, planner: str, audit: str, principal: str | None) -> list[str]:
+        """Two schemas, and the right to create and use tables in them."""
+        schemas = [self.quote(schema) for schema in (audit, planner)]
+        grants = [
+            f"GRANT CREATE, USAGE ON SCHEMA {schema} TO {self.quote(principal)}"
+            for schema in schemas
+            if principal
+        ]
+        return [*(f"CREATE SCHEMA IF NOT EXISTS {schema}" for schema in schemas), *grants]

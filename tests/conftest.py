@@ -1,0 +1,16 @@
+"""Fixtures that all tests share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.servers import postgres_server
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """The URL of a superuser's database on a real PostgreSQL server."""
+    with postgres_server() as url:
+        yield url

@@ -1,0 +1,1 @@
+"""The audit tables: changelog, snapshot and sync runs."""

@@ -1,0 +1,1 @@
+"""From a declared sync to SQL: parsing, columns, templates."""

@@ -1,0 +1,244 @@
+"""The contract between the engine and a destination.
+
+A :class:`Destination` is what a user declares; for each run it opens a :class:`Writer`, which turns a
+:class:`Batch` into calls and says what became of each row. Writers never retry, sleep or log: the
+engine does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cached_property
+from typing import Any, Literal
+
+import pyarrow as pa
+
+from warehouse_cdc.errors import ConfigError
+from warehouse_cdc.mapping.values import to_rows
+
+OutcomeStatus = Literal["retryable", "rejected", "unknown"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a row that did not simply succeed.
+
+    Attributes:
+        status: ``retryable`` and ``rejected`` were definitely not applied; ``unknown`` may have been.
+        reason: For people; it lands in audit tables, never in logs.
+        permanent: Whether sending the same values again is pointless (information only).
+    """
+
+    status: OutcomeStatus
+    reason: str
+    permanent: bool = False
+
+
+def rejected(reason: str, *, permanent: bool = False) -> Outcome:
+    """The destination refused the row: it was definitely not applied."""
+    return Outcome("rejected", reason, permanent)
+
+
+def retryable(reason: str) -> Outcome:
+    """The row was definitely not applied, and another attempt may succeed."""
+    return Outcome("retryable", reason)
+
+
+def unknown(reason: str) -> Outcome:
+    """The row may or may not have been applied."""
+    return Outcome("unknown", reason)
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a destination can do.
+
+    Attributes:
+        modes: The sync modes that it supports.
+        on_removed: What it can do with a removed row: ``clear``, ``delete`` (``nothing`` always works).
+        whole_rows: Whether a sync may leave out mappings and send every column.
+        batch_rows: Rows in one call, unless the sync says otherwise.
+        concurrency: Calls under way at once, unless the sync says otherwise.
+        max_concurrency: The most calls under way at once that it can take.
+        publishes: Whether nothing takes effect before :meth:`Writer.publish` (files, a mirror's swap).
+            Then each operation is one unit: published whole, or not at all (D29).
+    """
+
+    modes: frozenset[str]
+    on_removed: frozenset[str] = frozenset()
+    whole_rows: bool = True
+    batch_rows: int = 1000
+    concurrency: int = 1
+    max_concurrency: int = 64
+    publishes: bool = False
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """What a destination is told about a run.
+
+    Attributes:
+        sync_id: The sync's id.
+        run_id: The run's id (a ULID).
+        started_at: When the run started (UTC), the same whenever the run is looked at.
+        model_name: The model's name.
+        model_id: The model's id.
+        mode: The sync's mode.
+        on_removed: The sync's ``on_removed``.
+        match: Destination fields that identify a record.
+        fields: Destination fields that are written, in order; with the match fields first.
+        schema: Arrow schema of a batch: one column per entry of ``fields``.
+        operations: The operations that this run can send, in order.
+        batch_timeout: Seconds that one call may take.
+    """
+
+    sync_id: str
+    run_id: str
+    started_at: datetime
+    model_name: str
+    model_id: str
+    mode: str
+    on_removed: str
+    match: tuple[str, ...]
+    fields: tuple[str, ...]
+    schema: pa.Schema
+    operations: tuple[str, ...]
+    batch_timeout: float
+
+
+@dataclass(frozen=True, repr=False)
+class Batch:
+    """Rows of one operation, in the destination's own field names.
+
+    Attributes:
+        context: The run that the batch belongs to.
+        operation: ``added``, ``changed`` or ``removed`` (with the values last delivered).
+        arrow: The rows as an Arrow table, one column per field. Text, JSON and decimals of unbounded
+            scale travel as strings; ``warehouse_cdc.mapping.values`` tells them apart.
+        row_ids: Each row's canonical primary key.
+        key_runs: The run that first planned each operation, for the idempotency key.
+        attempt: 1 for the first attempt in this run.
+    """
+
+    context: RunContext
+    operation: str
+    arrow: pa.Table
+    row_ids: Sequence[str]
+    key_runs: Sequence[str]
+    attempt: int = 1
+
+    def __len__(self) -> int:
+        """The number of rows."""
+        return len(self.row_ids)
+
+    def __repr__(self) -> str:
+        """Show the batch without its values."""
+        return f"Batch({self.context.sync_id!r}, {self.operation}, {len(self)} rows, attempt {self.attempt})"
+
+    @cached_property
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows as dictionaries: field to Python value (JSON parsed, decimals as Decimal)."""
+        return to_rows(self.arrow)
+
+    @cached_property
+    def idempotency_keys(self) -> list[str]:
+        """One key per row: the same for every repeat of one operation of unknown outcome (D18)."""
+        sync, operation = self.context.sync_id, self.operation
+        return [
+            idempotency_key(sync, row_id, operation, run)
+            for row_id, run in zip(self.row_ids, self.key_runs, strict=True)
+        ]
+
+    def take(self, positions: Sequence[int], *, attempt: int | None = None) -> Batch:
+        """The batch of the rows at these positions."""
+        return replace(
+            self,
+            arrow=self.arrow.take(pa.array(positions, pa.int64())),
+            row_ids=[self.row_ids[position] for position in positions],
+            key_runs=[self.key_runs[position] for position in positions],
+            attempt=self.attempt if attempt is None else attempt,
+        )
+
+
+def idempotency_key(sync_id: str, row_id: str, operation: str, run_id: str) -> str:
+    """The key of one operation: 32 hexadecimal digits, injective up to SHA-256 (D18)."""
+    text = json.dumps([sync_id, row_id, operation, run_id], ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+Outcomes = Mapping[int, Outcome]
+"""What became of a batch's rows, by position; a row that isn't in it succeeded."""
+
+
+class Writer(ABC):
+    """Sends the batches of one run. ``write`` is called from several threads if concurrency is above 1."""
+
+    @abstractmethod
+    def write(self, batch: Batch) -> Outcomes:
+        """Send a batch.
+
+        Returns:
+            The outcome of each row that didn't succeed, by position in the batch.
+
+        Raises:
+            DestinationError: The whole batch failed: retryable, refused, or with unknown outcome, as the
+                error says. Any other exception means that the outcome of all rows is unknown.
+        """
+
+    def publish(self, operation: str) -> None:  # noqa: B027
+        """Make the operation's unit take effect (only if the destination publishes)."""
+
+    def close(self) -> None:  # noqa: B027
+        """Release what the writer holds; what was not published is discarded."""
+
+
+class Destination(ABC):
+    """Where rows go. Declarations are cheap: nothing is opened before ``check`` or ``open``."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """What audit tables show as the destination; without secrets."""
+
+    @property
+    @abstractmethod
+    def capabilities(self) -> Capabilities:
+        """What this destination can do."""
+
+    def check(self, context: RunContext) -> None:  # noqa: B027
+        """Look whether the destination can take this sync; called before anything is sent.
+
+        Raises:
+            ConfigError: A field or a constraint is missing there.
+            DestinationError: It can't be reached or refuses the credentials.
+        """
+
+    @abstractmethod
+    def open(self, context: RunContext) -> Writer:
+        """A writer for one run."""
+
+    def published(self, context: RunContext, operation: str) -> bool | None:
+        """Whether an interrupted run's unit took effect; None if that can't be told."""
+        return None
+
+
+def as_destination(value: Any) -> Destination:
+    """The value itself if it is a destination; a callable is wrapped.
+
+    Raises:
+        ConfigError: It is neither.
+    """
+    if isinstance(value, Destination):
+        return value
+    if isinstance(value, Callable):  # type: ignore[arg-type]
+        from warehouse_cdc.destinations.function import FunctionDestination
+
+        return FunctionDestination(value)
+    raise ConfigError(
+        "A destination must be a Destination or a callable that takes a batch.", code="sync-destination"
+    )

@@ -1,0 +1,1 @@
+"""A run: its journal, lease, transitions, recovery and delivery."""

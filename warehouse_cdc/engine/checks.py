@@ -1,0 +1,83 @@
+"""Looking whether a run has what it needs, and what to do where it hasn't."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from warehouse_cdc.compile.layout import lay_out
+from warehouse_cdc.compile.parse import read_model
+from warehouse_cdc.engine.settings import Settings
+from warehouse_cdc.errors import CdcError, PermissionDeniedError
+from warehouse_cdc.sync import Sync
+from warehouse_cdc.warehouses.base import Connection
+
+PROBE = "wcdc_check"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that a run needs.
+
+    Attributes:
+        name: What was looked at.
+        ok: Whether it is there.
+        detail: What was found.
+        fix: What to run where it isn't, or an empty string.
+    """
+
+    name: str
+    ok: bool
+    detail: str
+    fix: str = ""
+
+
+def check(connection: Connection, settings: Settings, sync: Sync | None = None) -> list[Finding]:
+    """Look at the schemas, and at a sync's model and destination."""
+    dialect = connection.dialect
+    ((user,),) = connection.query("SELECT current_user")
+    found = []
+    for schema in (settings.schemas.planner, settings.schemas.audit):
+        quoted = dialect.quote(schema)
+        probe = dialect.table(schema, PROBE)
+        try:
+            connection.tables(schema)
+            with connection.transaction():
+                connection.execute(f"CREATE TABLE {probe} AS SELECT 1 AS one")
+                connection.execute(f"DROP TABLE {probe}")
+        except PermissionDeniedError:
+            grant = f"GRANT CREATE, USAGE ON SCHEMA {quoted} TO {dialect.quote(str(user))}"
+            found.append(Finding(f"schema {schema}", False, f"{user} may not create tables in it", grant))
+        except CdcError as error:
+            fix = f"CREATE SCHEMA IF NOT EXISTS {quoted}" if error.code == "schema-missing" else error.hint
+            found.append(Finding(f"schema {schema}", False, error.message, fix))
+        else:
+            found.append(Finding(f"schema {schema}", True, "tables can be made and dropped"))
+    if sync is not None:
+        found += _check_sync(connection, settings, sync, str(user))
+    return found
+
+
+def _check_sync(connection: Connection, settings: Settings, sync: Sync, user: str) -> list[Finding]:
+    dialect = connection.dialect
+    name = f"model {sync.model.name}"
+    try:
+        settings.check_timeout(sync)
+        query = read_model(sync.model, dialect)
+        layout = lay_out(sync, connection.describe(query.sql), dialect, connection.engine_version())
+        connection.query(f"SELECT 1 FROM (\n{query.sql}\n) wcdc_probe LIMIT 1")
+    except PermissionDeniedError as error:
+        fix = f"GRANT SELECT ON <the model's tables> TO {dialect.quote(user)}"
+        return [Finding(name, False, error.message, fix)]
+    except CdcError as error:
+        return [Finding(name, False, error.message, error.hint)]
+    compared = ", ".join(column.name for column in layout.columns)
+    found = [Finding(name, True, f"compared columns: {compared}")]
+    from warehouse_cdc.engine.run import Options, Runner
+
+    try:
+        Runner(connection, settings, sync, Options()).check_destination(layout)
+    except CdcError as error:
+        found.append(Finding(f"destination {sync.destination.name}", False, error.message, error.hint))
+    else:
+        found.append(Finding(f"destination {sync.destination.name}", True, "takes this sync"))
+    return found

@@ -1,0 +1,312 @@
+"""Delivery: chunks in order, batches in parallel, rejections before checkpoints."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from functools import partial
+from typing import Any
+
+import pyarrow as pa
+
+from warehouse_cdc.destinations.base import Batch, RunContext, Writer
+from warehouse_cdc.engine import journal
+from warehouse_cdc.engine.lease import Lease
+from warehouse_cdc.engine.pool import Pool
+from warehouse_cdc.engine.result import Progress
+from warehouse_cdc.engine.sending import Sender, Sent
+from warehouse_cdc.engine.spool import Spool
+from warehouse_cdc.engine.transitions import Observer, Step, observed
+from warehouse_cdc.errors import CdcError, LeaseLostError
+from warehouse_cdc.plan.record import Chunk, Ended, PlanRecord
+from warehouse_cdc.plan.statements import Statements
+from warehouse_cdc.sync import OPERATIONS, Sync
+from warehouse_cdc.warehouses.base import Connection
+
+READ_ROWS = 200_000
+"""Rows that one statement reads; several chunks are cut from them, so that a plan isn't scanned for each."""
+
+REJECTIONS = pa.schema(
+    [
+        ("row_id", pa.string()),
+        ("op", pa.string()),
+        ("chunk", pa.int32()),
+        ("outcome", pa.string()),
+        ("reason", pa.string()),
+        ("permanent", pa.bool_()),
+        ("attempts", pa.int32()),
+        ("first_failed_at", pa.timestamp("us", tz="UTC")),
+        ("last_failed_at", pa.timestamp("us", tz="UTC")),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a run needs to deliver its plan."""
+
+    connection: Connection
+    statements: Statements
+    sync: Sync
+    record: PlanRecord
+    generation: journal.Generation
+    lease: Lease
+    context: RunContext
+    fields: Sequence[tuple[str, str]]
+    observer: Observer
+    cancelled: threading.Event
+    progress: Callable[[Progress], None]
+
+
+class Delivery:
+    """Sends a journaled plan.
+
+    Attributes:
+        ended: What was delivered so far, as the next checkpoint will say it.
+    """
+
+    def __init__(self, part: Part, writer: Writer) -> None:
+        """Prepare; nothing is read or sent yet."""
+        self.ended = Ended("success")
+        self._part = part
+        self._writer = writer
+        self._sender = Sender(part.sync, writer, part.lease.check, part.cancelled)
+        able = part.sync.destination.capabilities
+        self._batch_rows = part.sync.batch_rows or able.batch_rows
+        self._pool = Pool(min(part.sync.concurrency or able.concurrency, able.max_concurrency))
+        self._total = sum(chunk.rows for chunk in part.record.chunks)
+        self._done = 0
+        self._rejected = 0
+        self._fatal: str | None = None
+        self._pending: list[dict[str, Any]] = []
+
+    def run(self) -> Ended:
+        """Deliver everything, or what can be before the run stops.
+
+        Raises:
+            LeaseLostError: Another run may have taken the sync: nothing more was sent or written.
+        """
+        try:
+            for operation in self._part.context.operations:
+                self._deliver(operation)
+                if self._stopping:
+                    break
+        finally:
+            self._sender.stopped.set()
+            self._pool.close()
+        if self._fatal:
+            return replace(self.ended, status="failed", error=self._fatal)
+        if self._part.cancelled.is_set() and not self._finished:
+            return replace(self.ended, status="cancelled", error="cancelled")
+        return self.ended
+
+    @property
+    def _stopping(self) -> bool:
+        return self._fatal is not None or self._part.cancelled.is_set()
+
+    @property
+    def _finished(self) -> bool:
+        return self.ended.delivered == len(self._part.record.chunks) and not any(self.ended.aborted.values())
+
+    def _deliver(self, operation: str) -> None:
+        for index, chunk, rows in self._chunks(operation):
+            failures = self._send(operation, rows)
+            self._pending += [{**failure, "op": operation, "chunk": index} for failure in failures]
+            if not self._part.record.publishes:
+                self._checkpoint(index + 1)
+            self._done += chunk.rows
+            self._report(operation)
+            if self._stopping:
+                return
+        if self._part.record.publishes:
+            self._publish(operation)
+
+    def _report(self, operation: str) -> None:
+        self._part.progress(Progress("processing", operation, self._done, self._rejected, self._total))
+
+    # -- reading ----------------------------------------------------------------------------------
+
+    def _chunks(self, operation: str) -> Iterator[tuple[int, Chunk, pa.Table]]:
+        """Each chunk of an operation with its rows; several chunks are read at once."""
+        numbered = [(i, c) for i, c in enumerate(self._part.record.chunks) if c.operation == operation]
+        while numbered:
+            taken, rows = [numbered.pop(0)], 0
+            rows = taken[0][1].rows
+            while numbered and rows + numbered[0][1].rows <= READ_ROWS:
+                taken.append(numbered.pop(0))
+                rows += taken[-1][1].rows
+            spool = self._read(operation, taken[0][1].low, taken[-1][1].high)
+            try:
+                start = 0
+                for index, chunk in taken:
+                    yield index, chunk, spool.table.slice(start, chunk.rows)
+                    start += chunk.rows
+            finally:
+                spool.close()
+
+    def _read(self, operation: str, low: int, high: int) -> Spool:
+        part = self._part
+        sql = part.statements.read(part.record, operation, low, high)
+        values = [c.previous if operation == "removed" else c.value for c in part.record.columns]
+        with observed(part.observer, Step.READ):
+            return Spool(part.connection.stream(sql, read_kinds(part.statements, values)))
+
+    # -- sending ----------------------------------------------------------------------------------
+
+    def _send(self, operation: str, rows: pa.Table) -> list[dict[str, Any]]:
+        """Send a chunk's batches; returns its rejections."""
+        batches = [rows.slice(at, self._batch_rows) for at in range(0, rows.num_rows, self._batch_rows)]
+        futures: dict[Future[Sent], int] = {}
+        for number, part in enumerate(batches):
+            batch = make_batch(self._part, operation, part)
+            futures[self._pool.submit(partial(self._observed, batch, number))] = number
+        failures: list[dict[str, Any]] = []
+        waiting = set(futures)
+        while waiting:
+            finished, waiting = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
+            for future in finished:
+                failures += self._collect(batches[futures[future]], future.result())
+            overdue = [future for future in waiting if self._overdue(futures[future])]
+            for future in overdue:
+                waiting.discard(future)
+                failures += self._collect(batches[futures[future]], self._give_up(batches[futures[future]]))
+        return failures
+
+    def _observed(self, batch: Batch, number: int) -> Sent:
+        with observed(self._part.observer, Step.SEND):
+            return self._sender.send(batch, number)
+
+    def _overdue(self, number: int) -> bool:
+        began = self._sender.calls.get(number)
+        return began is not None and time.monotonic() - began > self._part.sync.batch_timeout
+
+    def _give_up(self, rows: pa.Table) -> Sent:
+        reason = f"no answer within {self._part.sync.batch_timeout:g} s"
+        failures = {at: ("unknown", reason, False, 1) for at in range(rows.num_rows)}
+        return Sent(failures, [], f"The destination gave {reason}.")
+
+    def _collect(self, rows: pa.Table, sent: Sent) -> list[dict[str, Any]]:
+        """A batch's failures as rows of the rejections table."""
+        if sent.fatal and self._fatal is None:
+            self._fatal = sent.fatal
+            self._sender.stopped.set()
+        self._rejected += len(sent.failures)
+        limit = self._part.sync.max_rejected
+        if limit is not None and self._rejected > limit and self._fatal is None:
+            self._fatal = f"more than {limit} rows were rejected (max_rejected)"
+            self._sender.stopped.set()
+        now = datetime.now(timezone.utc)
+        ids, tries, since = (rows.column(name) for name in ("row_id", "tries", "failed_since"))
+        found = []
+        for at, (outcome, reason, permanent, attempts) in sent.failures.items():
+            found.append(
+                {
+                    "row_id": ids[at].as_py(),
+                    "outcome": outcome,
+                    "reason": reason,
+                    "permanent": permanent,
+                    "attempts": (tries[at].as_py() or 0) + attempts,
+                    "first_failed_at": since[at].as_py() or now,
+                    "last_failed_at": now,
+                }
+            )
+        return found + [{"row_id": ids[at].as_py(), "outcome": "aborted"} for at in sent.unsent]
+
+    # -- durable steps ----------------------------------------------------------------------------
+
+    def _checkpoint(self, delivered: int) -> None:
+        """Store the rejections and the checkpoint of all chunks below ``delivered``."""
+        part = self._part
+        with observed(part.observer, Step.CHECKPOINT), part.lease.fenced(part.connection):
+            self._store_rejections()
+            self.ended = self._counted(delivered)
+            journal.append(
+                part.connection, part.statements, part.generation, journal.CHECKPOINT, self.ended.to_json()
+            )
+        self._pending = []
+
+    def _store_rejections(self) -> None:
+        part = self._part
+        if self._pending:
+            rows = pa.Table.from_pylist(self._pending, schema=REJECTIONS)
+            part.connection.insert(part.statements.schemas.planner, part.record.rejections_table, rows)
+
+    def _counted(self, delivered: int) -> Ended:
+        ended = self.ended
+        failed, aborted = dict(ended.failed), dict(ended.aborted)
+        for row in self._pending:
+            counts = aborted if row["outcome"] == "aborted" else failed
+            counts[row["op"]] = counts.get(row["op"], 0) + 1
+        return replace(
+            ended,
+            delivered=delivered,
+            rejections=ended.rejections + len(self._pending),
+            failed=failed,
+            aborted=aborted,
+        )
+
+    def _publish(self, operation: str) -> None:
+        """A unit that is published whole: rejections first, then the effect, then the checkpoint (D29)."""
+        part = self._part
+        if any(row["outcome"] == "aborted" for row in self._pending):
+            self._pending = []
+            return
+        after = OPERATIONS[OPERATIONS.index(operation) + 1 :]
+        chunks = part.record.chunks
+        delivered = next((i for i, c in enumerate(chunks) if c.operation in after), len(chunks))
+        with observed(part.observer, Step.REJECTIONS), part.lease.fenced(part.connection):
+            self._store_rejections()
+        part.lease.check()
+        try:
+            with observed(part.observer, Step.PUBLISH):
+                self._writer.publish(operation)
+        except LeaseLostError:
+            raise
+        except Exception as error:
+            self._fatal = (
+                error.message if isinstance(error, CdcError) else f"{type(error).__name__} in the destination"
+            )
+            units = [i for i, c in enumerate(chunks) if c.operation == operation]
+            if getattr(error, "outcome_unknown", not isinstance(error, CdcError)):
+                self.ended = replace(self.ended, unknown=tuple(units))
+            self._pending = []
+            return
+        with observed(part.observer, Step.CHECKPOINT), part.lease.fenced(part.connection):
+            self.ended = self._counted(delivered)
+            journal.append(
+                part.connection, part.statements, part.generation, journal.CHECKPOINT, self.ended.to_json()
+            )
+        self._pending = []
+
+
+def read_kinds(statements: Statements, values: Sequence[Any]) -> list[Any]:
+    """The types of the columns that the read statement returns."""
+    dialect = statements.dialect
+    fixed = [dialect.text_type, "INTEGER", dialect.text_type, "INTEGER", dialect.timestamp_type]
+    return [*(dialect.column_type(name) for name in fixed), *values]
+
+
+def make_batch(part: Part, operation: str, rows: pa.Table) -> Batch:
+    """Rows of the plan as a batch in the destination's field names."""
+    numbers = {column.name: column.number for column in part.record.columns}
+    arrays, fields = [], []
+    for column, name in part.fields:
+        array, field = rows.column(f"c_{numbers[column]}"), part.context.schema.field(name)
+        try:
+            array = array.cast(field.type)
+        except pa.ArrowInvalid:
+            # A removed row's value was delivered while the column had another type.
+            field = field.with_type(array.type)
+        arrays.append(array)
+        fields.append(field)
+    return Batch(
+        context=part.context,
+        operation=operation,
+        arrow=pa.Table.from_arrays(arrays, schema=pa.schema(fields)),
+        row_ids=rows.column("row_id").to_pylist(),
+        key_runs=rows.column("key_run").to_pylist(),
+    )

@@ -1,0 +1,154 @@
+"""What a run would do: evaluated in the warehouse, nothing written and nothing sent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from warehouse_cdc.compile.layout import lay_out
+from warehouse_cdc.compile.parse import read_model
+from warehouse_cdc.engine import journal, planning
+from warehouse_cdc.engine.settings import Settings
+from warehouse_cdc.engine.store import verify
+from warehouse_cdc.errors import GuardError, StateError
+from warehouse_cdc.plan.names import JOURNAL
+from warehouse_cdc.plan.state import prior_state
+from warehouse_cdc.plan.statements import Statements
+from warehouse_cdc.sync import OPERATIONS, Sync
+from warehouse_cdc.warehouses.base import Connection
+
+_RUN = "00000000000000000000000000"
+
+
+@dataclass(frozen=True)
+class DryRun:
+    """What the next run of a sync would send, as of now.
+
+    Attributes:
+        sync_id: The sync.
+        counts: Operations by kind.
+        unchanged: Rows that would not be sent.
+        null_key_rows: Rows without a key, which are ignored.
+        duplicate_keys: Keys that occur more than once.
+        guards: What guards would say, if any would stop the run.
+        notes: Anything else worth knowing.
+    """
+
+    sync_id: str
+    counts: dict[str, int]
+    unchanged: int
+    null_key_rows: int
+    duplicate_keys: int
+    guards: list[str]
+    notes: list[str]
+    _select: str = field(repr=False)
+    _sql: str = field(repr=False)
+    _columns: tuple[tuple[str, int, Any, Any], ...] = field(repr=False)
+    _connection: Connection = field(repr=False)
+
+    def sql(self) -> str:
+        """The statement that would make the plan."""
+        return self._sql
+
+    def preview(self, limit: int = 10) -> pa.Table:
+        """Some of the operations: op, row_id and the model's columns; a removed row's last values."""
+        dialect = self._connection.dialect
+        values, kinds = [], []
+        for name, number, new, old in self._columns:
+            kind = dialect.common_type(new, old)
+            new_sql = dialect.converted(f"v_{number}", new, kind)
+            old_sql = dialect.converted(f"p_{number}", old, kind)
+            value = f"CASE WHEN op = 'removed' THEN {old_sql} ELSE {new_sql} END"
+            values.append(f"{dialect.transport(value, kind)[0]} AS {dialect.quote(name)}")
+            kinds.append(kind)
+        sql = (
+            f"SELECT op, row_id, {', '.join(values)} FROM (\n{self._select}\n) wcdc_preview "
+            f"WHERE op IN ('added', 'changed', 'removed') ORDER BY op, row_id LIMIT {int(limit)}"
+        )
+        text = dialect.column_type(dialect.text_type)
+        batches = list(self._connection.stream(sql, [text, text, *kinds]))
+        if batches:
+            return pa.Table.from_batches(batches)
+        names = ["op", "row_id", *(name for name, *_rest in self._columns)]
+        types = self._connection.arrow_types([text, text, *kinds])
+        return pa.schema(list(zip(names, types, strict=True))).empty_table()
+
+
+def dry_run(connection: Connection, settings: Settings, sync: Sync) -> DryRun:
+    """Evaluate what the next run would do.
+
+    Raises:
+        ModelError: The model is refused.
+        ConfigError: The sync doesn't fit the model.
+        StateError: The stored state can't be used.
+    """
+    settings.check_timeout(sync)
+    dialect = connection.dialect
+    statements = Statements(dialect, settings.schemas, sync.id)
+    query = read_model(sync.model, dialect)
+    layout = lay_out(sync, connection.describe(query.sql), dialect, connection.engine_version())
+    notes: list[str] = []
+    state = _state(connection, statements, settings, notes)
+    record = state.plan if state is not None else None
+    kind = "run" if sync.traits.cdc else "full"
+    first = record is None or not record.cdc
+    if sync.traits.cdc and first and sync.skip_initial:
+        kind = "reset"
+        notes.append("the first run takes the model's rows as delivered (skip_initial)")
+    prior = None
+    if kind == "run" and state is not None and record is not None and record.cdc and state.ended is not None:
+        if not planning.same_key(layout, record.primary_key):
+            raise StateError(
+                f"Sync {sync.id!r}: the primary key changed.",
+                code="state-primary-key",
+                hint="Start afresh with a full resync (sends every row) or a reset (sends nothing).",
+            )
+        verify(connection, statements, record, state.ended)
+        prior = prior_state(dialect, settings.schemas.planner, record, state.ended, layout)
+        notes += planning.type_notes(layout, record)
+        if record.mapping_version != layout.mapping_version:
+            notes.append("the mapping changed: every delivered row counts as changed where the mode sends it")
+    elif kind == "run":
+        notes.append("first run with change data capture: every row is added")
+    columns = planning.plan_columns(layout, prior)
+    select = statements.plan(sync, layout, query.sql, _RUN, kind, prior)
+    resolved = statements.resolve(
+        f"(\n{select}\n)", layout, {c.name: c.previous for c in columns}, sync.on_duplicate == "keep_one"
+    )
+    summary = planning.summarize(connection.query(statements.summary(f"(\n{resolved}\n)", by_bucket=False)))
+    ((null_keys,),) = connection.query(f"SELECT count(*) FROM (\n{select}\n) x WHERE row_id IS NULL")
+    return DryRun(
+        sync_id=sync.id,
+        counts={operation: 0 if kind == "reset" else summary.planned[operation] for operation in OPERATIONS},
+        unchanged=summary.unchanged,
+        null_key_rows=null_keys,
+        duplicate_keys=sum(summary.duplicates.values()),
+        guards=_guards(sync, kind, summary, record),
+        notes=notes,
+        _select=resolved,
+        _sql=statements.create_as(statements.run_tables(_RUN)[0], select),
+        _columns=tuple((c.name, c.number, c.value, c.previous) for c in columns),
+        _connection=connection,
+    )
+
+
+def _state(
+    connection: Connection, statements: Statements, settings: Settings, notes: list[str]
+) -> journal.Generation | None:
+    present = connection.tables(settings.schemas.planner)
+    if (settings.schemas.planner, JOURNAL) not in present:
+        return None
+    history = journal.load(connection, statements)
+    if history.open is not None:
+        notes.append(f"run {history.open.run_id} has not ended: this is what its predecessor left")
+    return history.state
+
+
+def _guards(sync: Sync, kind: str, summary: planning.Summary, record: Any) -> list[str]:
+    try:
+        planning.check_guards(sync, kind, summary, record, allow_removed=False, allow_empty=False)
+    except GuardError as error:
+        return [error.message]
+    return []

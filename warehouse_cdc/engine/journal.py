@@ -1,0 +1,129 @@
+"""The journal: what every run of a sync did, and the only pointer to its state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+
+from ulid import ULID
+
+from warehouse_cdc.plan.names import JOURNAL
+from warehouse_cdc.plan.record import Ended, PlanRecord
+from warehouse_cdc.plan.statements import Statements
+from warehouse_cdc.warehouses.base import Connection
+
+EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+CLAIMED = "claimed"
+PLANNED = "planned"
+CHECKPOINT = "checkpoint"
+DELIVERED = "delivered"
+COMMITTED = "committed"
+FAILED = "failed"
+
+
+@dataclass
+class Generation:
+    """One claim of a sync, and what became of it.
+
+    Attributes:
+        number: The generation.
+        run_id: The run that claimed it.
+        started_at: When, by the warehouse's clock.
+        entries: Number of the next journal entry.
+        plan: Its plan, once journaled.
+        progress: Its last checkpoint, or how delivery ended.
+        delivered: Whether delivery has ended.
+        ended: How it ended; None while it is open. A generation without a plan ends as ``failed``.
+        committed: Whether its plan became the state.
+    """
+
+    number: int
+    run_id: str
+    started_at: datetime
+    entries: int = 1
+    plan: PlanRecord | None = None
+    progress: Ended = field(default_factory=lambda: Ended("interrupted", "interrupted"))
+    delivered: bool = False
+    ended: Ended | None = None
+    committed: bool = False
+
+
+@dataclass(frozen=True)
+class History:
+    """A sync's generations, in order."""
+
+    generations: tuple[Generation, ...]
+
+    @property
+    def last(self) -> Generation | None:
+        """The newest generation."""
+        return self.generations[-1] if self.generations else None
+
+    @property
+    def state(self) -> Generation | None:
+        """The newest generation whose plan is the state."""
+        return next((g for g in reversed(self.generations) if g.committed), None)
+
+    @property
+    def open(self) -> Generation | None:
+        """The newest generation, if it has not ended."""
+        last = self.last
+        return last if last is not None and last.ended is None else None
+
+
+Row = tuple[int, int, str, str, datetime, str]
+
+
+def fold(rows: Iterable[Row]) -> History:
+    """Read journal rows (generation, entry, run id, event, recorded at, data), in order."""
+    generations: dict[int, Generation] = {}
+    for number, entry, run_id, event, recorded_at, data in rows:
+        if event == CLAIMED:
+            generations[number] = Generation(number, run_id, recorded_at)
+            continue
+        generation = generations.setdefault(number, Generation(number, run_id, recorded_at))
+        generation.entries = entry + 1
+        if event == PLANNED:
+            generation.plan = PlanRecord.from_json(data)
+        else:
+            ended = Ended.from_json(data)
+            generation.progress = ended
+            generation.delivered = generation.delivered or event in (DELIVERED, COMMITTED)
+            if event in (COMMITTED, FAILED):
+                generation.ended = ended
+                generation.committed = event == COMMITTED
+    return History(tuple(generations[number] for number in sorted(generations)))
+
+
+def load(connection: Connection, statements: Statements) -> History:
+    """Read a sync's journal."""
+    return fold(
+        connection.query(
+            f"SELECT generation, entry, run_id, event, recorded_at, data FROM {statements.planner(JOURNAL)} "
+            f"WHERE sync_id = {statements.dialect.literal(statements.sync_id)} ORDER BY generation, entry"
+        )
+    )
+
+
+def append(
+    connection: Connection, statements: Statements, generation: Generation, event: str, data: str
+) -> None:
+    """Add an entry, in the open transaction."""
+    literal = statements.dialect.literal
+    connection.execute(
+        f"INSERT INTO {statements.planner(JOURNAL)} "
+        "(sync_id, generation, entry, run_id, event, recorded_at, data) VALUES "
+        f"({literal(statements.sync_id)}, {generation.number}, {generation.entries}, "
+        f"{literal(generation.run_id)}, {literal(event)}, {statements.dialect.now}, {literal(data)})"
+    )
+    generation.entries += 1
+
+
+def next_run_id(last: str | None) -> str:
+    """A ULID that sorts after the last one, also if the clock stepped back (D19)."""
+    fresh = ULID()
+    if last is not None and str(fresh) <= last:
+        fresh = ULID.from_int(int(ULID.from_str(last)) + 1)
+    return str(fresh)

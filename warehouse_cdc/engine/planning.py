@@ -1,0 +1,158 @@
+"""From a described model to a journaled plan: the plan's table, its counts, and the guards."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from warehouse_cdc.compile.layout import Layout
+from warehouse_cdc.errors import GuardError
+from warehouse_cdc.plan.record import Chunk, PlanColumn, PlanRecord
+from warehouse_cdc.plan.state import Prior
+from warehouse_cdc.sync import OPERATIONS, Sync
+
+STATE_ROWS_FOR_SHARE = 100
+"""A share as ``max_removed`` counts from this many rows of state on (D16)."""
+MOST_CHUNKS = 10_000
+
+
+@dataclass
+class Summary:
+    """Counts of a plan.
+
+    Attributes:
+        planned: Operations by kind, duplicates not counted.
+        duplicates: Duplicated keys by the operation that they count as.
+        unchanged: Rows that are not sent.
+        model_rows: Distinct keys of the model.
+        state_rows: Rows of the former state that weren't absent.
+        newly_removed: Rows that left the model since the last plan.
+        buckets: Rows by operation and bucket.
+    """
+
+    planned: Counter[str] = field(default_factory=Counter)
+    duplicates: Counter[str] = field(default_factory=Counter)
+    unchanged: int = 0
+    model_rows: int = 0
+    state_rows: int = 0
+    newly_removed: int = 0
+    rows: int = 0
+    buckets: dict[str, Counter[int]] = field(default_factory=lambda: defaultdict(Counter))
+
+
+def summarize(rows: Iterable[tuple[str, str, bool, bool, int | None, int]]) -> Summary:
+    """Fold the summary statement's rows (op, was, pending, duplicate, bucket, count)."""
+    found = Summary()
+    for op, was, pending, duplicate, bucket, count in rows:
+        found.rows += count
+        if op == "null_key":
+            continue
+        if was != "absent":
+            found.state_rows += count
+        if op != "removed":
+            found.model_rows += count
+        if duplicate:
+            found.duplicates["added" if was == "absent" else "changed"] += count
+        elif op in OPERATIONS:
+            found.planned[op] += count
+            found.buckets[op][bucket or 0] += count
+            if op == "removed" and not pending:
+                found.newly_removed += count
+        else:
+            found.unchanged += count
+    return found
+
+
+def cut_chunks(summary: Summary, chunk_rows: int, *, skip_removed: bool) -> tuple[Chunk, ...]:
+    """Ranges of buckets with about ``chunk_rows`` rows each, in the order of sending (D14)."""
+    chunks = []
+    for operation in OPERATIONS:
+        if operation == "removed" and skip_removed:
+            continue
+        counts = sorted(summary.buckets[operation].items())
+        size = max(chunk_rows, sum(n for _b, n in counts) // MOST_CHUNKS)
+        low, rows = 0, 0
+        for place, (bucket, count) in enumerate(counts):
+            rows += count
+            following = counts[place + 1][1] if place + 1 < len(counts) else None
+            if following is None or rows + following > size:
+                chunks.append(Chunk(operation, low, bucket, rows))
+                low, rows = bucket + 1, 0
+    return tuple(chunks)
+
+
+def check_guards(
+    sync: Sync,
+    kind: str,
+    summary: Summary,
+    before: PlanRecord | None,
+    *,
+    allow_removed: bool,
+    allow_empty: bool,
+) -> None:
+    """Stop a run that would remove too much (D16).
+
+    Raises:
+        GuardError: With what it saw and how to allow it.
+    """
+    effective = sync.sends_removed or sync.traits.replaces
+    held = max(summary.state_rows, before.model_rows if before is not None else 0)
+    if effective and sync.require_rows and not allow_empty and summary.model_rows == 0 and held > 0:
+        raise GuardError(
+            f"Sync {sync.id!r}: the model returns no row with a key, but the last run left {held}.",
+            guard="require_rows",
+            seen=0,
+            limit=1,
+            hint="If that is right, pass allow_empty=True (--allow-empty) once, or set require_rows=False.",
+        )
+    removed, rows = summary.newly_removed, summary.state_rows
+    if sync.traits.replaces:
+        rows = before.model_rows if before is not None else 0
+        removed = max(0, rows - summary.model_rows)
+    elif kind != "run" or not sync.sends_removed:
+        return
+    limit = removal_limit(sync, rows)
+    if limit is not None and not allow_removed and removed > limit:
+        raise GuardError(
+            f"Sync {sync.id!r}: the run would remove {removed} of {rows} rows; max_removed allows {limit}.",
+            guard="max_removed",
+            seen=removed,
+            limit=limit,
+            hint="If that is right, pass allow_removed=True (--allow-removed) once, or raise max_removed.",
+        )
+
+
+def removal_limit(sync: Sync, state_rows: int) -> int | None:
+    """The most rows that may newly leave the model; None is no limit."""
+    if sync.max_removed is None:
+        return None
+    if isinstance(sync.max_removed, int):
+        return sync.max_removed
+    return int(sync.max_removed * state_rows) if state_rows >= STATE_ROWS_FOR_SHARE else None
+
+
+def plan_columns(layout: Layout, prior: Prior | None) -> tuple[PlanColumn, ...]:
+    """The columns of the plan that a layout and a former state make."""
+    previous = {state.number: state.kind for state in prior.columns} if prior else {}
+    return tuple(
+        PlanColumn(c.name, c.number, c.stored, previous.get(c.number, c.stored)) for c in layout.columns
+    )
+
+
+def type_notes(layout: Layout, before: PlanRecord | None) -> list[str]:
+    """What a run says about columns whose type changed within its family."""
+    if before is None:
+        return []
+    held = {column.name: column.value for column in before.columns}
+    return [
+        f"column {column.name!r} changed from {held[column.name].name} to {column.stored.name}: "
+        "rows were compared by value"
+        for column in layout.columns
+        if column.name in held and held[column.name] != column.stored
+    ]
+
+
+def same_key(layout: Layout, before: Sequence[str]) -> bool:
+    """Whether the primary key is the one of the stored state (D8)."""
+    return tuple(before) == layout.primary_key

@@ -1,0 +1,462 @@
+"""A run, from claim to commit."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from warehouse_cdc.audit.tables import prune, run_row
+from warehouse_cdc.compile.layout import Layout, lay_out
+from warehouse_cdc.compile.parse import read_model
+from warehouse_cdc.destinations.base import RunContext
+from warehouse_cdc.engine import journal, planning
+from warehouse_cdc.engine.delivery import Delivery, Part
+from warehouse_cdc.engine.lease import Lease, claim
+from warehouse_cdc.engine.recovery import how_it_ended
+from warehouse_cdc.engine.result import Progress, Run, count, status_of
+from warehouse_cdc.engine.settings import Settings
+from warehouse_cdc.engine.store import create_shared, drop_garbage, orphaned, read_rejections, verify
+from warehouse_cdc.engine.transitions import Observer, Step, ignore, observed
+from warehouse_cdc.errors import (
+    CdcError,
+    ConfigError,
+    ConnectionLostError,
+    LeaseLostError,
+    StateError,
+    SyncInProgressError,
+)
+from warehouse_cdc.mapping.values import tagged
+from warehouse_cdc.plan.record import Ended, PlanRecord
+from warehouse_cdc.plan.state import Prior, prior_state
+from warehouse_cdc.plan.statements import Statements
+from warehouse_cdc.sync import OPERATIONS, Sync
+from warehouse_cdc.warehouses.base import Connection
+
+_log = logging.getLogger("warehouse_cdc")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How one run is asked for.
+
+    Attributes:
+        kind: ``run``, ``resync`` or ``reset``.
+        wait: Seconds to wait for another run of the sync to end.
+        allow_removed: Let this run pass the ``max_removed`` guard.
+        allow_empty: Let this run pass the ``require_rows`` guard.
+        progress: Called as the run goes on.
+        observer: Called before and after each step.
+        cancelled: Set from elsewhere to stop the run (D20).
+    """
+
+    kind: str = "run"
+    wait: float = 0.0
+    allow_removed: bool = False
+    allow_empty: bool = False
+    progress: Callable[[Progress], None] = lambda progress: None
+    observer: Observer = ignore
+    cancelled: threading.Event = field(default_factory=threading.Event)
+
+
+class Runner:
+    """Runs one sync once, on one connection."""
+
+    def __init__(self, connection: Connection, settings: Settings, sync: Sync, options: Options) -> None:
+        """Prepare; nothing is sent to the warehouse yet."""
+        self._connection = connection
+        self._settings = settings
+        self._sync = sync
+        self._options = options
+        self._statements = Statements(connection.dialect, settings.schemas, sync.id)
+        self._began = time.monotonic()
+        self._sent_before = connection.statements
+        self._notes: list[str] = []
+
+    def run(self) -> Run:
+        """Run the sync.
+
+        Raises:
+            CdcError: Nothing was planned or sent; delivery's own failures are in ``Run.status``.
+        """
+        sync, options = self._sync, self._options
+        self._settings.check_timeout(sync)
+        options.progress(Progress("queued"))
+        query = read_model(sync.model, self._connection.dialect)
+        described = self._connection.describe(query.sql)
+        layout = lay_out(sync, described, self._connection.dialect, self._connection.engine_version())
+        schema = self._schema(layout)
+        if options.kind != "reset":
+            self.check_destination(layout)
+        create_shared(self._connection, self._statements)
+        lease = self._claim()
+        try:
+            lease.keep(self._connection)
+            return self._held(lease, query.sql, layout, schema)
+        except (LeaseLostError, ConnectionLostError):
+            raise
+        except Exception as error:
+            self._give_up(lease, error)
+            raise
+        finally:
+            lease.let_go()
+
+    def check_destination(self, layout: Layout) -> None:
+        """Ask the destination whether it takes this sync.
+
+        Raises:
+            ConfigError: It doesn't.
+            DestinationError: It can't be reached.
+        """
+        self._sync.destination.check(self._context("", None, layout, self._schema(layout)))
+
+    # -- before the plan --------------------------------------------------------------------------
+
+    def _claim(self) -> Lease:
+        until = time.monotonic() + self._options.wait
+        settings = self._settings
+        while True:
+            try:
+                with observed(self._options.observer, Step.CLAIM):
+                    return claim(
+                        self._connection,
+                        self._statements,
+                        settings.lease_seconds,
+                        settings.lease_margin,
+                        afresh=self._options.kind != "run",
+                    )
+            except SyncInProgressError as error:
+                left = until - time.monotonic()
+                if left <= 0:
+                    raise
+                pause = 1.0 if error.expires_in is None else min(1.0, error.expires_in + 0.05)
+                if self._options.cancelled.wait(min(left, pause)):
+                    raise
+
+    def _schema(self, layout: Layout) -> pa.Schema:
+        dialect = self._connection.dialect
+        columns = [layout.column(column) for column, _field in layout.fields]
+        types = self._connection.arrow_types([column.stored for column in columns])
+        fields = []
+        for (_column, name), column, kind in zip(layout.fields, columns, types, strict=True):
+            tag = dialect.transport(column.value, column.stored)[1]
+            fields.append(pa.field(name, kind) if tag is None else tagged(name, tag))
+        return pa.schema(fields)
+
+    def _context(
+        self, run_id: str, generation: journal.Generation | None, layout: Layout, schema: pa.Schema
+    ) -> RunContext:
+        sync = self._sync
+        operations = tuple(
+            operation
+            for operation in OPERATIONS
+            if operation == "added"
+            or (operation == "changed" and sync.traits.changed)
+            or (operation == "removed" and sync.sends_removed)
+        )
+        started = generation.started_at if generation is not None else journal.EPOCH
+        return RunContext(
+            sync_id=sync.id,
+            run_id=run_id,
+            started_at=started,
+            model_name=sync.model.name,
+            model_id=sync.model.id,
+            mode=sync.mode,
+            on_removed=sync.on_removed,
+            match=tuple(name for _column, name in layout.match),
+            fields=tuple(name for _column, name in layout.fields),
+            schema=schema,
+            operations=operations,
+            batch_timeout=sync.batch_timeout,
+        )
+
+    # -- with the lease ---------------------------------------------------------------------------
+
+    def _held(self, lease: Lease, model_sql: str, layout: Layout, schema: pa.Schema) -> Run:
+        history = journal.load(self._connection, self._statements)
+        others = tuple(g for g in history.generations if g.number != lease.generation.number)
+        history = journal.History(others)
+        closed = None
+        if history.open is not None:
+            closed = history.open.run_id
+            self._close(lease, history.open, layout, schema)
+        state = history.state
+        kind = self._kind(state)
+        if state is None and kind == "run":
+            orphaned(self._connection, self._statements, others)
+        prior = self._prior(state, layout, kind)
+        with observed(self._options.observer, Step.COLLECT):
+            drop_garbage(self._connection, self._statements, state, self._notes)
+        record = self._plan(lease, model_sql, layout, kind, prior, state)
+        if kind == "reset":
+            ended = Ended("success")
+        else:
+            context = self._context(lease.generation.run_id, lease.generation, layout, schema)
+            ended = self._deliver(lease, record, context, layout)
+        with observed(self._options.observer, Step.DELIVERED), lease.fenced(self._connection):
+            self._append(lease.generation, journal.DELIVERED, ended.to_json())
+        self._options.progress(Progress("reporting"))
+        self._finish(lease, lease.generation, record, ended, release=True)
+        return self._result(lease.generation.run_id, record, ended, closed)
+
+    def _append(self, generation: journal.Generation, event: str, data: str) -> None:
+        journal.append(self._connection, self._statements, generation, event, data)
+
+    def _kind(self, state: journal.Generation | None) -> str:
+        if self._options.kind == "run" and not self._sync.traits.cdc:
+            return "full"
+        first = state is None or state.plan is None or not state.plan.cdc
+        if self._options.kind == "run" and first and self._sync.skip_initial:
+            self._notes.append("first run: the model's rows were taken as delivered (skip_initial)")
+            return "reset"
+        if not self._sync.traits.cdc:
+            raise ConfigError(
+                f"Sync {self._sync.id!r}: mode {self._sync.mode!r} keeps no state: there is nothing to "
+                f"{self._options.kind}.",
+                code="sync-mode",
+            )
+        return self._options.kind
+
+    def _prior(self, state: journal.Generation | None, layout: Layout, kind: str) -> Prior | None:
+        """The state to compare with, once it is known to be whole."""
+        record = state.plan if state is not None else None
+        if state is None or record is None or state.ended is None:
+            return None
+        if kind in ("reset", "full") or not record.cdc:
+            return None
+        if not planning.same_key(layout, record.primary_key):
+            if kind == "resync":
+                return None
+            raise StateError(
+                f"Sync {self._sync.id!r}: the primary key changed from {', '.join(record.primary_key)} "
+                f"to {', '.join(layout.primary_key)}.",
+                code="state-primary-key",
+                hint="Start afresh with a full resync (sends every row) or a reset (sends nothing).",
+            )
+        try:
+            verify(self._connection, self._statements, record, state.ended)
+        except StateError:
+            if kind == "resync":
+                return None
+            raise
+        return prior_state(
+            self._connection.dialect, self._settings.schemas.planner, record, state.ended, layout
+        )
+
+    # -- planning ---------------------------------------------------------------------------------
+
+    def _plan(
+        self,
+        lease: Lease,
+        model_sql: str,
+        layout: Layout,
+        kind: str,
+        prior: Prior | None,
+        state: journal.Generation | None,
+    ) -> PlanRecord:
+        options, sync, connection, statements = self._options, self._sync, self._connection, self._statements
+        options.progress(Progress("querying"))
+        run_id = lease.generation.run_id
+        plan, rejections, staged = statements.run_tables(run_id)
+        select = statements.plan(sync, layout, model_sql, run_id, kind, prior)
+        with observed(options.observer, Step.WRITE_PLAN):
+            connection.execute(statements.create_as(plan, select))
+        columns = planning.plan_columns(layout, prior)
+        ((repeated, null_keys, keyed_rows),) = connection.query(statements.duplicates(plan))
+        keep_one = sync.on_duplicate == "keep_one"
+        if repeated:
+            previous = {column.name: column.previous for column in columns}
+            with observed(options.observer, Step.RESOLVE), connection.transaction():
+                connection.execute(
+                    f"ALTER TABLE {statements.planner(plan)} RENAME TO {connection.dialect.quote(staged)}"
+                )
+                resolved = statements.resolve(statements.planner(staged), layout, previous, keep_one)
+                connection.execute(statements.create_as(plan, resolved))
+                connection.execute(f"DROP TABLE {statements.planner(staged)}")
+        summary = planning.summarize(connection.query(statements.summary(statements.planner(plan))))
+        before = state.plan if state is not None else None
+        planning.check_guards(
+            sync, kind, summary, before, allow_removed=options.allow_removed, allow_empty=options.allow_empty
+        )
+        with observed(options.observer, Step.CREATE_REJECTIONS):
+            connection.execute(statements.create_rejections(rejections))
+        if kind == "run" and prior is not None:
+            self._notes += planning.type_notes(layout, before)
+        auto_removed = not sync.sends_removed
+        counted = kind != "reset"
+        record = PlanRecord(
+            kind=kind,
+            plan_table=plan,
+            rejections_table=rejections,
+            rows=summary.rows,
+            columns=columns,
+            primary_key=layout.primary_key,
+            mapping_version=layout.mapping_version,
+            fingerprint_version=layout.fingerprint_version,
+            planned=dict(summary.planned) if counted else {},
+            duplicates=dict(summary.duplicates) if counted else {},
+            model_rows=summary.model_rows,
+            state_rows=summary.state_rows,
+            null_key_rows=null_keys,
+            dropped_rows=keyed_rows - summary.rows if repeated and keep_one else 0,
+            chunks=planning.cut_chunks(summary, sync.chunk_rows, skip_removed=auto_removed)
+            if counted
+            else (),
+            auto_removed=auto_removed,
+            publishes=sync.destination.capabilities.publishes,
+            mode=sync.mode,
+            destination=sync.destination.name,
+            model_name=sync.model.name,
+            model_id=sync.model.id,
+            logs=self._settings.logs(sync),
+            compare_fields=(
+                kind != "run" or before is None or before.mapping_version != layout.mapping_version
+            ),
+            notes=tuple(self._notes),
+        )
+        with observed(options.observer, Step.JOURNAL_PLAN), lease.fenced(connection):
+            self._append(lease.generation, journal.PLANNED, record.to_json())
+        lease.generation.plan = record
+        return record
+
+    # -- delivery ---------------------------------------------------------------------------------
+
+    def _deliver(self, lease: Lease, record: PlanRecord, context: RunContext, layout: Layout) -> Ended:
+        try:
+            writer = self._sync.destination.open(context)
+        except CdcError as error:
+            return Ended("failed", error.message)
+        try:
+            part = Part(
+                connection=self._connection,
+                statements=self._statements,
+                sync=self._sync,
+                record=record,
+                generation=lease.generation,
+                lease=lease,
+                context=context,
+                fields=layout.fields,
+                observer=self._options.observer,
+                cancelled=self._options.cancelled,
+                progress=self._options.progress,
+            )
+            return Delivery(part, writer).run()
+        finally:
+            writer.close()
+
+    # -- ends -------------------------------------------------------------------------------------
+
+    def _close(self, lease: Lease, generation: journal.Generation, layout: Layout, schema: pa.Schema) -> None:
+        """End an interrupted run (D17)."""
+        _log.warning("sync %r: run %s was interrupted; closing it", self._sync.id, generation.run_id)
+        if generation.plan is None:
+            self._finish_unplanned(lease, generation, "interrupted", release=False)
+            return
+        context = self._context(generation.run_id, generation, layout, schema)
+        ended = how_it_ended(self._connection, self._statements, generation, self._sync, context)
+        with observed(self._options.observer, Step.CLOSE), lease.fenced(self._connection):
+            self._append(generation, journal.DELIVERED, ended.to_json())
+        self._finish(lease, generation, generation.plan, ended, release=False)
+
+    def _finish(
+        self,
+        lease: Lease,
+        generation: journal.Generation,
+        record: PlanRecord,
+        ended: Ended,
+        *,
+        release: bool,
+    ) -> None:
+        """Audit and commit, each step safe to repeat."""
+        connection, statements, observer = self._connection, self._statements, self._options.observer
+        run_id = generation.run_id
+        if "sync_changelog" in record.logs and record.kind != "reset":
+            with observed(observer, Step.CHANGELOG), lease.fenced(connection):
+                connection.execute(statements.changelog(run_id, record, ended))
+        if "sync_snapshot" in record.logs:
+            with observed(observer, Step.SNAPSHOT), lease.fenced(connection):
+                for sql in statements.snapshot(run_id, record, ended):
+                    connection.execute(sql)
+        if "sync_runs" in record.logs:
+            with observed(observer, Step.SYNC_RUNS), lease.fenced(connection):
+                connection.execute(
+                    run_row(
+                        statements,
+                        run_id,
+                        primary_key=", ".join(record.primary_key),
+                        destination=record.destination,
+                        model_name=record.model_name,
+                        model_id=record.model_id,
+                        status="succeeded" if ended.status == "success" else "failed",
+                        error=ended.error,
+                        started_at=generation.started_at,
+                        counts=count(record, ended),
+                    )
+                )
+        with observed(observer, Step.COMMIT), lease.fenced(connection):
+            self._append(generation, journal.COMMITTED, ended.to_json())
+            if self._settings.retention_days is not None:
+                for sql in prune(statements, self._settings.retention_days):
+                    connection.execute(sql)
+            if release:
+                lease.release(connection)
+        generation.ended, generation.committed = ended, True
+
+    def _finish_unplanned(
+        self, lease: Lease, generation: journal.Generation, error: str, *, release: bool
+    ) -> None:
+        """A run that never planned leaves one row with zeros."""
+        connection, sync = self._connection, self._sync
+        with observed(self._options.observer, Step.COMMIT), lease.fenced(connection):
+            if "sync_runs" in self._settings.logs(sync):
+                connection.execute(
+                    run_row(
+                        self._statements,
+                        generation.run_id,
+                        primary_key=", ".join(sync.model.primary_key),
+                        destination=sync.destination.name,
+                        model_name=sync.model.name,
+                        model_id=sync.model.id,
+                        status="failed",
+                        error=error,
+                        started_at=generation.started_at,
+                        counts={},
+                    )
+                )
+            self._append(generation, journal.FAILED, Ended("failed", error).to_json())
+            if release:
+                lease.release(connection)
+        generation.ended = Ended("failed", error)
+
+    def _give_up(self, lease: Lease, error: Exception) -> None:
+        """Leave a failed run so that the next one can go on at once."""
+        message = error.message if isinstance(error, CdcError) else type(error).__name__
+        try:
+            if lease.generation.plan is None:
+                self._finish_unplanned(lease, lease.generation, message, release=True)
+            else:
+                with lease.fenced(self._connection):
+                    lease.expire(self._connection)
+        except CdcError as second:
+            _log.warning("sync %r: the failed run could not be closed: %s", self._sync.id, second.code)
+
+    def _result(self, run_id: str, record: PlanRecord, ended: Ended, closed: str | None) -> Run:
+        counts = count(record, ended)
+        return Run(
+            sync_id=self._sync.id,
+            run_id=run_id,
+            status=status_of(ended, counts),
+            error=ended.error,
+            counts=counts,
+            null_key_rows=record.null_key_rows,
+            duplicates_dropped=record.dropped_rows,
+            notes=list(record.notes),
+            seconds=time.monotonic() - self._began,
+            statements=self._connection.statements - self._sent_before,
+            closed=closed,
+            read_rejections=lambda: read_rejections(self._connection, self._statements, record, ended),
+        )

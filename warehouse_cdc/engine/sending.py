@@ -1,0 +1,145 @@
+"""One batch on its way: attempts, pauses, and what became of each row."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from tenacity.wait import wait_random_exponential
+
+from warehouse_cdc.destinations.base import Batch, Outcome, Outcomes, Writer, retryable, unknown
+from warehouse_cdc.errors import AuthenticationError, DestinationError, LeaseLostError
+from warehouse_cdc.sync import Sync
+
+
+@dataclass
+class Sent:
+    """What became of a batch.
+
+    Attributes:
+        failures: Position to (outcome, reason, permanent, attempts) of rows that failed; outcome is
+            ``failed`` or ``unknown``.
+        unsent: Positions that were never attempted.
+        fatal: Why the run can't go on, or None.
+    """
+
+    failures: dict[int, tuple[str, str, bool, int]] = field(default_factory=dict)
+    unsent: list[int] = field(default_factory=list)
+    fatal: str | None = None
+
+
+class Sender:
+    """Sends batches with retries; called from several threads."""
+
+    def __init__(
+        self, sync: Sync, writer: Writer, check_lease: Callable[[], None], cancelled: threading.Event
+    ) -> None:
+        """Prepare for one run."""
+        self._sync = sync
+        self._writer = writer
+        self._check_lease = check_lease
+        self._stop = cancelled
+        self._wait = wait_random_exponential(multiplier=sync.retry_wait, max=sync.retry_wait_max)
+        self.stopped = threading.Event()
+        """Set when the run can't go on: no new batch starts."""
+        self.calls: dict[int, float] = {}
+        """Number of a batch to the time at which its call under way began."""
+
+    def send(self, batch: Batch, number: int) -> Sent:
+        """Send a batch until each row has an outcome, the attempts are used up or the run stops.
+
+        Args:
+            batch: The rows.
+            number: Tells the batch from others under way, in ``calls``.
+
+        Raises:
+            LeaseLostError: The lease was over before an attempt.
+        """
+        sent = Sent()
+        pending = list(range(len(batch)))
+        tainted: set[int] = set()
+        for attempt in range(1, self._sync.max_attempts + 1):
+            if attempt == 1 and (self._stop.is_set() or self.stopped.is_set()):
+                sent.unsent = pending
+                return sent
+            part = batch if len(pending) == len(batch) else batch.take(pending)
+            self._check_lease()
+            outcomes, fatal, pause = self._attempt(part, attempt, number)
+            again = []
+            for index, position in enumerate(pending):
+                outcome = outcomes.get(index)
+                if outcome is None:
+                    sent.failures.pop(position, None)
+                    continue
+                if outcome.status == "unknown":
+                    tainted.add(position)
+                self._note(sent, position, outcome, position in tainted, attempt)
+                if outcome.status != "rejected":
+                    again.append(position)
+            pending = again
+            sent.fatal = fatal
+            if not pending or fatal or attempt == self._sync.max_attempts or not self._pause(attempt, pause):
+                return sent
+        return sent
+
+    @staticmethod
+    def _note(sent: Sent, position: int, outcome: Outcome, tainted: bool, attempt: int) -> None:
+        """One unknown attempt makes the operation's outcome unknown (D10)."""
+        kind = "unknown" if tainted else "failed"
+        sent.failures[position] = (kind, outcome.reason or "no reason given", outcome.permanent, attempt)
+
+    def _attempt(self, batch: Batch, attempt: int, number: int) -> tuple[Outcomes, str | None, float | None]:
+        """One call: outcomes by position, why the run must stop, and the pause that was asked for."""
+        if attempt > 1:
+            batch = batch.take(range(len(batch)), attempt=attempt)
+        self.calls[number] = time.monotonic()
+        try:
+            return self._checked(batch, self._writer.write(batch)), None, None
+        except AuthenticationError as error:
+            return _all(batch, Outcome("rejected", error.message)), error.message, None
+        except LeaseLostError:
+            raise
+        except DestinationError as error:
+            if error.outcome_unknown:
+                return _all(batch, unknown(error.message)), None, error.retry_after
+            kind = retryable(error.message) if error.retryable else Outcome("rejected", error.message)
+            return _all(batch, kind), None, error.retry_after
+        except Exception as error:
+            # Whatever a writer did before it failed is not known; the type says enough for a reason.
+            return _all(batch, unknown(f"{type(error).__name__} in the destination")), None, None
+        finally:
+            self.calls.pop(number, None)
+
+    @staticmethod
+    def _checked(batch: Batch, outcomes: Outcomes) -> Outcomes:
+        if not all(0 <= position < len(batch) for position in outcomes):
+            raise DestinationError(
+                "The writer reported rows that the batch doesn't have.", outcome_unknown=True
+            )
+        return outcomes
+
+    def _pause(self, attempt: int, asked: float | None) -> bool:
+        """Wait before the next attempt; False if the run stops meanwhile."""
+        if asked is not None:
+            seconds = min(asked, self._sync.retry_wait_max) * (1 + random.random() / 10)
+        else:
+            seconds = self._wait(_Attempt(attempt))  # type: ignore[arg-type]
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            if self._stop.wait(min(left, 0.1)) or self.stopped.is_set():
+                return False
+        return not (self._stop.is_set() or self.stopped.is_set())
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    """What tenacity's waits look at."""
+
+    attempt_number: int
+
+
+def _all(batch: Batch, outcome: Outcome) -> Outcomes:
+    return dict.fromkeys(range(len(batch)), outcome)

@@ -1,0 +1,69 @@
+"""What a warehouse object applies to all its syncs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from warehouse_cdc.errors import ConfigError
+from warehouse_cdc.plan.statements import AUDIT_TABLES, Schemas
+from warehouse_cdc.sync import Sync
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of a warehouse.
+
+    Attributes:
+        schemas: Names of the planner and audit schemas.
+        changelog: Write ``sync_changelog`` unless a sync says otherwise.
+        snapshot: Write ``sync_snapshot`` unless a sync says otherwise.
+        sync_runs: Write ``sync_runs`` unless a sync says otherwise.
+        retention_days: Changelog and run rows older than this are deleted after a run; None keeps all.
+        lease_seconds: How long a run's lease lasts unless extended.
+        lease_margin: Seconds after a lease's expiry before another run may take over.
+    """
+
+    schemas: Schemas
+    changelog: bool = True
+    snapshot: bool = True
+    sync_runs: bool = True
+    retention_days: float | None = None
+    lease_seconds: float = 60.0
+    lease_margin: float = 5.0
+
+    def __post_init__(self) -> None:
+        """Check the numbers."""
+        if self.lease_seconds <= 0 or self.lease_margin < 0:
+            raise ConfigError("lease_seconds must be above 0 and lease_margin at least 0.", code="settings")
+        if self.retention_days is not None and self.retention_days <= 0:
+            raise ConfigError("retention_days must be above 0, or None.", code="settings")
+        if self.schemas.planner == self.schemas.audit or not self.schemas.planner or not self.schemas.audit:
+            raise ConfigError("The planner and the audit schema need two different names.", code="settings")
+
+    def logs(self, sync: Sync) -> tuple[str, ...]:
+        """The audit tables that a sync writes; a sync's own choice wins (D27).
+
+        A mode without CDC writes no changelog unless the sync itself asks for it (D26).
+        """
+        chosen = {
+            "sync_changelog": self.changelog and sync.traits.cdc
+            if sync.changelog is None
+            else sync.changelog,
+            "sync_snapshot": self.snapshot if sync.snapshot is None else sync.snapshot,
+            "sync_runs": self.sync_runs if sync.sync_runs is None else sync.sync_runs,
+        }
+        return tuple(name for name in AUDIT_TABLES if chosen[name])
+
+    def check_timeout(self, sync: Sync) -> None:
+        """A batch must end before the lease can (the contract's step 1).
+
+        Raises:
+            ConfigError: Its time limit is too long.
+        """
+        if sync.batch_timeout >= self.lease_seconds:
+            raise ConfigError(
+                f"Sync {sync.id!r}: batch_timeout ({sync.batch_timeout:g} s) must be shorter than the lease "
+                f"({self.lease_seconds:g} s).",
+                code="sync-batch-timeout",
+                hint="Lower batch_timeout or raise lease_seconds.",
+            )

@@ -1,0 +1,158 @@
+"""The tables of the two schemas: making them, checking them, dropping what nothing points to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pyarrow as pa
+
+from warehouse_cdc.dialects import ColumnType
+from warehouse_cdc.engine import journal
+from warehouse_cdc.engine.result import Table
+from warehouse_cdc.errors import StateError, WarehouseError
+from warehouse_cdc.plan.names import JOURNAL, owned
+from warehouse_cdc.plan.record import Ended, PlanRecord
+from warehouse_cdc.plan.statements import Statements
+from warehouse_cdc.warehouses.base import Connection
+
+_GO_ON = "Restore the table, or start afresh with a full resync (sends every row) or a reset (sends nothing)."
+
+
+def create_shared(connection: Connection, statements: Statements) -> None:
+    """Make the shared tables that are missing."""
+    schemas = statements.schemas
+    present = connection.tables(schemas.planner, schemas.audit)
+    for (schema, name), sql in statements.create_shared().items():
+        if (schema, name) in present:
+            continue
+        try:
+            connection.execute(sql)
+        except WarehouseError:
+            if (schema, name) not in connection.tables(schemas.planner, schemas.audit):
+                raise
+
+
+def drop_garbage(
+    connection: Connection, statements: Statements, state: journal.Generation | None, notes: list[str]
+) -> None:
+    """Drop the sync's tables that the committed state doesn't need, and journal entries before it."""
+    keep = set()
+    if state is not None and state.plan is not None:
+        keep = {state.plan.plan_table, state.plan.rejections_table}
+    planner = statements.schemas.planner
+    names = {name for _schema, name in connection.tables(planner)}
+    for name in sorted(owned(statements.sync_id, names) - keep):
+        try:
+            connection.execute(f"DROP TABLE {statements.planner(name)}")
+        except WarehouseError as error:
+            notes.append(f"table {name} could not be dropped ({error.code})")
+    if state is not None:
+        connection.execute(
+            f"DELETE FROM {statements.planner(JOURNAL)} "
+            f"WHERE sync_id = {statements.dialect.literal(statements.sync_id)} "
+            f"AND generation < {state.number}"
+        )
+
+
+def orphaned(
+    connection: Connection, statements: Statements, generations: Iterable[journal.Generation]
+) -> None:
+    """Raise if the sync has tables of runs that its journal doesn't know (D30).
+
+    Raises:
+        StateError: With how to go on.
+    """
+    names = {name for _schema, name in connection.tables(statements.schemas.planner)}
+    known = {table for g in generations for table in statements.run_tables(g.run_id)}
+    if owned(statements.sync_id, names) - known:
+        raise StateError(
+            f"Sync {statements.sync_id!r} has plan tables, but its journal knows of no finished plan.",
+            code="state-journal",
+            hint=_GO_ON,
+        )
+
+
+def verify(connection: Connection, statements: Statements, record: PlanRecord, ended: Ended) -> None:
+    """Check that the state's tables hold what the journal says (D30).
+
+    Raises:
+        StateError: A table is missing or has another number of rows.
+    """
+    names = {name for _schema, name in connection.tables(statements.schemas.planner)}
+    for table in (record.plan_table, record.rejections_table):
+        if table not in names:
+            raise StateError(
+                f"Sync {statements.sync_id!r}: its table {table} is missing from the planner schema.",
+                code="state-missing",
+                hint=_GO_ON,
+            )
+    ((rows, rejections),) = connection.query(
+        f"SELECT (SELECT count(*) FROM {statements.planner(record.plan_table)}), "
+        f"(SELECT count(*) FROM {statements.planner(record.rejections_table)} "
+        f"WHERE chunk < {ended.delivered})"
+    )
+    for table, found, expected in (
+        (record.plan_table, rows, record.rows),
+        (record.rejections_table, rejections, ended.rejections),
+    ):
+        if found != expected:
+            raise StateError(
+                f"Sync {statements.sync_id!r}: its table {table} has {found} rows, not {expected}.",
+                code="state-rows",
+                hint=_GO_ON,
+            )
+
+
+def count_rejections(
+    connection: Connection, statements: Statements, record: PlanRecord, delivered: int
+) -> dict[str, int]:
+    """Stored rejections of the first chunks, by operation."""
+    rows = connection.query(
+        f"SELECT op, count(*) FROM {statements.planner(record.rejections_table)} "
+        f"WHERE chunk < {delivered} GROUP BY op"
+    )
+    return {str(op): int(number) for op, number in rows}
+
+
+def fetch(connection: Connection, sql: str, kinds: list[ColumnType], names: list[str]) -> Table:
+    """A small result as a table."""
+    batches = list(connection.stream(sql, kinds))
+    if batches:
+        return Table(pa.Table.from_batches(batches).rename_columns(names))
+    types = connection.arrow_types(kinds)
+    return Table(pa.schema(list(zip(names, types, strict=True))).empty_table())
+
+
+def read_rejections(
+    connection: Connection,
+    statements: Statements,
+    record: PlanRecord,
+    ended: Ended,
+    *,
+    duplicates: bool = True,
+) -> Table:
+    """Rows that failed in a run, duplicates included."""
+    dialect = statements.dialect
+    columns: list[tuple[str, Any]] = [
+        ("row_id", dialect.text_type),
+        ("op", dialect.text_type),
+        ("reason", dialect.text_type),
+        ("attempts", "INTEGER"),
+        ("first_failed_at", dialect.timestamp_type),
+        ("last_failed_at", dialect.timestamp_type),
+    ]
+    text = dialect.text_type
+    duplicate = f"'duplicate primary key (' || CAST(copies AS {text}) || ' rows)'"
+    sql = (
+        "SELECT row_id, op, "
+        "CASE WHEN outcome = 'unknown' THEN 'outcome unknown: ' || reason ELSE reason END AS reason, "
+        f"attempts, first_failed_at, last_failed_at FROM {statements.planner(record.rejections_table)} "
+        f"WHERE outcome IN ('failed', 'unknown') AND chunk < {ended.delivered} UNION ALL "
+        f"SELECT row_id, CASE WHEN was = 'absent' THEN 'added' ELSE 'changed' END, {duplicate}, "
+        f"CAST(1 AS INTEGER), {dialect.null(dialect.timestamp_type)}, {dialect.null(dialect.timestamp_type)} "
+        f"FROM {statements.planner(record.plan_table)} "
+        f"WHERE copies > 1 AND {'TRUE' if duplicates else 'FALSE'} ORDER BY 1"
+    )
+    kinds = [dialect.column_type(kind) for _name, kind in columns]
+    return fetch(connection, sql, kinds, [name for name, _kind in columns])

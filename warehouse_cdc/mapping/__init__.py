@@ -1,0 +1,1 @@
+"""From the model's columns to the destination's fields."""

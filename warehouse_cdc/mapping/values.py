@@ -1,0 +1,54 @@
+"""How values travel as Arrow, and how they become Python objects.
+
+Three kinds of value have no faithful Arrow type on every warehouse, so they travel as strings, and the
+field's metadata says what they are: JSON (also arrays and structs of engines that print them so),
+decimals without a declared scale, and everything that the engine only prints.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+
+from warehouse_cdc.mapping import times
+
+KIND = b"wcdc.kind"
+
+
+def tagged(name: str, kind: str) -> pa.Field:
+    """A string field whose values are of another kind: ``json`` or ``decimal``."""
+    return pa.field(name, pa.string(), metadata={KIND: kind.encode()})
+
+
+def kind_of(field: pa.Field) -> str | None:
+    """The kind that a field is tagged with, or None."""
+    value = (field.metadata or {}).get(KIND)
+    return None if value is None else value.decode()
+
+
+_DECODERS: dict[str, Callable[[str], Any]] = {"json": json.loads, "decimal": Decimal}
+
+
+def to_rows(table: pa.Table) -> list[dict[str, Any]]:
+    """The table's rows as dictionaries of Python objects."""
+    columns = [to_list(table.column(index), field) for index, field in enumerate(table.schema)]
+    names = table.schema.names
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def to_list(column: pa.ChunkedArray, field: pa.Field) -> list[Any]:
+    """A column's values as Python objects, decoded by the field's kind.
+
+    Zoned timestamps are ``datetime`` in UTC, whatever the column's zone. Dates and times that Python's
+    objects can't hold (years outside 1 to 9999, nanoseconds) are ISO 8601 text.
+    """
+    if times.is_time_like(column.type):
+        convert = times.to_python(column.type)
+        return [None if value is None else convert(value) for value in times.ticks(column)]
+    values: list[Any] = column.to_pylist()
+    decode = _DECODERS.get(kind_of(field) or "")
+    return values if decode is None else [None if value is None else decode(value) for value in values]

@@ -1,0 +1,1 @@
+"""A plan as a pure value: names, state and statements; no connection."""

@@ -1,0 +1,130 @@
+"""Every statement of a sync's runs, without a connection."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from warehouse_cdc.compile.layout import Layout, lay_out
+from warehouse_cdc.compile.offline import Schema, describe_offline
+from warehouse_cdc.compile.parse import read_model
+from warehouse_cdc.dialects import get_dialect
+from warehouse_cdc.plan.names import table_name
+from warehouse_cdc.plan.record import Chunk, Ended, PlanColumn, PlanRecord
+from warehouse_cdc.plan.state import prior_state
+from warehouse_cdc.plan.statements import AUDIT_TABLES, Schemas, Statements
+from warehouse_cdc.sync import OPERATIONS, Sync
+
+FIRST_RUN = "00000000000000000000000001"
+NEXT_RUN = "00000000000000000000000002"
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """The statements of a sync, by name, with example run ids.
+
+    Attributes:
+        sync_id: The sync.
+        dialect: The dialect's name.
+        statements: Name to SQL, in the order in which runs send them.
+        layout: The compared columns and versions.
+    """
+
+    sync_id: str
+    dialect: str
+    statements: dict[str, str]
+    layout: Layout = field(repr=False)
+
+    def sql(self) -> str:
+        """All statements as one script, each under a comment with its name."""
+        return "\n\n".join(f"-- {name}\n{sql};" for name, sql in self.statements.items()) + "\n"
+
+
+def compile_sync(
+    sync: Sync,
+    dialect: str,
+    schema: Schema,
+    *,
+    planner_schema: str = "hightouch_planner",
+    audit_schema: str = "hightouch_audit",
+) -> Compiled:
+    """Compile a sync offline.
+
+    Args:
+        sync: The sync.
+        dialect: ``duckdb`` or ``postgres``.
+        schema: Dotted table name to column name to type, for every table that the model reads.
+        planner_schema: Name of the planner schema.
+        audit_schema: Name of the audit schema.
+
+    Raises:
+        ModelError: The model is refused, or a type can't be derived from ``schema``.
+        ConfigError: The sync doesn't fit the model.
+        UnsupportedError: There is no such dialect.
+    """
+    spoken = get_dialect(dialect)
+    query = read_model(sync.model, spoken)
+    layout = lay_out(sync, describe_offline(sync.model, query, spoken, schema), spoken)
+    build = Statements(spoken, Schemas(planner_schema, audit_schema), sync.id)
+    columns = tuple(PlanColumn(c.name, c.number, c.stored, c.stored) for c in layout.columns)
+    first = _example(sync, layout, columns, FIRST_RUN)
+    record = replace(
+        first,
+        plan_table=table_name(sync.id, NEXT_RUN, "plan"),
+        rejections_table=table_name(sync.id, NEXT_RUN, "rejections"),
+    )
+    ended = Ended("success", delivered=len(OPERATIONS), rejections=1)
+    plan, rejections, staged = build.run_tables(NEXT_RUN)
+    kind = "run" if sync.traits.cdc else "full"
+    prior = prior_state(spoken, planner_schema, first, ended, layout) if kind == "run" else None
+    statements = {
+        f"setup_{n}": sql for n, sql in enumerate(spoken.setup(planner_schema, audit_schema, None), 1)
+    }
+    for (_schema, name), sql in build.create_shared().items():
+        statements[f"create_{name}"] = sql
+    statements["first_plan"] = build.create_as(
+        first.plan_table, build.plan(sync, layout, query.sql, FIRST_RUN, kind, None)
+    )
+    if prior is not None:
+        statements["plan"] = build.create_as(
+            plan, build.plan(sync, layout, query.sql, NEXT_RUN, "run", prior)
+        )
+    statements["duplicates"] = build.duplicates(plan)
+    keep_one = sync.on_duplicate == "keep_one"
+    resolved = build.resolve(build.planner(staged), layout, {c.name: c.previous for c in columns}, keep_one)
+    statements["resolve_duplicates"] = build.create_as(plan, resolved)
+    statements["summary"] = build.summary(build.planner(plan))
+    statements["create_rejections"] = build.create_rejections(rejections)
+    for operation in OPERATIONS:
+        statements[f"read_{operation}"] = build.read(record, operation, 0, 16_383)
+    statements["changelog"] = build.changelog(NEXT_RUN, record, ended)
+    for name, sql in zip(("delete", "insert"), build.snapshot(NEXT_RUN, record, ended), strict=True):
+        statements[f"snapshot_{name}"] = sql
+    return Compiled(sync.id, spoken.name, statements, layout)
+
+
+def _example(sync: Sync, layout: Layout, columns: tuple[PlanColumn, ...], run_id: str) -> PlanRecord:
+    return PlanRecord(
+        kind="run" if sync.traits.cdc else "full",
+        plan_table=table_name(sync.id, run_id, "plan"),
+        rejections_table=table_name(sync.id, run_id, "rejections"),
+        rows=0,
+        columns=columns,
+        primary_key=layout.primary_key,
+        mapping_version=layout.mapping_version,
+        fingerprint_version=layout.fingerprint_version,
+        planned={},
+        duplicates={},
+        model_rows=0,
+        state_rows=0,
+        null_key_rows=0,
+        dropped_rows=0,
+        chunks=tuple(Chunk(operation, 0, 16_383, 0) for operation in OPERATIONS),
+        auto_removed=not sync.sends_removed,
+        publishes=sync.destination.capabilities.publishes,
+        mode=sync.mode,
+        destination=sync.destination.name,
+        model_name=sync.model.name,
+        model_id=sync.model.id,
+        logs=AUDIT_TABLES,
+        compare_fields=False,
+    )

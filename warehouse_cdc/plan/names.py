@@ -1,0 +1,33 @@
+"""Names of the tables that the engine makes for a sync."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+JOURNAL = "wcdc_journal"
+LEASES = "wcdc_leases"
+
+_PLAIN = re.compile(r"[a-z][a-z0-9_]{0,23}")
+_HASHED = re.compile(r".*_[0-9a-f]{8}")
+_RUN = "[0-7][0-9a-hjkmnp-tv-z]{25}"
+
+
+def slug(sync_id: str) -> str:
+    """The sync's part of a table name: at most 24 characters, different for different ids."""
+    if _PLAIN.fullmatch(sync_id) and not _HASHED.fullmatch(sync_id):
+        return sync_id
+    digest = hashlib.sha256(sync_id.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    readable = re.sub(r"[^a-z0-9]+", "_", sync_id.lower()).strip("_")[:14].strip("_")
+    return f"s_{readable}_{digest}" if not readable[:1].isalpha() else f"{readable}_{digest}"
+
+
+def table_name(sync_id: str, run_id: str, what: str) -> str:
+    """The name of a run's table: ``plan``, ``staged`` or ``rejections``."""
+    return f"{slug(sync_id)}_{run_id.lower()}_{what}"
+
+
+def owned(sync_id: str, tables: set[str]) -> set[str]:
+    """Those of the tables that the engine made for this sync."""
+    pattern = re.compile(f"{re.escape(slug(sync_id))}_{_RUN}_(plan|staged|rejections)")
+    return {table for table in tables if pattern.fullmatch(table)}

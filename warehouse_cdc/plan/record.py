@@ -1,0 +1,158 @@
+"""What the journal keeps of a plan: enough to read its state, audit it and close it without the sync."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from warehouse_cdc.dialects import ColumnType
+from warehouse_cdc.errors import StateVersionError
+
+FORMAT = 1
+"""Version of the journal's entries; a newer one is refused."""
+
+
+@dataclass(frozen=True)
+class PlanColumn:
+    """A compared column as a plan table holds it: ``v_<number>`` new, ``p_<number>`` last delivered."""
+
+    name: str
+    number: int
+    value: ColumnType
+    previous: ColumnType
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A range of buckets of one operation, sent between two checkpoints."""
+
+    operation: str
+    low: int
+    high: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class PlanRecord:
+    """The journal's entry of a plan.
+
+    Attributes:
+        kind: ``run``, ``resync``, ``reset`` or ``full`` (a mode without CDC).
+        plan_table: Name of the plan table in the planner schema.
+        rejections_table: Name of its rejections table.
+        rows: Rows of the plan table.
+        columns: The compared columns.
+        primary_key: The key's columns.
+        mapping_version: Under which mapping rows are delivered by this plan.
+        fingerprint_version: How its hashes were made.
+        planned: Operations by kind, duplicates not counted.
+        duplicates: Duplicated keys by the operation that they count as.
+        model_rows: Distinct keys of the model's result.
+        state_rows: Rows of the previous state that weren't absent.
+        null_key_rows: Rows without a key.
+        dropped_rows: Copies that ``keep_one`` dropped.
+        chunks: What is sent, in order.
+        auto_removed: Removed rows leave the state without a call.
+        publishes: An operation takes effect as a whole.
+        mode: The sync's mode.
+        destination: The destination's name.
+        model_name: The model's name.
+        model_id: The model's id.
+        logs: Names of the audit tables that this run writes.
+        compare_fields: The snapshot's fields must be compared even where rows are unchanged.
+        notes: What the run did beyond the usual, for people.
+    """
+
+    kind: str
+    plan_table: str
+    rejections_table: str
+    rows: int
+    columns: tuple[PlanColumn, ...]
+    primary_key: tuple[str, ...]
+    mapping_version: str
+    fingerprint_version: str
+    planned: dict[str, int]
+    duplicates: dict[str, int]
+    model_rows: int
+    state_rows: int
+    null_key_rows: int
+    dropped_rows: int
+    chunks: tuple[Chunk, ...]
+    auto_removed: bool
+    publishes: bool
+    mode: str
+    destination: str
+    model_name: str
+    model_id: str
+    logs: tuple[str, ...]
+    compare_fields: bool
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def cdc(self) -> bool:
+        """Whether the plan holds the state of a sync."""
+        return self.kind != "full"
+
+    def to_json(self) -> str:
+        """The entry as JSON text."""
+        data = asdict(self)
+        data["chunks"] = [[c.operation, c.low, c.high, c.rows] for c in self.chunks]
+        return json.dumps({"format": FORMAT, **data}, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> PlanRecord:
+        """Read an entry.
+
+        Raises:
+            StateVersionError: A newer version of this library wrote it.
+        """
+        data: dict[str, Any] = json.loads(text)
+        if data.pop("format", FORMAT) > FORMAT:
+            raise StateVersionError(
+                "The sync's state was written by a newer version of warehouse-cdc.",
+                hint="Upgrade this installation.",
+            )
+        data["columns"] = tuple(
+            PlanColumn(c["name"], c["number"], ColumnType(**c["value"]), ColumnType(**c["previous"]))
+            for c in data["columns"]
+        )
+        data["chunks"] = tuple(Chunk(*chunk) for chunk in data["chunks"])
+        for name in ("primary_key", "logs", "notes"):
+            data[name] = tuple(data[name])
+        return cls(**data)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a planned run ended: what the journal's last entry of its generation says.
+
+    Attributes:
+        status: ``success``, ``failed``, ``cancelled`` or ``interrupted``.
+        error: Why it did not succeed, without row values, or None.
+        delivered: The first so many chunks were sent; their rows succeeded unless rejected.
+        unknown: Indexes of chunks of which nothing is known.
+        rejections: Rows of the rejections table that belong to delivered chunks.
+        failed: Operations of delivered chunks that failed, by kind.
+        aborted: Operations of delivered chunks that were never sent, by kind.
+    """
+
+    status: str
+    error: str | None = None
+    delivered: int = 0
+    unknown: tuple[int, ...] = ()
+    rejections: int = 0
+    failed: dict[str, int] = field(default_factory=dict)
+    aborted: dict[str, int] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """The entry as JSON text."""
+        return json.dumps({"format": FORMAT, **asdict(self)}, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Ended:
+        """Read an entry."""
+        data: dict[str, Any] = json.loads(text)
+        data.pop("format", None)
+        data["unknown"] = tuple(data["unknown"])
+        return cls(**data)

@@ -1,0 +1,214 @@
+"""What a user declares as a sync: a model, a destination and how they correspond."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from warehouse_cdc.errors import ConfigError
+from warehouse_cdc.model import Model
+
+if TYPE_CHECKING:
+    from warehouse_cdc.destinations.base import Destination
+
+OPERATIONS = ("removed", "changed", "added")
+"""The operations, in the order in which they are sent (D14)."""
+
+
+@dataclass(frozen=True)
+class Mode:
+    """What a sync mode does with each operation (the table of modes in docs/guarantees.md).
+
+    Attributes:
+        cdc: Whether rows are compared with the last delivered state.
+        changed: Whether changed rows are sent.
+        removed: ``"never"``, ``"on_removed"`` (the sync's setting decides) or ``"always"``.
+        replaces: Whether a run replaces all that the destination held.
+    """
+
+    cdc: bool
+    changed: bool = False
+    removed: str = "never"
+    replaces: bool = False
+
+
+MODES: Mapping[str, Mode] = {
+    "insert": Mode(cdc=True),
+    "update": Mode(cdc=True, changed=True, removed="on_removed"),
+    "upsert": Mode(cdc=True, changed=True, removed="on_removed"),
+    "diff": Mode(cdc=True, changed=True, removed="always"),
+    "archive": Mode(cdc=False),
+    "all": Mode(cdc=False, replaces=True),
+    "mirror": Mode(cdc=False, replaces=True),
+    "snapshot": Mode(cdc=False),
+}
+
+ON_REMOVED = ("nothing", "clear", "delete")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sync:
+    """One model sent to one destination, in one mode.
+
+    Args:
+        id: A stable name. State and audit rows belong to it: another id is another sync.
+        model: What to send.
+        destination: A destination, or any callable (wrapped by ``warehouse_cdc.destination``).
+        mode: ``insert``, ``update``, ``upsert``, ``diff``, ``archive``, ``all``, ``mirror`` or ``snapshot``;
+            the destination says which it supports.
+        on_removed: What happens at the destination to a row that left the model:
+            ``nothing``, ``clear`` (its mapped fields) or ``delete``.
+        mappings: Destination field to model column. Without it, every column under its own name.
+        match: Model column to destination field that identifies the record there; by default the
+            primary key under its own name.
+        on_duplicate: ``reject`` all copies of a duplicate key, or ``keep_one``, the first in canonical order.
+        max_removed: Guard: the most rows that may newly leave the model in one run, as a count (int) or
+            as a share of the state (float, 0 to 1, applied once the state has 100 rows); None is off.
+        require_rows: Guard: stop if the model returns no row while the state holds some.
+        skip_initial: Take the model's rows as delivered in the first run.
+        max_rejected: Stop the run (the rest is aborted) when more rows than this were rejected; None is off.
+        batch_rows: Rows in one call of the destination; the destination's own default if None.
+        concurrency: Calls under way at once; the destination's own default if None.
+        chunk_rows: Rows between two checkpoints: the most that a crash can send twice.
+        max_attempts: Attempts to send a row in one run.
+        retry_wait: Seconds of the first pause between attempts; it doubles, with jitter.
+        retry_wait_max: Seconds that no pause exceeds.
+        batch_timeout: Seconds that one call may take; shorter than the lease.
+        changelog: Write ``sync_changelog``; the warehouse's setting if None.
+        snapshot: Write ``sync_snapshot``; the warehouse's setting if None.
+        sync_runs: Write ``sync_runs``; the warehouse's setting if None.
+
+    Raises:
+        ConfigError: A value is out of range, or the destination doesn't support the combination.
+    """
+
+    id: str
+    model: Model
+    destination: Destination
+    mode: str = "upsert"
+    on_removed: str = "nothing"
+    mappings: Mapping[str, str] | None = None
+    match: Mapping[str, str] | None = None
+    on_duplicate: str = "reject"
+    max_removed: int | float | None = 0.5
+    require_rows: bool = True
+    skip_initial: bool = False
+    max_rejected: int | None = None
+    batch_rows: int | None = None
+    concurrency: int | None = None
+    chunk_rows: int = 10_000
+    max_attempts: int = 5
+    retry_wait: float = 0.5
+    retry_wait_max: float = 30.0
+    batch_timeout: float = 30.0
+    changelog: bool | None = None
+    snapshot: bool | None = None
+    sync_runs: bool | None = None
+
+    def __post_init__(self) -> None:
+        """Check every value, and the combination against the destination's capabilities."""
+        from warehouse_cdc.destinations.base import as_destination
+
+        if not isinstance(self.id, str) or not self.id.strip() or len(self.id) > 200 or "\0" in self.id:
+            raise ConfigError("A sync needs an id of 1 to 200 characters.", code="sync-id")
+        if not isinstance(self.model, Model):
+            raise ConfigError(f"Sync {self.id!r}: model must be a Model.", code="sync-model")
+        object.__setattr__(self, "destination", as_destination(self.destination))
+        self._check_choices()
+        self._check_numbers()
+        self._check_fields()
+
+    @property
+    def traits(self) -> Mode:
+        """What the sync's mode does with each operation."""
+        return MODES[self.mode]
+
+    @property
+    def sends_removed(self) -> bool:
+        """Whether a removed row makes a call to the destination."""
+        removed = self.traits.removed
+        return removed == "always" or (removed == "on_removed" and self.on_removed != "nothing")
+
+    def _check_choices(self) -> None:
+        able = self.destination.capabilities
+        for label, value, known in (
+            ("mode", self.mode, tuple(MODES)),
+            ("on_removed", self.on_removed, ON_REMOVED),
+            ("on_duplicate", self.on_duplicate, ("reject", "keep_one")),
+        ):
+            if value not in known:
+                raise ConfigError(
+                    f"Sync {self.id!r}: {label} {value!r} is unknown.",
+                    code=f"sync-{label.replace('_', '-')}",
+                    hint=f"One of {', '.join(known)}.",
+                )
+        if self.mode not in able.modes:
+            raise ConfigError(
+                f"Sync {self.id!r}: {self.destination.name} does not support mode {self.mode!r}.",
+                code="sync-mode",
+                hint=f"It supports {', '.join(sorted(able.modes))}.",
+            )
+        if self.traits.removed != "on_removed" and self.on_removed != "nothing":
+            raise ConfigError(
+                f"Sync {self.id!r}: on_removed has no meaning in mode {self.mode!r}.", code="sync-on-removed"
+            )
+        if self.on_removed != "nothing" and self.on_removed not in able.on_removed:
+            raise ConfigError(
+                f"Sync {self.id!r}: {self.destination.name} does not support on_removed={self.on_removed!r}.",
+                code="sync-on-removed",
+                hint=f"It supports {', '.join(sorted(able.on_removed | {'nothing'}))}.",
+            )
+
+    def _check_numbers(self) -> None:
+        def number(label: str, low: float, *, whole: bool = True, optional: bool = False) -> None:
+            value: Any = getattr(self, label)
+            if value is None and optional:
+                return
+            kinds = (int,) if whole else (int, float)
+            if isinstance(value, bool) or not isinstance(value, kinds) or not value >= low:
+                raise ConfigError(
+                    f"Sync {self.id!r}: {label} must be {'a whole number' if whole else 'a number'} "
+                    f"of at least {low:g}.",
+                    code="sync-number",
+                )
+
+        number("chunk_rows", 1)
+        number("max_attempts", 1)
+        number("batch_rows", 1, optional=True)
+        number("concurrency", 1, optional=True)
+        number("max_rejected", 0, optional=True)
+        number("max_removed", 0, whole=False, optional=True)
+        number("retry_wait", 0, whole=False)
+        number("retry_wait_max", 0, whole=False)
+        number("batch_timeout", 0.001, whole=False)
+        if isinstance(self.max_removed, float) and self.max_removed > 1:
+            raise ConfigError(
+                f"Sync {self.id!r}: max_removed as a float is a share of the state, from 0 to 1.",
+                code="sync-number",
+                hint="Give a count of rows as an int.",
+            )
+
+    def _check_fields(self) -> None:
+        for label in ("mappings", "match"):
+            pairs = getattr(self, label)
+            if pairs is None:
+                continue
+            if not isinstance(pairs, Mapping) or not all(
+                isinstance(text, str) and text for pair in pairs.items() for text in pair
+            ):
+                way = "destination fields to model columns"
+                if label == "match":
+                    way = "model columns to destination fields"
+                raise ConfigError(f"Sync {self.id!r}: {label} must map {way}.", code=f"sync-{label}")
+            if label == "match" and len(set(pairs.values())) != len(pairs):
+                raise ConfigError(
+                    f"Sync {self.id!r}: {label} names a destination field twice.", code=f"sync-{label}"
+                )
+            object.__setattr__(self, label, dict(pairs))
+        if self.match is not None and not self.match:
+            raise ConfigError(f"Sync {self.id!r}: match names no field.", code="sync-match")
+        if self.mappings is None and not self.destination.capabilities.whole_rows:
+            raise ConfigError(
+                f"Sync {self.id!r}: {self.destination.name} needs mappings.", code="sync-mappings"
+            )

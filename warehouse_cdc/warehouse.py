@@ -1,0 +1,351 @@
+"""The warehouse object: where a user's calls come in."""
+
+from __future__ import annotations
+
+import importlib.util
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from warehouse_cdc.engine import journal
+from warehouse_cdc.engine.checks import Finding, check
+from warehouse_cdc.engine.dry_run import DryRun, dry_run
+from warehouse_cdc.engine.result import Progress, Run, Table
+from warehouse_cdc.engine.run import Options, Runner
+from warehouse_cdc.engine.settings import Settings
+from warehouse_cdc.engine.store import fetch, read_rejections
+from warehouse_cdc.engine.transitions import Observer, ignore
+from warehouse_cdc.errors import ConfigError, StateError, UnsupportedError
+from warehouse_cdc.plan.names import JOURNAL
+from warehouse_cdc.plan.statements import Schemas, Statements
+from warehouse_cdc.sync import Sync
+from warehouse_cdc.warehouses.base import Connection
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+
+class Warehouse:
+    """A connected warehouse. Use it as a context manager, or call ``close``.
+
+    One warehouse object runs one thing at a time; open another one for another thread.
+    """
+
+    def __init__(self, connection: Connection, settings: Settings, close: Callable[[], None]) -> None:
+        """Use ``warehouse_cdc.connect`` instead."""
+        self._connection = connection
+        self._settings = settings
+        self._close = close
+        self._cancelled = threading.Event()
+        self._busy = threading.Lock()
+
+    @property
+    def dialect(self) -> str:
+        """The dialect's name."""
+        return self._connection.dialect.name
+
+    def __enter__(self) -> Warehouse:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """Close the connection."""
+        self.close()
+
+    def __repr__(self) -> str:
+        """Show the dialect; nothing of the connection."""
+        return f"Warehouse({self.dialect})"
+
+    def close(self) -> None:
+        """Close what ``connect`` opened; a connection that was passed in stays open."""
+        self._close()
+
+    # -- runs -------------------------------------------------------------------------------------
+
+    def run(
+        self,
+        sync: Sync,
+        *,
+        wait: float = 0.0,
+        allow_removed: bool = False,
+        allow_empty: bool = False,
+        progress: Callable[[Progress], None] | None = None,
+        observer: Observer = ignore,
+    ) -> Run:
+        """Send what changed. An interrupted run of the sync is closed first.
+
+        Args:
+            sync: What to run.
+            wait: Seconds to wait for another run of the sync to end.
+            allow_removed: Pass the ``max_removed`` guard this once.
+            allow_empty: Pass the ``require_rows`` guard this once.
+            progress: Called as the run goes on.
+            observer: Called before and after each durable step.
+
+        Returns:
+            What the run did. Failures of the destination are in ``status`` and ``error``.
+
+        Raises:
+            ConfigError: The sync doesn't fit the model or the destination; nothing was written or sent.
+            ModelError: The model is refused; nothing was written or sent.
+            GuardError: A guard stopped the run before anything was sent.
+            SyncInProgressError: Another run holds the sync.
+            StateError: The stored state is damaged.
+            WarehouseError: A statement failed; the next run goes on from the journal.
+        """
+        return self._run("run", sync, wait, allow_removed, allow_empty, progress, observer)
+
+    def full_resync(
+        self,
+        sync: Sync,
+        *,
+        wait: float = 0.0,
+        allow_empty: bool = False,
+        progress: Callable[[Progress], None] | None = None,
+        observer: Observer = ignore,
+    ) -> Run:
+        """Forget the state and send every row as added; pending removals are dropped (D15)."""
+        return self._run("resync", sync, wait, True, allow_empty, progress, observer)
+
+    def reset_cdc(
+        self,
+        sync: Sync,
+        *,
+        wait: float = 0.0,
+        allow_empty: bool = False,
+        progress: Callable[[Progress], None] | None = None,
+        observer: Observer = ignore,
+    ) -> Run:
+        """Take the model's rows as delivered; sends nothing and clears rejections (D15)."""
+        return self._run("reset", sync, wait, True, allow_empty, progress, observer)
+
+    def cancel(self) -> None:
+        """Stop the run under way, from another thread: batches in flight finish, the rest is aborted."""
+        self._cancelled.set()
+
+    def _run(
+        self,
+        kind: str,
+        sync: Sync,
+        wait: float,
+        allow_removed: bool,
+        allow_empty: bool,
+        progress: Callable[[Progress], None] | None,
+        observer: Observer,
+    ) -> Run:
+        if not self._busy.acquire(blocking=False):
+            raise StateError(
+                "This warehouse object is running a sync.", hint="Open another one with connect()."
+            )
+        try:
+            self._cancelled.clear()
+            options = Options(
+                kind,
+                wait,
+                allow_removed,
+                allow_empty,
+                progress or (lambda _p: None),
+                observer,
+                self._cancelled,
+            )
+            with _cancelled_by_signals(self._cancelled):
+                return Runner(self._connection, self._settings, sync, options).run()
+        finally:
+            self._busy.release()
+
+    def plan(self, sync: Sync) -> DryRun:
+        """What the next run would send: evaluated now, nothing written, nothing sent."""
+        return dry_run(self._connection, self._settings, sync)
+
+    # -- looking back -----------------------------------------------------------------------------
+
+    def history(self, sync: Sync | str, limit: int | None = None) -> Table:
+        """The sync's rows of ``sync_runs``, newest first."""
+        sync_id = sync if isinstance(sync, str) else sync.id
+        dialect = self._connection.dialect
+        statements = Statements(dialect, self._settings.schemas, sync_id)
+        text, time = dialect.text_type, dialect.timestamp_type
+        names = {
+            name: text
+            for name in (
+                "sync_id",
+                "sync_run_id",
+                "primary_key",
+                "destination",
+                "model_name",
+                "model_id",
+                "status",
+                "error",
+            )
+        }
+        names |= {"started_at": time, "finished_at": time}
+        for measure in ("planned", "attempted", "succeeded", "failed"):
+            names |= {f"num_{measure}_{operation}": "BIGINT" for operation in ("add", "change", "remove")}
+        schema = self._settings.schemas.audit
+        kinds = [dialect.column_type(kind) for kind in names.values()]
+        columns = ", ".join(names)
+        if (schema, "sync_runs") not in self._connection.tables(schema):
+            nulls = ", ".join(f"{dialect.null(kind)} AS {name}" for name, kind in names.items())
+            return fetch(self._connection, f"SELECT {nulls} WHERE FALSE", kinds, list(names))
+        sql = (
+            f"SELECT {columns} FROM {statements.audit('sync_runs')} "
+            f"WHERE sync_id = {dialect.literal(sync_id)} ORDER BY sync_run_id DESC"
+        )
+        if limit is not None:
+            sql += f" LIMIT {int(limit)}"
+        return fetch(self._connection, sql, kinds, list(names))
+
+    def rejections(self, sync: Sync | str) -> Table:
+        """Rows that failed in the last ended run: row_id, op, reason, attempts, first and last failure.
+
+        Raises:
+            StateError: The sync has no ended run.
+        """
+        sync_id = sync if isinstance(sync, str) else sync.id
+        statements = Statements(self._connection.dialect, self._settings.schemas, sync_id)
+        planner = self._settings.schemas.planner
+        known = (planner, JOURNAL) in self._connection.tables(planner)
+        state = journal.load(self._connection, statements).state if known else None
+        if state is None or state.plan is None or state.ended is None:
+            raise StateError(
+                f"Sync {sync_id!r} has no finished run.", code="state-no-run", hint="Run it first."
+            )
+        if state.plan.kind == "reset":
+            return read_rejections(self._connection, statements, state.plan, state.ended, duplicates=False)
+        return read_rejections(self._connection, statements, state.plan, state.ended)
+
+    # -- setup ------------------------------------------------------------------------------------
+
+    def setup_sql(self, principal: str | None = None) -> list[str]:
+        """The statements that an administrator runs once: two schemas, and the grants on them."""
+        schemas = self._settings.schemas
+        return self._connection.dialect.setup(schemas.planner, schemas.audit, principal)
+
+    def setup(self, principal: str | None = None) -> None:
+        """Run the statements of ``setup_sql``."""
+        for sql in self.setup_sql(principal):
+            self._connection.execute(sql)
+
+    def check(self, sync: Sync | None = None) -> list[Finding]:
+        """Look whether everything that a run needs is there, and what to run where it isn't."""
+        return check(self._connection, self._settings, sync)
+
+
+@contextmanager
+def _cancelled_by_signals(cancelled: threading.Event) -> Iterator[None]:
+    """SIGINT and SIGTERM cancel the run; a second one ends it at once (D20)."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, _frame: object) -> None:
+        if cancelled.is_set():
+            raise KeyboardInterrupt
+        cancelled.set()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+
+
+def connect(
+    target: str | Engine | Any,
+    *,
+    planner_schema: str = "hightouch_planner",
+    audit_schema: str = "hightouch_audit",
+    changelog: bool = True,
+    snapshot: bool = True,
+    sync_runs: bool = True,
+    retention_days: float | None = None,
+    lease_seconds: float = 60.0,
+    lease_margin: float = 5.0,
+) -> Warehouse:
+    """Connect to a warehouse.
+
+    Args:
+        target: ``duckdb:///path``, ``duckdb:///:memory:``, ``postgresql://user:password@host/database``, a
+            SQLAlchemy Engine, or a duckdb or psycopg connection (which stays open and stays yours).
+        planner_schema: Where plan tables and the journal are.
+        audit_schema: Where the audit tables are.
+        changelog: Write ``sync_changelog`` unless a sync says otherwise.
+        snapshot: Write ``sync_snapshot`` unless a sync says otherwise.
+        sync_runs: Write ``sync_runs`` unless a sync says otherwise.
+        retention_days: Delete changelog and run rows older than this after each run; None keeps all.
+        lease_seconds: How long a run's lease lasts unless extended.
+        lease_margin: Seconds after a lease's expiry before another run may take over.
+
+    Raises:
+        ConfigError: A setting is wrong or an extra is missing.
+        UnsupportedError: There is no warehouse of that kind.
+        ConnectionLostError: It can't be reached.
+        WarehouseLockedError: Another process holds the DuckDB file.
+
+    >>> with connect("duckdb:///:memory:") as warehouse:
+    ...     warehouse.dialect
+    'duckdb'
+    """
+    settings = Settings(
+        Schemas(planner_schema, audit_schema),
+        changelog=changelog,
+        snapshot=snapshot,
+        sync_runs=sync_runs,
+        retention_days=retention_days,
+        lease_seconds=lease_seconds,
+        lease_margin=lease_margin,
+    )
+    connection, close = _open(target)
+    return Warehouse(connection, settings, close)
+
+
+def _open(target: Any) -> tuple[Connection, Callable[[], None]]:
+    kind = type(target).__module__.split(".")[0]
+    if kind == "sqlalchemy" and hasattr(target, "url"):
+        target = target.url.render_as_string(hide_password=False)
+    if isinstance(target, str):
+        scheme, _colon, rest = target.partition("://")
+        name = scheme.split("+")[0].lower()
+        if name == "duckdb":
+            from warehouse_cdc.warehouses.duckdb import open_duckdb
+
+            database = open_duckdb(rest.removeprefix("/") or ":memory:")
+            return database, database.close_database
+        if name in ("postgresql", "postgres"):
+            _need("psycopg", "postgres")
+            from warehouse_cdc.warehouses.postgres import open_postgres
+
+            opened = open_postgres(f"postgresql://{rest}")
+            return opened, opened.close
+        raise UnsupportedError(
+            f"There is no warehouse of kind {name!r}." if _colon else "That isn't a connection URL.",
+            code="connect-url",
+            hint="duckdb:///path/to/file.duckdb or postgresql://user:password@host:5432/database",
+        )
+    if kind in ("duckdb", "_duckdb"):
+        from warehouse_cdc.warehouses.duckdb import DuckDBConnection
+
+        cursor = DuckDBConnection(target)
+        return cursor, cursor.close
+    if kind == "psycopg":
+        from warehouse_cdc.warehouses.postgres import PostgresConnection
+
+        session = PostgresConnection(target, owned=False)
+        return session, session.close
+    raise UnsupportedError(
+        f"A {type(target).__name__} is no warehouse.",
+        code="connect-target",
+        hint="Pass a URL, a SQLAlchemy Engine, or a duckdb or psycopg connection.",
+    )
+
+
+def _need(module: str, extra: str) -> None:
+    if importlib.util.find_spec(module) is None:
+        raise ConfigError(
+            f"The driver {module!r} isn't installed.",
+            code="missing-extra",
+            hint=f"pip install 'warehouse-cdc[{extra}]'",
+        )

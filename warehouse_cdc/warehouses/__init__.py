@@ -1,0 +1,1 @@
+"""Connections: one module per driver, loaded when it is used."""

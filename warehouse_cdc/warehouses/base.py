@@ -1,0 +1,97 @@
+"""A connection to a warehouse: statements, transactions, Arrow streams and error mapping.
+
+A connection knows no sync. It is used by one thread at a time; ``clone`` makes another one.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import pyarrow as pa
+
+from warehouse_cdc.dialects import ColumnType, Dialect
+
+_LITERAL = re.compile(r"'(?:[^']|'')*'")
+
+
+def redacted(sql: str, limit: int = 2000) -> str:
+    """A statement with its literals hidden, for errors and logs."""
+    text = _LITERAL.sub("'…'", sql)
+    return text if len(text) <= limit else text[:limit] + " …"
+
+
+class Connection(ABC):
+    """One session of a warehouse.
+
+    Attributes:
+        dialect: The SQL that it speaks.
+        statements: How many statements it has sent.
+    """
+
+    dialect: Dialect
+    statements: int
+
+    @abstractmethod
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        """Run a statement and return all its rows; alone, or in the open transaction."""
+
+    @abstractmethod
+    def execute(self, sql: str) -> None:
+        """Run a statement without a result; alone, or in the open transaction."""
+
+    @abstractmethod
+    def transaction(self, *, idle_timeout: float | None = None) -> AbstractContextManager[None]:
+        """A transaction around the block: committed at its end, rolled back by an exception.
+
+        Args:
+            idle_timeout: Seconds after which the warehouse itself ends the transaction of a client that
+                went silent inside it, where it can.
+        """
+
+    @abstractmethod
+    def stream(
+        self, sql: str, kinds: Sequence[ColumnType | None], batch_rows: int = 20_000
+    ) -> Iterator[pa.RecordBatch]:
+        """A query's rows as Arrow batches, in bounded memory.
+
+        Args:
+            sql: The query.
+            kinds: The type of each column, or None for engine-chosen text and numbers.
+            batch_rows: Rows in one Arrow batch.
+        """
+
+    @abstractmethod
+    def arrow_types(self, kinds: Sequence[ColumnType]) -> list[pa.DataType]:
+        """The Arrow types in which stored types arrive from ``stream``."""
+
+    @abstractmethod
+    def insert(self, schema: str, table: str, rows: pa.Table) -> None:
+        """Insert Arrow rows, by column name, in the open transaction."""
+
+    @abstractmethod
+    def describe(self, sql: str) -> list[tuple[str, str]]:
+        """The columns of a query as (name, type of the dialect), without running it."""
+
+    @abstractmethod
+    def tables(self, *schemas: str) -> set[tuple[str, str]]:
+        """The base tables of some schemas, as (schema, name).
+
+        Raises:
+            StateError: A schema doesn't exist (code ``schema-missing``).
+        """
+
+    @abstractmethod
+    def engine_version(self) -> str:
+        """What the engine's hash functions may depend on."""
+
+    @abstractmethod
+    def clone(self) -> Connection:
+        """Another session of the same warehouse."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """End the session."""

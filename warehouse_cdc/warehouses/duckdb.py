@@ -1,0 +1,197 @@
+"""DuckDB by its own client."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from warehouse_cdc.dialects import ColumnType, DuckDB
+from warehouse_cdc.errors import (
+    ConnectionLostError,
+    QueryError,
+    StateError,
+    WarehouseError,
+    WarehouseLockedError,
+)
+from warehouse_cdc.warehouses.base import Connection, redacted
+
+
+def open_duckdb(path: str, **config: Any) -> DuckDBConnection:
+    """Open a database file, or ``:memory:``.
+
+    Raises:
+        WarehouseLockedError: Another process holds the file.
+        ConnectionLostError: It can't be opened.
+    """
+    try:
+        return DuckDBConnection(duckdb.connect(path, **config))
+    except duckdb.IOException as error:
+        if "lock" in str(error).lower():
+            raise WarehouseLockedError(
+                "Another process holds this DuckDB file.",
+                code="warehouse-locked",
+                hint="DuckDB lets one process at a time open a file for writing: wait for it, or close it.",
+            ) from error
+        raise ConnectionLostError(
+            f"The DuckDB file can't be opened ({type(error).__name__}).",
+            hint="Check the path and its folder.",
+        ) from error
+    except duckdb.Error as error:
+        raise ConnectionLostError(
+            f"The DuckDB file can't be opened ({type(error).__name__}).",
+            hint="Check that it is a DuckDB file of a version that the installed duckdb package reads, and "
+            "that no connection of this process has it open with another configuration.",
+        ) from error
+
+
+class DuckDBConnection(Connection):
+    """A cursor of a DuckDB database, with its session in UTC."""
+
+    def __init__(self, parent: duckdb.DuckDBPyConnection) -> None:
+        """Open a cursor of a connection; the connection itself stays as it is."""
+        self.dialect = DuckDB()
+        self.statements = 0
+        self._parent = parent
+        try:
+            self._cursor = parent.cursor()
+            self._cursor.execute("SET TimeZone = 'UTC'")
+        except duckdb.Error as error:
+            raise ConnectionLostError(f"The DuckDB connection is closed ({type(error).__name__}).") from error
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        """Run a statement and fetch everything."""
+        # By way of Arrow: DuckDB's own fetch needs another package for timestamps with a zone.
+        self.statements += 1
+        try:
+            table: pa.Table = self._cursor.sql(sql).to_arrow_table()
+        except duckdb.Error as error:
+            raise _mapped(error, sql) from error
+        return list(zip(*(column.to_pylist() for column in table.columns), strict=True))
+
+    def execute(self, sql: str) -> None:
+        """Run a statement."""
+        self._run(sql)
+
+    @contextmanager
+    def transaction(self, *, idle_timeout: float | None = None) -> Iterator[None]:
+        """An optimistic transaction: a conflict raises a retryable QueryError."""
+        self._run("BEGIN")
+        try:
+            yield
+        except BaseException:
+            self._cursor.execute("ROLLBACK")
+            raise
+        self._run("COMMIT")
+
+    def stream(
+        self, sql: str, kinds: Sequence[ColumnType | None], batch_rows: int = 20_000
+    ) -> Iterator[pa.RecordBatch]:
+        """Record batches of DuckDB's own Arrow reader."""
+        self.statements += 1
+        try:
+            reader = self._cursor.sql(sql).to_arrow_reader(batch_rows)
+            try:
+                yield from reader
+            finally:
+                reader.close()
+        except duckdb.Error as error:
+            raise _mapped(error, sql) from error
+
+    def arrow_types(self, kinds: Sequence[ColumnType]) -> list[pa.DataType]:
+        """As DuckDB itself exports a NULL of each type."""
+        nulls = [self.dialect.transport(self.dialect.null(kind.name), kind)[0] for kind in kinds]
+        select = ", ".join(f"{sql} AS c_{number}" for number, sql in enumerate(nulls))
+        reader = self._cursor.sql(f"SELECT {select}").to_arrow_reader(1)
+        types = list(reader.schema.types)
+        reader.close()
+        return types
+
+    def insert(self, schema: str, table: str, rows: pa.Table) -> None:
+        """Insert by scanning the Arrow table in place."""
+        names = ", ".join(self.dialect.quote(name) for name in rows.column_names)
+        target = self.dialect.table(schema, table)
+        self._cursor.register("wcdc_rows", rows)
+        try:
+            self._run(f"INSERT INTO {target} ({names}) SELECT {names} FROM wcdc_rows")
+        finally:
+            self._cursor.unregister("wcdc_rows")
+
+    def describe(self, sql: str) -> list[tuple[str, str]]:
+        """DESCRIBE, which binds the query without running it."""
+        return [(str(row[0]), str(row[1])) for row in self.query(f"DESCRIBE\n{sql}")]
+
+    def tables(self, *schemas: str) -> set[tuple[str, str]]:
+        """Look in DuckDB's catalog; a missing schema is made."""
+        wanted = ", ".join(self.dialect.literal(schema) for schema in schemas)
+        found = {
+            str(row[0])
+            for row in self.query(
+                f"SELECT schema_name FROM duckdb_schemas() WHERE schema_name IN ({wanted}) "
+                "AND database_name = current_database()"
+            )
+        }
+        for schema in schemas:
+            if schema not in found:
+                self._create(schema)
+        listed = self.query(
+            f"SELECT schema_name, table_name FROM duckdb_tables() WHERE schema_name IN ({wanted}) "
+            "AND database_name = current_database() AND NOT temporary"
+        )
+        return {(str(schema), str(name)) for schema, name in listed}
+
+    def _create(self, schema: str) -> None:
+        try:
+            self.execute(f"CREATE SCHEMA IF NOT EXISTS {self.dialect.quote(schema)}")
+        except WarehouseError as error:
+            raise StateError(
+                f"The schema {schema!r} can't be made.",
+                code="schema-missing",
+                hint="Open the database for writing.",
+            ) from error
+
+    def engine_version(self) -> str:
+        """DuckDB's version: its hash function may change with it."""
+        return str(duckdb.__version__)
+
+    def clone(self) -> DuckDBConnection:
+        """Another cursor of the same database."""
+        return DuckDBConnection(self._parent)
+
+    def close(self) -> None:
+        """Close the cursor, and the database if this opened it."""
+        self._cursor.close()
+
+    def close_database(self) -> None:
+        """Close the connection that the cursor came from."""
+        self._cursor.close()
+        self._parent.close()
+
+    def _run(self, sql: str) -> duckdb.DuckDBPyConnection:
+        self.statements += 1
+        try:
+            return self._cursor.execute(sql)
+        except duckdb.Error as error:
+            raise _mapped(error, sql) from error
+
+
+def _mapped(error: duckdb.Error, sql: str) -> WarehouseError:
+    """Map an error; only messages that can't hold row values are passed on."""
+    kind = type(error).__name__
+    text = (
+        str(error).splitlines()[0]
+        if isinstance(error, (duckdb.CatalogException, duckdb.BinderException, duckdb.ParserException))
+        else ""
+    )
+    detail = f": {text}" if text else "."
+    if isinstance(error, duckdb.ConnectionException):
+        return ConnectionLostError(f"The DuckDB connection is gone ({kind}).", sql=redacted(sql))
+    return QueryError(
+        f"DuckDB refused a statement ({kind}){detail}",
+        sql=redacted(sql),
+        code="query-conflict" if isinstance(error, duckdb.TransactionException) else None,
+        retryable=isinstance(error, duckdb.TransactionException),
+    )

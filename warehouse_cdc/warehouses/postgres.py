@@ -1,0 +1,327 @@
+"""PostgreSQL by psycopg 3.
+
+Nothing here depends on the session: settings are made for one transaction at a time, nothing is prepared
+and no cursor outlives its transaction, so a pooler in transaction mode may stand between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+import psycopg
+import pyarrow as pa
+from psycopg import errors as pg
+from psycopg.adapt import Buffer, Loader
+from psycopg.pq import Format
+
+from warehouse_cdc.dialects import ColumnType, Postgres
+from warehouse_cdc.errors import (
+    ConnectionLostError,
+    PermissionDeniedError,
+    QueryError,
+    StateError,
+    WarehouseError,
+)
+from warehouse_cdc.warehouses.base import Connection, redacted
+
+_SETTINGS = (
+    "SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, YMD'; SET LOCAL IntervalStyle = 'iso_8601'; "
+    "SET LOCAL extra_float_digits = 1; SET LOCAL bytea_output = 'hex'; SET LOCAL xmloption = 'content'; "
+    "SET LOCAL standard_conforming_strings = on; SET LOCAL client_encoding = 'UTF8'"
+)
+_EPOCH_DAYS = 10_957
+_EPOCH_MICROS = 946_684_800_000_000
+
+
+class _Days(Loader):
+    """A date as days since 1970; infinities keep their extreme values."""
+
+    format = Format.BINARY
+    extremes: ClassVar[tuple[int, ...]] = (2**31 - 1, -(2**31))
+    shift: ClassVar[int] = _EPOCH_DAYS
+
+    def load(self, data: Buffer) -> int:
+        value = int.from_bytes(data, "big", signed=True)
+        return value if value in self.extremes else value + self.shift
+
+
+class _Micros(_Days):
+    """A timestamp as microseconds since 1970."""
+
+    extremes = (2**63 - 1, -(2**63))
+    shift = _EPOCH_MICROS
+
+
+class _TimeMicros(_Days):
+    """A time of day as microseconds."""
+
+    shift = 0
+
+
+_LOADERS = {"date": _Days, "timestamp": _Micros, "timestamptz": _Micros, "time": _TimeMicros}
+
+_ARROW: dict[str, pa.DataType] = {
+    "text": pa.string(),
+    "uuid": pa.string(),
+    "decimal": pa.string(),
+    "json": pa.string(),
+    "boolean": pa.bool_(),
+    "date": pa.date32(),
+    "time": pa.time64("us"),
+    "timestamp": pa.timestamp("us"),
+    "timestamptz": pa.timestamp("us", tz="UTC"),
+    "binary": pa.binary(),
+}
+
+
+def arrow_type(kind: ColumnType | None) -> pa.DataType:
+    """The Arrow type of a stored type."""
+    if kind is None:
+        return pa.string()
+    if kind.kind == "integer":
+        widths = {"smallint": pa.int16(), "integer": pa.int32(), "int": pa.int32()}
+        return widths.get(kind.name.lower(), pa.int64())
+    if kind.kind == "float":
+        return pa.float32() if kind.name.lower() == "real" else pa.float64()
+    return _ARROW[kind.kind]
+
+
+def open_postgres(conninfo: str) -> PostgresConnection:
+    """Connect by a URL or a libpq connection string.
+
+    Raises:
+        ConnectionLostError: The server can't be reached or refuses the sign-in.
+    """
+    try:
+        connection = psycopg.connect(conninfo, autocommit=True, prepare_threshold=None, connect_timeout=15)
+    except psycopg.ProgrammingError as error:
+        raise ConnectionLostError(
+            "The PostgreSQL connection string can't be read.",
+            hint="postgresql://user:password@host:5432/database",
+            retryable=False,
+        ) from error.with_traceback(None)
+    except psycopg.Error as error:
+        refused = "password" in str(error) or "authentication" in str(error)
+        raise ConnectionLostError(
+            "PostgreSQL refused the sign-in." if refused else "PostgreSQL can't be reached.",
+            hint="Check user and password." if refused else "Check host, port and database.",
+            retryable=not refused,
+        ) from None
+    return PostgresConnection(connection, owned=True)
+
+
+class PostgresConnection(Connection):
+    """A psycopg connection in autocommit mode."""
+
+    def __init__(self, connection: psycopg.Connection[Any], *, owned: bool) -> None:
+        """Take a connection; one that isn't owned is left open and gets its autocommit mode back."""
+        self.dialect = Postgres()
+        self.statements = 0
+        self._connection = connection
+        self._owned = owned
+        self._in_transaction = False
+        self._was_autocommit = connection.autocommit
+        if connection.closed:
+            raise ConnectionLostError("The given PostgreSQL connection is closed.")
+        info = connection.info
+        self._conninfo = psycopg.conninfo.make_conninfo(info.dsn, password=info.password or None)
+        if connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+            raise QueryError(
+                "The given PostgreSQL connection is inside a transaction.",
+                hint="Commit or roll back first, or pass a URL.",
+            )
+        connection.autocommit = True
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        """Run a statement and fetch everything."""
+        with self._cursor(sql) as cursor:
+            rows: list[tuple[Any, ...]] = cursor.fetchall()
+            return rows
+
+    def execute(self, sql: str) -> None:
+        """Run a statement."""
+        with self._cursor(sql):
+            pass
+
+    @contextmanager
+    def _cursor(self, sql: str) -> Iterator[psycopg.Cursor[Any]]:
+        """Send a statement; outside a transaction, in one message with the session's settings."""
+        self.statements += 1
+        text = sql if self._in_transaction else f"{_SETTINGS}; {sql}"
+        with self._mapped(sql):
+            cursor = self._connection.cursor()
+            try:
+                cursor.execute(text.encode())
+                while cursor.nextset():
+                    pass
+                yield cursor
+            finally:
+                cursor.close()
+
+    @contextmanager
+    def transaction(self, *, idle_timeout: float | None = None) -> Iterator[None]:
+        """A READ COMMITTED transaction."""
+        self.statements += 1
+        begin = f"BEGIN ISOLATION LEVEL READ COMMITTED; {_SETTINGS}"
+        if idle_timeout is not None:
+            milliseconds = max(1, int(idle_timeout * 1000))
+            begin += f"; SET LOCAL idle_in_transaction_session_timeout = {milliseconds}"
+        with self._mapped("BEGIN"):
+            self._connection.execute(begin.encode())
+        self._in_transaction = True
+        try:
+            yield
+        except BaseException:
+            self._in_transaction = False
+            if not self._connection.closed:
+                self._rollback()
+            raise
+        self._in_transaction = False
+        self.statements += 1
+        with self._mapped("COMMIT"):
+            cursor = self._connection.execute(b"COMMIT")
+        if cursor.statusmessage != "COMMIT":
+            raise QueryError("PostgreSQL rolled the transaction back at its commit.", retryable=True)
+
+    def _rollback(self) -> None:
+        try:
+            self._connection.execute(b"ROLLBACK")
+        except psycopg.Error:
+            # The server has rolled back already: it ended the session.
+            self._connection.close()
+
+    def stream(
+        self, sql: str, kinds: Sequence[ColumnType | None], batch_rows: int = 20_000
+    ) -> Iterator[pa.RecordBatch]:
+        """A server-side cursor in a transaction of its own, in PostgreSQL's binary format."""
+        types = [arrow_type(kind) for kind in kinds]
+        with self.transaction(), self._mapped(sql):
+            self.statements += 1
+            with self._connection.cursor("wcdc_stream", binary=True) as cursor:
+                for name, loader in _LOADERS.items():
+                    cursor.adapters.register_loader(name, loader)
+                cursor.itersize = batch_rows
+                cursor.execute(sql.encode())
+                names = [column.name for column in cursor.description or ()]
+                while rows := cursor.fetchmany(batch_rows):
+                    columns = zip(*rows, strict=True)
+                    arrays = [pa.array(c, t) for c, t in zip(columns, types, strict=True)]
+                    yield pa.RecordBatch.from_arrays(arrays, names)
+
+    def arrow_types(self, kinds: Sequence[ColumnType]) -> list[pa.DataType]:
+        """By kind."""
+        return [arrow_type(kind) for kind in kinds]
+
+    def insert(self, schema: str, table: str, rows: pa.Table) -> None:
+        """COPY the rows in."""
+        names = ", ".join(self.dialect.quote(name) for name in rows.column_names)
+        sql = f"COPY {self.dialect.table(schema, table)} ({names}) FROM STDIN"
+        self.statements += 1
+        with self._mapped(sql), self._connection.cursor() as cursor, cursor.copy(sql.encode()) as copy:
+            for row in zip(*(column.to_pylist() for column in rows.columns), strict=True):
+                copy.write_row([v.replace("\0", "\ufffd") if isinstance(v, str) else v for v in row])
+
+    def describe(self, sql: str) -> list[tuple[str, str]]:
+        """The server's own description of the query's result."""
+        with self._cursor(f"SELECT * FROM (\n{sql}\n) wcdc_described LIMIT 0") as cursor:
+            result = cursor.pgresult
+            if result is None:
+                return []
+            found = [
+                ((result.fname(index) or b"").decode(), result.ftype(index), result.fmod(index))
+                for index in range(result.nfields)
+            ]
+        if not found:
+            return []
+        values = ", ".join(f"({place}, {oid}, {mod})" for place, (_name, oid, mod) in enumerate(found))
+        # An enumeration's name says nothing of its kind: show it as text.
+        types = self.query(
+            "SELECT CASE WHEN t.typtype = 'e' THEN 'text' WHEN t.typtype = 'c' THEN 'record' "
+            "ELSE format_type(w.oid, w.mod) END "
+            f"FROM (VALUES {values}) w(place, oid, mod) JOIN pg_catalog.pg_type t ON t.oid = w.oid::oid "
+            "ORDER BY w.place"
+        )
+        return [(name, str(row[0])) for (name, _oid, _mod), row in zip(found, types, strict=True)]
+
+    def tables(self, *schemas: str) -> set[tuple[str, str]]:
+        """Look in the catalog."""
+        wanted = ", ".join(self.dialect.literal(schema) for schema in schemas)
+        rows = self.query(
+            "SELECT n.nspname, c.relname FROM pg_catalog.pg_namespace n "
+            "LEFT JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relkind IN ('r', 'p') "
+            f"WHERE n.nspname IN ({wanted})"
+        )
+        missing = sorted(set(schemas) - {str(row[0]) for row in rows})
+        if missing:
+            raise StateError(
+                f"The schema {' and the schema '.join(map(repr, missing))} doesn't exist.",
+                code="schema-missing",
+                hint="An administrator runs what `warehouse-cdc setup` prints, once.",
+            )
+        return {(str(schema), str(name)) for schema, name in rows if name is not None}
+
+    def engine_version(self) -> str:
+        """The server's major version."""
+        return str(self._connection.info.server_version // 10_000)
+
+    def clone(self) -> PostgresConnection:
+        """Another session with the same parameters."""
+        return open_postgres(self._conninfo)
+
+    def close(self) -> None:
+        """Close the session, or give it back."""
+        if self._owned:
+            self._connection.close()
+        elif not self._connection.closed:
+            self._connection.autocommit = self._was_autocommit
+
+    @contextmanager
+    def _mapped(self, sql: str) -> Iterator[None]:
+        try:
+            yield
+        except psycopg.Error as error:
+            raise _mapped(error, sql, lost=self._connection.closed or self._connection.broken) from error
+
+
+_NAMES_ONLY = (
+    pg.UndefinedTable,
+    pg.UndefinedColumn,
+    pg.UndefinedFunction,
+    pg.AmbiguousColumn,
+    pg.SyntaxError,
+    pg.DuplicateTable,
+    pg.DatatypeMismatch,
+    pg.InsufficientPrivilege,
+    pg.GroupingError,
+)
+"""Errors whose message names objects, never row values."""
+
+
+def _mapped(error: psycopg.Error, sql: str, *, lost: bool) -> WarehouseError:
+    text = (error.diag.message_primary or "") if isinstance(error, _NAMES_ONLY) else ""
+    detail = f": {text}" if text else "."
+    shown = redacted(sql)
+    if isinstance(error, pg.InsufficientPrivilege):
+        return PermissionDeniedError(
+            f"PostgreSQL denied a statement{detail}", sql=shown, hint=_grant_hint(text)
+        )
+    if lost or isinstance(error, (pg.AdminShutdown, pg.IdleInTransactionSessionTimeout)):
+        return ConnectionLostError("The connection to PostgreSQL was lost.", sql=shown)
+    retryable = isinstance(error, (pg.SerializationFailure, pg.DeadlockDetected, pg.LockNotAvailable))
+    return QueryError(
+        f"PostgreSQL refused a statement ({type(error).__name__}){detail}",
+        sql=shown,
+        code="query-conflict" if retryable else None,
+        retryable=retryable,
+    )
+
+
+def _grant_hint(message: str) -> str:
+    if "for schema" in message:
+        return (
+            "The user needs CREATE and USAGE on the two schemas, and USAGE on the model's: "
+            "see `warehouse-cdc check`."
+        )
+    return "The user needs SELECT on the model's tables: see `warehouse-cdc check`."
