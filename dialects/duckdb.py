@@ -25,6 +25,15 @@ _KINDS = {
     "json": ("JSON",),
 }  # fmt: skip
 _BY_NAME = {name: kind for kind, names in _KINDS.items() for name in names}
+_INTEGER_DIGITS = {"TINYINT": 3, "SMALLINT": 5, "INTEGER": 10, "BIGINT": 19, "HUGEINT": 39}
+
+
+def _digits(kind: ColumnType) -> tuple[int, int]:
+    """The most digits before and after the point of an integer or decimal type."""
+    if kind.kind == "integer":
+        return _INTEGER_DIGITS[kind.name.removeprefix("U")] + kind.name.startswith("U"), 0
+    precision, _comma, scale = (kind.name.partition("(")[2].rstrip(")") or "18,3").partition(",")
+    return int(precision) - int(scale or 0), int(scale or 0)
 
 
 class DuckDB(Dialect):
@@ -62,10 +71,17 @@ class DuckDB(Dialect):
         return expression, kind
 
     def common_type(self, left: ColumnType, right: ColumnType) -> ColumnType:
-        """Integers have a common type; decimals of different scale become text."""
+        """Integers and decimals have one as long as 38 digits hold both; anything else becomes text."""
+        if left == right:
+            return left
         if left.kind == right.kind == "integer":
-            return left if left == right else self.column_type("HUGEINT")
-        return left if left == right else self.column_type("VARCHAR")
+            return self.column_type("HUGEINT")
+        if {left.kind, right.kind} <= {"integer", "decimal"}:
+            (whole, scale), (other, other_scale) = _digits(left), _digits(right)
+            whole, scale = max(whole, other), max(scale, other_scale)
+            if whole + scale <= 38:
+                return self.column_type(f"DECIMAL({whole + scale},{scale})")
+        return self.column_type("VARCHAR")
 
     def canonical_text(self, expression: str, kind: ColumnType) -> str:
         """Canonical text by kind (D1)."""

@@ -93,6 +93,7 @@ def _start(folder: Path, binaries: Path) -> tuple[str, subprocess.Popen[bytes]]:
             "stdin": subprocess.DEVNULL,
             "stdout": output,
             "stderr": subprocess.STDOUT,
+            "start_new_session": True,  # Ctrl-C is meant for us, who stop it in order
             **identity,
         }
         data = folder / "data"

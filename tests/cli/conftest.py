@@ -80,7 +80,7 @@ def command_line(folder: Path) -> Callable[..., subprocess.CompletedProcess[str]
             cwd=folder,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
             **{"stdin": subprocess.DEVNULL, "env": child_environment(), **options},
         )
 

@@ -9,7 +9,12 @@ import pytest
 
 from warehouse_cdc.project import ProjectError, load_project
 
-ENVIRONMENT = {"SECRET": "hunter2-hunter2", "SHORT": "abc", "URL": "hunter2://u:p%40ss@h/d", "NUMBER": "many"}
+ENVIRONMENT = {
+    "SECRET": "hunter2-hunter2",
+    "SHORT": "abc",
+    "URL": "mysql://hunter2:p%40ss@hunter2/hunter2?a=hunter2",
+    "NUMBER": "many",
+}
 
 GOOD = """\
 sources:
@@ -225,7 +230,7 @@ REST = [
     ),
     ("sources: {x: {url: 'x://'}}\nmodels:\n  a:\n    primary_key: id\n    sql: ''", 5, "empty sql"),
     (
-        "sources: {x: {url: 'x://'}}\nmodels:\n  a:\n    sql: |\n      select\n      ${NO}\n    primary_key: id",
+        "sources: {x: {url: 'x://'}}\nmodels:\n  a:\n    sql: |\n      x\n      ${NO}\n    primary_key: id",
         6,
         "NO is",
     ),
@@ -233,6 +238,21 @@ REST = [
     ("destinations:\n  a:\n    type: json", 3, "Did you mean jsonl?"),
     ("destinations:\n  a:\n    type: ${SECRET}", 3, "unknown type."),
     ("destinations:\n  a:\n    type: 5", 3, "must be one of"),
+    ("destinations:\n  a:\n    type: jsonl", 2, "needs 'directory'"),
+    (
+        "destinations:\n  a:\n    type: jsonl\n    directory: out\n    skip_emtpy: true",
+        5,
+        "Did you mean skip_empty?",
+    ),
+    ("destinations:\n  a:\n    type: jsonl\n    directory: [out]", 4, "must be text or a path"),
+    ("destinations:\n  a:\n    type: jsonl\n    directory: out\n    skip_empty: yes", 5, "true or false"),
+    ("destinations:\n  a:\n    type: jsonl\n    name: ../x\n    directory: out", 4, "'../x' must be"),
+    ("destinations:\n  a:\n    type: csv\n    directory: out\n    delimiter: ':'", 5, "delimiter ':'"),
+    ("destinations:\n  a:\n    type: csv\n    directory: out\n    delimiter: ${SHORT}", 5, "'${SHORT}'"),
+    ("destinations:\n  a:\n    type: sql_table\n    table: t", 2, "needs 'url'"),
+    ("destinations:\n  a:\n    type: sql_table\n    table: t\n    url: ${URL}", 5, ""),
+    ("destinations:\n  a:\n    type: sql_table\n    url: duckdb:///x\n    table: 5", 5, "must be text"),
+    ("destinations:\n  a:\n    type: sql_table\n    url: duckdb:///x\n    table: a.b.c.d.e", 5, ""),
     ("destinations:\n  a:\n    type: python", 2, "needs 'function'"),
     ("destinations:\n  a:\n    type: python\n    function: send", 4, "package.module:name"),
     ("destinations:\n  a:\n    type: python\n    function: null_destination:send", 4, "has no 'send'"),

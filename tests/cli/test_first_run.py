@@ -3,37 +3,64 @@
 from __future__ import annotations
 
 import json
+import re
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
-import warehouse_cdc
 from tests.cli.conftest import child_environment
+from warehouse_cdc.cli import app
 
-pytestmark = pytest.mark.skipif(not hasattr(warehouse_cdc, "connect"), reason="the engine has not arrived")
+PROGRAM = "import sys; sys.argv[0] = 'warehouse-cdc'; from warehouse_cdc.cli import main; main()"
+
+DESTINATION = """
+import pathlib, time
+from warehouse_cdc import destination
+
+@destination(batch_size=1)
+def picky(batch):
+    refused = {"gold"} if pathlib.Path("no_gold").exists() else set()
+    return ["no gold" if row["tier"] in refused else None for row in batch.rows]
+
+@destination(batch_size=1)
+def slow(batch):
+    with open("sent", "a") as file:
+        file.write(batch.row_ids[0] + "\\n")
+    time.sleep(0.5)
+"""
 
 
-def warehouse_cdc_command(folder: Path, *arguments: str, code: int = 0) -> str:
-    """Runs the real command line; what it wrote to stdout."""
-    program = "import sys; sys.argv[0] = 'warehouse-cdc'; from warehouse_cdc.cli import main; main()"
-    ended = subprocess.run(
-        [sys.executable, "-c", program, *arguments],
-        cwd=folder,
-        env=child_environment(),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        stdin=subprocess.DEVNULL,
-    )
-    assert ended.returncode == code, ended.stdout + ended.stderr
-    return ended.stdout
+@pytest.fixture
+def call(folder: Path) -> Callable[..., str]:
+    """Runs the real command line in this process; what it wrote to stdout."""
+
+    def run(*arguments: str, code: int = 0) -> str:
+        result = CliRunner().invoke(app, list(arguments))
+        assert result.exit_code == code, result.output
+        return result.stdout
+
+    return run
 
 
-def records(folder: Path) -> list[dict[str, object]]:
-    """All rows of all files so far."""
-    return [json.loads(line) for file in sorted((folder / "out").iterdir()) for line in file.open()]
+@pytest.fixture
+def shop(folder: Path, call: Callable[..., str]) -> Path:
+    """What ``init`` writes, with two more syncs."""
+    call("init")
+    (folder / "shop_destination.py").write_text(DESTINATION)
+    sys.modules.pop("shop_destination", None)
+    project = folder / "warehouse_cdc.yaml"
+    more = "  {0}: {{type: python, function: 'shop_destination:{0}'}}\n"
+    text = project.read_text().replace("\nsyncs:", more.format("picky") + more.format("slow") + "\nsyncs:")
+    for name in ("picky", "slow"):
+        text += f"  {name}: {{model: customers, destination: {name}, on_removed: delete}}\n"
+    project.write_text(text)
+    return folder
 
 
 def counts(line: str) -> dict[str, int]:
@@ -41,53 +68,120 @@ def counts(line: str) -> dict[str, int]:
 
 
 def test_init_then_run(tmp_path: Path) -> None:
-    warehouse_cdc_command(tmp_path, "init", "shop")
-    shop = tmp_path / "shop"
-    plan = json.loads(warehouse_cdc_command(shop, "plan", "--json"))
-    assert plan["counts"]["added"] == 5
-    assert len(plan["rows"]) == 5
-    assert not (shop / "out").exists() or not records(shop)
+    def run(folder: Path, *arguments: str) -> str:
+        ended = subprocess.run(
+            [sys.executable, "-c", PROGRAM, *arguments],
+            cwd=folder,
+            env=child_environment(),
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        return ended.stdout
 
-    first = warehouse_cdc_command(shop, "run")
-    assert first.startswith("customers-to-files: success")
-    assert sorted(each["email"] for each in records(shop))[0] == "ada@example.com"
-    assert len(records(shop)) == 5
+    shop = tmp_path / "shop"
+    run(tmp_path, "init", "shop")
+    plan = json.loads(run(shop, "plan", "--json"))
+    assert (plan["counts"]["added"], len(plan["rows"])) == (5, 5)
+    assert not (shop / "out").exists()
+
+    assert run(shop, "run").startswith("customers-to-files: success")
+    [file] = (shop / "out").iterdir()
+    sent = [json.loads(line) for line in file.open()]
+    assert sorted(each["email"].split("@")[0] for each in sent) == [
+        "ada",
+        "barbara",
+        "donald",
+        "edsger",
+        "grace",
+    ]
 
     model = shop / "models" / "customers.sql"
-    text = model.read_text().replace("'silver'", "'gold'")
-    kept = [line for line in text.splitlines() if "barbara" not in line]
+    kept = [
+        line for line in model.read_text().replace("'silver'", "'gold'").splitlines() if "barbara" not in line
+    ]
     model.write_text(
         "\n".join(kept).replace("(5, 'donald", "(6, 'alan@example.com', 'gold', 1),\n(5, 'donald")
     )
-    second = warehouse_cdc_command(tmp_path, "run", "--json", "-p", "shop")  # from another folder
+    second = run(tmp_path, "run", "--json", "-p", "shop")  # from another folder
     assert counts(second) == {"added": 1, "changed": 1, "removed": 1}
-    assert counts(warehouse_cdc_command(shop, "run", "--json")) == {"added": 0, "changed": 0, "removed": 0}
-
-    history = json.loads(warehouse_cdc_command(shop, "history", "--json"))
-    assert [each["num_succeeded_add"] for each in history] == [0, 1, 5]
-    assert warehouse_cdc_command(shop, "history").count("succeeded") == 3
-    assert json.loads(warehouse_cdc_command(shop, "rejections", "--json")) == []
+    assert len(list((shop / "out").iterdir())) == 4
 
 
-def test_the_other_commands(tmp_path: Path) -> None:
-    warehouse_cdc_command(tmp_path, "init")
-    assert "hightouch_planner" in warehouse_cdc_command(tmp_path, "setup", "--apply")
-    assert "MISSING" not in warehouse_cdc_command(tmp_path, "check")
-    assert counts(warehouse_cdc_command(tmp_path, "reset", "--yes", "--json")).get("added", 0) == 0
-    assert counts(warehouse_cdc_command(tmp_path, "run", "--json"))["added"] == 0
-    assert counts(warehouse_cdc_command(tmp_path, "resync", "--yes", "--json"))["added"] == 5
-    assert "select" in warehouse_cdc_command(tmp_path, "compile").lower()
-    warehouse_cdc_command(tmp_path, "compile", "--output", "sql")
-    assert list((tmp_path / "sql").glob("*.sql"))
+def test_the_other_commands(shop: Path, call: Callable[..., str]) -> None:
+    sync = "customers-to-files"
+    assert "hightouch_planner" in call("setup", "--apply")
+    assert "MISSING" not in call("check")
+    assert call("history", sync) == f"{sync} has not run yet.\n"
+    assert counts(call("reset", sync, "--yes", "--json")) == {"added": 0, "changed": 0, "removed": 0}
+    assert counts(call("run", sync, "--json"))["added"] == 0
+    assert counts(call("resync", sync, "--yes", "--json"))["added"] == 5
+    history = json.loads(call("history", sync, "--json"))
+    assert [each["num_succeeded_add"] for each in history] == [5, 0, 0]
+    assert call("history", sync, "--limit", "2").count("succeeded") == 2
+    assert json.loads(call("rejections", sync, "--json")) == []
 
 
-def test_what_the_engine_refuses(tmp_path: Path) -> None:
-    warehouse_cdc_command(tmp_path, "init")
-    model = tmp_path / "models" / "customers.sql"
-    good = model.read_text()
+def test_compile_needs_no_connection(shop: Path, call: Callable[..., str]) -> None:
+    (shop / "models" / "customers.sql").write_text("select id, email from customers")
+    (shop / "schema.yaml").write_text("customers: {id: bigint, email: text}")
+    for dialect in ("duckdb", "postgres"):
+        text = call("compile", "picky", "--dialect", dialect, "--schema", "schema.yaml")
+        assert "hightouch_planner" in text
+    call("compile", "picky", "--schema", "schema.yaml", "--output", "sql")
+    assert len(list((shop / "sql").glob("*.sql"))) > 5
+    call("compile", "picky", "--dialect", "klingon", code=2)
+    assert not (shop / "warehouse.duckdb").exists()
+
+
+def test_rejected_rows(shop: Path, call: Callable[..., str]) -> None:
+    (shop / "no_gold").touch()
+    assert "warehouse-cdc rejections picky" in call("run", "picky", code=3)
+    rejections = json.loads(call("rejections", "picky", "--json"))
+    assert [(each["row_id"], each["reason"]) for each in rejections] == [("1", "no gold"), ("4", "no gold")]
+    (shop / "no_gold").unlink()
+    assert counts(call("run", "picky", "--json"))["added"] == 2
+    assert "rejected no rows" in call("rejections", "picky")
+
+
+def test_guards(shop: Path, call: Callable[..., str]) -> None:
+    call("run", "picky")
+    model = shop / "models" / "customers.sql"
+    model.write_text(model.read_text() + "where id < 0")
+    assert "a guard would stop it" in call("plan", "picky")
+    call("run", "picky", code=1)
+    call("run", "picky", "--allow-empty", "--allow-removed")
+
+
+def test_what_the_engine_refuses(shop: Path, call: Callable[..., str]) -> None:
     for bad in ("drop table x", "select 1 as id; select 2 as id", "select 1 as other", "selec 1 as id"):
-        model.write_text(bad)
-        warehouse_cdc_command(tmp_path, "run", code=2)
-    assert not (tmp_path / "out").exists()
-    model.write_text(good + "where id < 0")
-    warehouse_cdc_command(tmp_path, "run")
+        (shop / "models" / "customers.sql").write_text(bad)
+        call("run", "customers-to-files", code=2)
+        call("plan", "customers-to-files", code=2)
+    assert not (shop / "out").exists()
+
+
+def test_interrupt_from_the_keyboard(shop: Path, call: Callable[..., str]) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, "run", "slow", "picky"],
+        cwd=shop,
+        env=child_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 300
+    while not (shop / "sent").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    written, told = process.communicate(timeout=300)
+    assert process.returncode == 1, written + told
+    assert written.startswith("slow: cancelled")
+    assert "error[run-cancelled]: slow" in told
+    assert "Not run: picky." in told
+    assert "Traceback" not in told
+    aborted = re.search(r"added +5 +(\d) +(\d) +0 +(\d)", written)
+    assert aborted is not None
+    assert int(aborted[1]) + int(aborted[3]) == 5
+    assert counts(call("run", "slow", "--json"))["added"] == int(aborted[3])

@@ -280,11 +280,15 @@ destinations:
   a: {type: jsonl, directory: out, name: '{sync.id}', skip_empty: true}
   b: {type: csv, directory: /out}
   c: {type: parquet, directory: out}
-  d: {type: sql_table, url: 'duckdb:///x.duckdb', table: people}
+  d: {type: sql_table, url: 'duckdb:///x.duckdb', create: true, table: people}
 """
     )
     destinations = load_project("sub").destinations
-    assert [type(each).__name__ for each in destinations.values()] == ["JsonLines", "Csv", "Parquet", "SqlTable"]
+    assert [type(each).__name__ for each in destinations.values()] == [
+        "JsonLines",
+        "Csv",
+        "Parquet",
+        "SqlTable",
+    ]
     assert str(folder / "sub" / "out") in repr(destinations["a"])
     assert "'/out'" in repr(destinations["b"])
-    assert str(folder / "sub" / "x.duckdb") in repr(destinations["d"])

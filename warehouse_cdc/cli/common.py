@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_type_hints
+from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.logging import RichHandler
@@ -75,11 +75,8 @@ def command(app: typer.Typer, name: str) -> Callable[[F], F]:
     """
 
     def decorate(function: F) -> F:
-        hints = get_type_hints(function, include_extras=True)
-        signature = inspect.signature(function)
-        parameters = [
-            each.replace(annotation=hints[each.name]) for each in list(signature.parameters.values())[1:]
-        ]
+        signature = inspect.signature(function, eval_str=True)
+        parameters = list(signature.parameters.values())[1:]
 
         def wrapper(ctx: typer.Context, **options: Any) -> None:
             shared = ctx.find_root().obj or {}

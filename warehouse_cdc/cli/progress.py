@@ -49,12 +49,15 @@ class _Rate:
 
     def __init__(self) -> None:
         self.since: float | None = None
+        self.last = 0.0
 
     def of(self, progress: Progress) -> float:
-        if self.since is None and progress.phase == "processing":
-            self.since = time.monotonic()
-        seconds = time.monotonic() - self.since if self.since is not None else 0.0
-        return progress.done / seconds if seconds > 0.5 else 0.0
+        if progress.phase == "processing":
+            now = time.monotonic()
+            self.since = now if self.since is None else self.since
+            if now - self.since > 0.5:
+                self.last = progress.done / (now - self.since)
+        return self.last
 
 
 class LineReporter:

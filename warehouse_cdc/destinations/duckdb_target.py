@@ -191,13 +191,17 @@ class DuckDBTarget:
         names = {
             row["column_name"]: spelling.get(_lower(row["column_name"]), row["column_name"]) for row in rows
         }
+        # Older versions of DuckDB don't tell: there a generated column looks like one with a default.
+        suspects = [row["column_name"] for row in rows if row["column_default"] is not None]
+        known = "is_generated" in rows[0]
+        generated = set() if known else _generated(connection, place, suspects)
         columns = {
             names[row["column_name"]]: Column(
                 name=row["column_name"],
                 type=row["data_type"],
                 nullable=bool(row["is_nullable"]),
                 has_default=row["column_default"] is not None,
-                generated=bool(row.get("is_generated", False)),
+                generated=bool(row.get("is_generated", row["column_name"] in generated)),
             )
             for row in rows
         }
@@ -247,6 +251,21 @@ def _catalog(connection: duckdb.DuckDBPyConnection, function: str, place: _Place
         "AND lower(table_name) = lower(?)",
         [place.database, place.schema, place.name],
     )
+
+
+def _generated(connection: duckdb.DuckDBPyConnection, place: _Place, names: list[str]) -> set[str]:
+    """The columns that DuckDB refuses to insert into."""
+    found = set()
+    for name in names:
+        try:
+            connection.execute(
+                f"EXPLAIN INSERT INTO {place.sql} ({quote(name)}) SELECT NULL WHERE false"
+            ).fetchall()
+        except duckdb.BinderException:
+            found.add(name)
+        except duckdb.Error as error:
+            raise translate(error, committing=False) from None
+    return found
 
 
 def _unique_keys(connection: duckdb.DuckDBPyConnection, place: _Place) -> list[list[str]]:

@@ -64,6 +64,7 @@ class MirrorWriter(PostgresWriter):
     def write(self, batch: Batch) -> Outcomes:
         """Load a batch."""
         outcomes = super().write(batch)
+        # A crash empties an unlogged table, and a failover may lose commits: publish counts again.
         with self._lock:
             self._loaded += len(batch) - len(outcomes)
         return outcomes

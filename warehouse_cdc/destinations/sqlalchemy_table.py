@@ -27,7 +27,7 @@ MAX_CONNECTIONS = 16
 _SLICE = 32 * 1024 * 1024
 _LIMITS = sa.text(
     "SELECT set_config('statement_timeout', :limit, true), "
-    "set_config('idle_in_transaction_session_timeout', :idle, true)"
+    "set_config('idle_in_transaction_session_timeout', :limit, true)"
 )
 _IMMEDIATE = sa.text("SET CONSTRAINTS ALL IMMEDIATE")
 
@@ -65,11 +65,7 @@ class Database:
                 with _cut_after(connection, seconds):
                     if seconds is not None:
                         # The server gives up a little before the connection is cut.
-                        limits = {
-                            "limit": f"{max(1, int(seconds * 900))}ms",
-                            "idle": f"{int(seconds * 2000) + 1}ms",
-                        }
-                        connection.execute(_LIMITS, limits)
+                        connection.execute(_LIMITS, {"limit": f"{max(1, int(seconds * 900))}ms"})
                     yield connection
                     stage = "commit"
                     connection.commit()

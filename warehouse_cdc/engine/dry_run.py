@@ -11,7 +11,7 @@ from warehouse_cdc.compile.layout import lay_out
 from warehouse_cdc.compile.parse import read_model
 from warehouse_cdc.engine import journal, planning
 from warehouse_cdc.engine.settings import Settings
-from warehouse_cdc.engine.store import verify
+from warehouse_cdc.engine.store import orphaned, verify
 from warehouse_cdc.errors import GuardError, StateError
 from warehouse_cdc.plan.names import JOURNAL
 from warehouse_cdc.plan.state import prior_state
@@ -139,10 +139,13 @@ def _state(
 ) -> journal.Generation | None:
     present = connection.tables(settings.schemas.planner)
     if (settings.schemas.planner, JOURNAL) not in present:
+        orphaned(connection, statements, ())
         return None
     history = journal.load(connection, statements)
-    if history.open is not None:
-        notes.append(f"run {history.open.run_id} has not ended: this is what its predecessor left")
+    if history.state is None:
+        orphaned(connection, statements, history.generations)
+    for generation in history.open:
+        notes.append(f"run {generation.run_id} has not ended: this is what its predecessor left")
     return history.state
 
 

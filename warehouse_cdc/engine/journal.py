@@ -67,10 +67,9 @@ class History:
         return next((g for g in reversed(self.generations) if g.committed), None)
 
     @property
-    def open(self) -> Generation | None:
-        """The newest generation, if it has not ended."""
-        last = self.last
-        return last if last is not None and last.ended is None else None
+    def open(self) -> tuple[Generation, ...]:
+        """The generations that have not ended; more than one if a run died while it closed another."""
+        return tuple(g for g in self.generations if g.ended is None)
 
 
 Row = tuple[int, int, str, str, datetime, str]

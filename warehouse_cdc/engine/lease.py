@@ -237,8 +237,7 @@ def _claim(
             )
         read = clock.now()
         fresh = journal.next_run_id(last[0])
-        ((now,),) = connection.query(f"SELECT {dialect.now}")
-        generation = journal.Generation(max(number, last[1] or 0) + 1, fresh, now)
+        generation = journal.Generation(max(number, last[1] or 0) + 1, fresh, journal.EPOCH)
         generation.entries = 0
         connection.execute(
             f"UPDATE {leases} SET generation = {generation.number}, run_id = {dialect.literal(fresh)}, "
@@ -246,6 +245,11 @@ def _claim(
             f"WHERE sync_id = {sync_id}"
         )
         journal.append(connection, statements, generation, journal.CLAIMED, "{}")
+        # Read back, so that a run that closes this one sees the same time (file names may contain it).
+        ((generation.started_at,),) = connection.query(
+            f"SELECT recorded_at FROM {statements.planner(JOURNAL)} "
+            f"WHERE sync_id = {sync_id} AND generation = {generation.number}"
+        )
     expires = math.inf if dialect.capabilities.exclusive_process else seconds
     return Lease(statements, generation, expires, read)
 

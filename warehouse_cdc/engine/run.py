@@ -181,16 +181,16 @@ class Runner:
         others = tuple(g for g in history.generations if g.number != lease.generation.number)
         history = journal.History(others)
         closed = None
-        if history.open is not None:
-            closed = history.open.run_id
-            self._close(lease, history.open, layout, schema)
+        for generation in history.open:
+            closed = generation.run_id
+            self._close(lease, generation, layout, schema)
         state = history.state
         kind = self._kind(state)
         if state is None and kind == "run":
             orphaned(self._connection, self._statements, others)
         prior = self._prior(state, layout, kind)
         with observed(self._options.observer, Step.COLLECT):
-            drop_garbage(self._connection, self._statements, state, self._notes)
+            drop_garbage(self._connection, self._statements, lease, state, self._notes)
         record = self._plan(lease, model_sql, layout, kind, prior, state)
         if kind == "reset":
             ended = Ended("success")
@@ -314,7 +314,10 @@ class Runner:
             model_id=sync.model.id,
             logs=self._settings.logs(sync),
             compare_fields=(
-                kind != "run" or before is None or before.mapping_version != layout.mapping_version
+                kind != "run"
+                or before is None
+                or before.mapping_version != layout.mapping_version
+                or "sync_snapshot" not in before.logs
             ),
             notes=tuple(self._notes),
         )
@@ -458,5 +461,7 @@ class Runner:
             seconds=time.monotonic() - self._began,
             statements=self._connection.statements - self._sent_before,
             closed=closed,
-            read_rejections=lambda: read_rejections(self._connection, self._statements, record, ended),
+            read_rejections=lambda: read_rejections(
+                self._connection, self._statements, record, ended, duplicates=record.kind != "reset"
+            ),
         )

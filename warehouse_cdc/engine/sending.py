@@ -81,6 +81,8 @@ class Sender:
                     again.append(position)
             pending = again
             sent.fatal = fatal
+            if fatal:
+                self.stopped.set()
             if not pending or fatal or attempt == self._sync.max_attempts or not self._pause(attempt, pause):
                 return sent
         return sent

@@ -9,8 +9,9 @@ import pyarrow as pa
 
 from warehouse_cdc.dialects import ColumnType
 from warehouse_cdc.engine import journal
+from warehouse_cdc.engine.lease import Lease
 from warehouse_cdc.engine.result import Table
-from warehouse_cdc.errors import StateError, WarehouseError
+from warehouse_cdc.errors import ConnectionLostError, StateError, WarehouseError
 from warehouse_cdc.plan.names import JOURNAL, owned
 from warehouse_cdc.plan.record import Ended, PlanRecord
 from warehouse_cdc.plan.statements import Statements
@@ -34,25 +35,45 @@ def create_shared(connection: Connection, statements: Statements) -> None:
 
 
 def drop_garbage(
-    connection: Connection, statements: Statements, state: journal.Generation | None, notes: list[str]
+    connection: Connection,
+    statements: Statements,
+    lease: Lease,
+    state: journal.Generation | None,
+    notes: list[str],
 ) -> None:
-    """Drop the sync's tables that the committed state doesn't need, and journal entries before it."""
+    """Drop the sync's tables that the committed state doesn't need, and journal entries before it.
+
+    What is garbage to a run that has lost its lease may be the state of its successor: hence the fence.
+    """
     keep = set()
     if state is not None and state.plan is not None:
         keep = {state.plan.plan_table, state.plan.rejections_table}
     planner = statements.schemas.planner
     names = {name for _schema, name in connection.tables(planner)}
-    for name in sorted(owned(statements.sync_id, names) - keep):
-        try:
-            connection.execute(f"DROP TABLE {statements.planner(name)}")
-        except WarehouseError as error:
-            notes.append(f"table {name} could not be dropped ({error.code})")
-    if state is not None:
-        connection.execute(
-            f"DELETE FROM {statements.planner(JOURNAL)} "
-            f"WHERE sync_id = {statements.dialect.literal(statements.sync_id)} "
-            f"AND generation < {state.number}"
-        )
+    garbage = sorted(owned(statements.sync_id, names) - keep)
+    forget = (
+        f"DELETE FROM {statements.planner(JOURNAL)} "
+        f"WHERE sync_id = {statements.dialect.literal(statements.sync_id)} "
+        f"AND generation < {state.number if state is not None else 0}"
+    )
+    try:
+        with lease.fenced(connection):
+            for name in garbage:
+                connection.execute(f"DROP TABLE {statements.planner(name)}")
+            connection.execute(forget)
+    except ConnectionLostError:
+        raise
+    except WarehouseError:
+        for name in garbage:  # one at a time, so that one that can't be dropped keeps no other
+            try:
+                with lease.fenced(connection):
+                    connection.execute(f"DROP TABLE {statements.planner(name)}")
+            except ConnectionLostError:
+                raise
+            except WarehouseError as error:
+                notes.append(f"table {name} could not be dropped ({error.code})")
+        with lease.fenced(connection):
+            connection.execute(forget)
 
 
 def orphaned(

@@ -50,7 +50,17 @@ def to_text(kind: pa.DataType) -> Callable[[int], str]:
     if pa.types.is_duration(kind):
         return lambda value: iso_duration(value, per_second)
     zone = "Z" if kind.tz is not None else ""
-    return lambda value: iso_timestamp(value, per_second) + zone
+    if per_second > PER_SECOND["us"]:
+        return lambda value: iso_timestamp(value, per_second) + zone
+    micros = PER_SECOND["us"] // per_second
+
+    def timestamp(value: int) -> str:
+        try:  # the same text, sooner
+            return (_EPOCH + timedelta(microseconds=value * micros)).isoformat() + zone
+        except OverflowError:
+            return iso_timestamp(value, per_second) + zone
+
+    return timestamp
 
 
 def to_python(kind: pa.DataType) -> Callable[[int], Any]:

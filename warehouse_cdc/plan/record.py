@@ -60,7 +60,7 @@ class PlanRecord:
         model_name: The model's name.
         model_id: The model's id.
         logs: Names of the audit tables that this run writes.
-        compare_fields: The snapshot's fields must be compared even where rows are unchanged.
+        compare_fields: The snapshot may differ also in rows that neither this run nor the last touched.
         notes: What the run did beyond the usual, for people.
     """
 

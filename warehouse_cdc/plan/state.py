@@ -120,7 +120,12 @@ def values_differ(dialect: Dialect, layout: Layout, prior: Prior) -> str:
         if column.key:
             continue
         if column.stored.family != state.kind.family:
-            return "TRUE"
+            if state.kind.kind != "text":
+                return "TRUE"
+            # The two types had none in common. (Where the column really was text, its version differs.)
+            text = dialect.canonical_text(f"m.{column.value}", column.stored)
+            conditions.append(dialect.differs(text, f"s.{column.previous}"))
+            continue
         sides = [(f"m.{column.value}", column.stored), (f"s.{column.previous}", state.kind)]
         if column.stored.family == "json" and column.stored != state.kind:
             sides = [dialect.as_json(*side) for side in sides]

@@ -11,7 +11,7 @@ from warehouse_cdc.dialects import Dialect
 from warehouse_cdc.plan.names import JOURNAL, LEASES, table_name
 from warehouse_cdc.plan.record import Ended, PlanRecord
 from warehouse_cdc.plan.state import Prior, audited, values_differ
-from warehouse_cdc.sync import Sync
+from warehouse_cdc.sync import MODES, Sync
 
 AUDIT_TABLES = ("sync_changelog", "sync_snapshot", "sync_runs")
 
@@ -166,6 +166,7 @@ class Statements:
             run_id=literal(run_id),
             audit=audited(self.dialect, self.schemas.planner, record, ended),
             compare_fields=record.compare_fields,
+            narrow=not record.compare_fields and MODES[record.mode].changed,
         )
 
     def run_tables(self, run_id: str) -> tuple[str, str, str]:

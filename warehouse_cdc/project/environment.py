@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from warehouse_cdc.project.document import Document, KeyPath, Problem, line_and_column
 
@@ -80,6 +80,8 @@ class Resolved:
         return resolved
 
     def _remember(self, secret: str, shown: str) -> None:
+        for part in _parts_of_url(secret):
+            self._remember(part, shown)
         for form in (secret, repr(secret)[1:-1], unquote(secret), quote(secret, safe="")):
             self._secrets.setdefault(form, shown)
 
@@ -99,3 +101,16 @@ class Resolved:
             if match[0] != "$$" and match["name"] == name:
                 return line_and_column(text, match.start())
         return self.document.at_value(path)
+
+
+def _parts_of_url(text: str) -> list[str]:
+    """What a URL holds that a message about it may quote alone; nothing for other text."""
+    if "://" not in text:
+        return []
+    try:
+        url = urlsplit(text)
+        parts = [url.netloc, url.username, url.password, url.hostname, url.path.strip("/")]
+        parts += [value for _, value in parse_qsl(url.query)]
+    except ValueError:
+        parts = [text.split("://", 1)[1]]
+    return [part for part in parts if part]

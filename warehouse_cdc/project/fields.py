@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from os import PathLike
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin
 
 
 @dataclass(frozen=True)
@@ -30,16 +30,22 @@ class MismatchError(Exception):
 
 def fields_of(function: Callable[..., Any], without: Sequence[str] = ()) -> dict[str, Field]:
     """The arguments of a class or function that can be given by name."""
-    target = function.__init__ if inspect.isclass(function) else function
-    try:
-        hints = get_type_hints(target, localns={"Destination": Any})
-    except (NameError, TypeError):  # a type that only type checkers import: its class checks the value
-        hints = {}
     return {
-        name: Field(hints.get(name, Any), parameter.default is parameter.empty)
+        name: Field(_evaluated(parameter.annotation, function), parameter.default is parameter.empty)
         for name, parameter in inspect.signature(function).parameters.items()
         if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY) and name not in without
     }
+
+
+def _evaluated(annotation: Any, function: Callable[..., Any]) -> Any:
+    """An annotation as a type; ``Any`` if it names what only type checkers import."""
+    if annotation is inspect.Parameter.empty:
+        return Any
+    target = inspect.unwrap(function.__init__ if inspect.isclass(function) else function)
+    try:
+        return eval(annotation, target.__globals__) if isinstance(annotation, str) else annotation
+    except (NameError, AttributeError):
+        return Any
 
 
 def nearest(word: str, known: Sequence[str]) -> str:

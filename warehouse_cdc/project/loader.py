@@ -177,14 +177,20 @@ class _Loader:
                 return None
             return self.attempt(path, raw, lambda: self.function(**reference), fallback="function")
         made = self.attempt(path, raw, lambda: destination_class(kind), fallback="type")
-        values = self.checked(path, options, fields_of(made)) if made else None
-        if made is None or values is None:
+        if made is None:
+            return None
+        fields = fields_of(made)
+        if "where" in fields:  # a URL, an engine or a connection, of which a file can only hold the first
+            del fields["where"]
+            fields["url"] = Field(str, required=True)
+        values = self.checked(path, options, fields)
+        if values is None:
             return None
         if "directory" in values:
             values["directory"] = self.rooted(values["directory"])
         if "url" in values:
-            values["url"] = self.rooted_url(values["url"])
-        return self.attempt(path, options, lambda: made(**values))
+            values["where"] = self.rooted_url(values.pop("url"))
+        return self.attempt(path, options, lambda: made(**values), fallback="url")
 
     def function(self, function: str) -> Any:
         """What a ``python`` destination names."""
@@ -295,7 +301,7 @@ class _Loader:
 def _blamed(message: str, raw: Mapping[str, Any]) -> str:
     """The key of an entry that a message is about: the first one that it mentions after the entry's name."""
     text = re.sub(r"^\w+ '.*?':? ", "", message)
-    found = {key: re.search(rf"\b{re.escape(key).replace('_', '[_ ]')}\b", text) for key in raw}
+    found = {key: re.search(rf"\b{re.escape(key).replace('_', '[_ ]')}\b", text, re.I) for key in raw}
     return (
         min((match.start(), key) for key, match in found.items() if match)[1] if any(found.values()) else ""
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime, timezone
 from typing import Any, ClassVar
 
 import psycopg
@@ -58,6 +59,16 @@ class _TimeMicros(_Days):
     """A time of day as microseconds."""
 
     shift = 0
+
+
+class _Instant(Loader):
+    """An instant as ``_SETTINGS`` make the server print it; psycopg's own loader goes by the session's."""
+
+    def load(self, data: Buffer) -> datetime:
+        whole, _point, fraction = bytes(data).decode().removesuffix("+00").partition(".")
+        return datetime.fromisoformat(whole).replace(
+            microsecond=int(fraction.ljust(6, "0")), tzinfo=timezone.utc
+        )
 
 
 _LOADERS = {"date": _Days, "timestamp": _Micros, "timestamptz": _Micros, "time": _TimeMicros}
@@ -152,6 +163,7 @@ class PostgresConnection(Connection):
         text = sql if self._in_transaction else f"{_SETTINGS}; {sql}"
         with self._mapped(sql):
             cursor = self._connection.cursor()
+            cursor.adapters.register_loader("timestamptz", _Instant)
             try:
                 cursor.execute(text.encode())
                 while cursor.nextset():

@@ -1,0 +1,189 @@
+"""What a run costs: first, without a change, and with 1 % changed, against a bare CREATE TABLE AS.
+
+    python -m benchmarks.bench_runs [--rows 1000000] [--engine duckdb --engine postgres] [--repeat 3]
+
+Each run is a process of its own, so that its peak memory is its own. The destination is a function that
+does nothing. Seconds are medians; the ratio is to the bare copy of the model's result in the same repetition.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+COLUMNS = (
+    "i AS id, 'user' || i || '@example.com' AS email, 'Name ' || (i % 1000) AS name, "
+    "(i * 7919) % 100000 AS points, CAST((i % 10000) / 100.0 AS DECIMAL(10, 2)) AS balance, "
+    "(i % 1000) / 7.0 AS score, i % 2 = 0 AS active, "
+    "DATE '2020-01-01' + CAST(i % 1000 AS INTEGER) AS signed_up, "
+    "TIMESTAMP '2024-01-01' + INTERVAL '1 second' * (i % 100000) AS seen_at, "
+    "CASE WHEN i % 3 = 0 THEN NULL ELSE 'tag' || (i % 50) END AS tag"
+)
+SERIES = {"duckdb": "range(1, {end}) r(i)", "postgres": "generate_series(1::bigint, {last}) r(i)"}
+MODEL = "SELECT * FROM bench_source"
+
+
+def execute(url: str, *statements: str) -> None:
+    """Run statements with the plain driver."""
+    if url.startswith("duckdb"):
+        import duckdb
+
+        connection: Any = duckdb.connect(url.removeprefix("duckdb:///"))
+    else:
+        import psycopg
+
+        connection = psycopg.connect(url, autocommit=True)
+    with connection:
+        for sql in statements:
+            connection.execute(sql)
+
+
+def child(url: str, kind: str) -> dict[str, Any]:
+    """One measurement, in this process."""
+    import warehouse_cdc as wcdc
+
+    if url.startswith("postgres"):
+        import psycopg  # noqa: F401
+    else:
+        import duckdb  # noqa: F401
+    base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    if kind == "bare copy":
+        began = time.perf_counter()
+        execute(url, f"CREATE TABLE bench_copy AS {MODEL}")
+        seconds = time.perf_counter() - began
+        execute(url, "DROP TABLE bench_copy")
+        return {"seconds": seconds, "statements": 1, "memory_mb": 0, "sent": 0}
+    sent = 0
+
+    @wcdc.destination(batch_size=1000)
+    def nowhere(batch: wcdc.destinations.Batch) -> None:
+        nonlocal sent
+        sent += len(batch)
+
+    sync = wcdc.Sync(
+        id="bench",
+        model=wcdc.Model("bench", sql=MODEL, primary_key="id"),
+        destination=nowhere,
+        on_removed="delete",
+    )
+    with wcdc.connect(url) as warehouse:
+        run = warehouse.run(sync)
+    assert run.status == "success", run.error
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {
+        "seconds": run.seconds,
+        "statements": run.statements,
+        "memory_mb": (peak - base) / 1024,
+        "sent": sent,
+    }
+
+
+@contextmanager
+def warehouse_url(engine: str) -> Iterator[str]:
+    """A fresh warehouse."""
+    if engine == "duckdb":
+        with tempfile.TemporaryDirectory() as folder:
+            yield f"duckdb:///{Path(folder) / 'bench.duckdb'}"
+        return
+    from tests.servers import postgres_server
+
+    with postgres_server() as url:
+        yield url
+
+
+def measure(url: str, kind: str) -> dict[str, Any]:
+    """One measurement, in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.bench_runs", "--child", url, kind]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
+
+
+def bench(engine: str, rows: int, repeat: int) -> list[dict[str, Any]]:
+    """All measurements of an engine."""
+    found = []
+    with warehouse_url(engine) as url:
+        series = SERIES[engine].format(end=rows + 1, last=rows)
+        execute(url, f"CREATE TABLE bench_source AS SELECT {COLUMNS} FROM {series}")
+        schemas = ("hightouch_planner", "hightouch_audit")
+        for number in range(repeat):
+            for schema in schemas:
+                execute(url, f"DROP SCHEMA IF EXISTS {schema} CASCADE", f"CREATE SCHEMA {schema}")
+            if engine == "postgres":
+                execute(url, "VACUUM ANALYZE bench_source", "CHECKPOINT")
+            bare = measure(url, "bare copy")
+            found.append({"engine": engine, "kind": "bare copy", "ratio": 1.0, **bare})
+            for kind in ("first", "no change", "1 % changed"):
+                if kind == "1 % changed":
+                    execute(url, f"UPDATE bench_source SET points = points + 1 WHERE id % 100 = {number}")
+                result = measure(url, kind)
+                ratio = result["seconds"] / bare["seconds"]
+                found.append({"engine": engine, "kind": kind, "ratio": ratio, **result})
+    return found
+
+
+def summarize(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Medians by engine and kind."""
+    rows = []
+    for engine, kind in dict.fromkeys((one["engine"], one["kind"]) for one in found):
+        same = [one for one in found if (one["engine"], one["kind"]) == (engine, kind)]
+        row: dict[str, Any] = {"engine": engine, "kind": kind}
+        for figure in ("seconds", "ratio", "statements", "memory_mb", "sent"):
+            row[figure] = round(statistics.median(one[figure] for one in same), 2)
+        rows.append(row)
+    return rows
+
+
+def main() -> None:
+    """Measure, print a table and keep the figures."""
+    if sys.argv[1:2] == ["--child"]:
+        print(json.dumps(child(sys.argv[2], sys.argv[3])))
+        return
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--engine", action="append", choices=tuple(SERIES))
+    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "runs.json")
+    options = parser.parse_args()
+    engines = options.engine or list(SERIES)
+    rows = summarize([one for engine in engines for one in bench(engine, options.rows, options.repeat)])
+    table = Table(title=f"{options.rows:,} rows × 10 columns, medians of {options.repeat}")
+    for name in ("engine", "run", "seconds", "ratio to copy", "statements", "client MB", "rows sent"):
+        table.add_column(name, justify="left" if name in ("engine", "run") else "right")
+    for row in rows:
+        figures = (row["seconds"], row["ratio"], row["statements"], row["memory_mb"], row["sent"])
+        table.add_row(row["engine"], row["kind"], *(f"{figure:,.10g}" for figure in figures))
+    Console().print(table)
+    import warehouse_cdc
+
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    facts = {
+        "python": platform.python_version(),
+        "cores": os.cpu_count(),
+        "version": warehouse_cdc.__version__,
+        "rows": options.rows,
+        "repeat": options.repeat,
+        "results": rows,
+    }
+    options.output.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,372 @@
+"""What conformance tests share: a fresh warehouse on each engine, a destination that remembers, children."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+import warehouse_cdc as wcdc
+from warehouse_cdc.destinations import Batch
+from warehouse_cdc.dialects import get_dialect
+from warehouse_cdc.mapping.values import to_rows
+
+PLANNER = "hightouch_planner"
+AUDIT = "hightouch_audit"
+SHARED = {(PLANNER, "wcdc_journal"), (PLANNER, "wcdc_leases")} | {
+    (AUDIT, name) for name in ("sync_changelog", "sync_snapshot", "sync_runs")
+}
+ENGINES = ("duckdb", "postgres")
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Engine:
+    """A fresh database, seen as its owner sees it: not through the library."""
+
+    binary: str
+    """The type of byte strings."""
+
+    def __init__(self, name: str, url: str) -> None:
+        self.name = name
+        self.url = url
+        self.dialect = get_dialect(name)
+        self._warehouses: list[wcdc.Warehouse] = []
+
+    @property
+    def capabilities(self) -> Any:
+        return self.dialect.capabilities
+
+    def execute(self, *statements: str) -> None:
+        raise NotImplementedError
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        return [tuple(row.values()) for row in self.records(sql)]
+
+    def records(self, sql: str) -> list[dict[str, Any]]:
+        raise NotImplementedError
+
+    def raw(self) -> Any:
+        """A connection of the driver's own, which the caller closes."""
+        raise NotImplementedError
+
+    def connect(self, **options: Any) -> wcdc.Warehouse:
+        """A warehouse that is closed when the test ends."""
+        warehouse = wcdc.connect(self.url, **options)
+        self._warehouses.append(warehouse)
+        return warehouse
+
+    def detach(self) -> None:
+        """Close what this process holds, so that another one may open the database."""
+        while self._warehouses:
+            self._warehouses.pop().close()
+
+    def table(self, columns: str, *rows: str, name: str = "people") -> None:
+        """Make a table (again) with these rows."""
+        self.execute(f"DROP TABLE IF EXISTS {name}", f"CREATE TABLE {name} ({columns})")
+        if rows:
+            self.execute(f"INSERT INTO {name} VALUES {', '.join(rows)}")
+
+    def tables(self) -> set[tuple[str, str]]:
+        """All tables of the two schemas."""
+        return {
+            (schema, name)
+            for schema, name in self.query(
+                "SELECT table_schema, table_name FROM information_schema.tables "
+                f"WHERE table_schema IN ('{PLANNER}', '{AUDIT}')"
+            )
+        }
+
+    def footprint(self) -> dict[tuple[str, str], list[str]]:
+        """Everything that the two schemas hold; equal footprints mean that nothing was written."""
+        return {
+            (schema, name): sorted(map(repr, self.query(f"SELECT * FROM {self.dialect.table(schema, name)}")))
+            for schema, name in self.tables()
+        }
+
+    def own_tables(self) -> set[str]:
+        """Tables of the planner schema that belong to runs."""
+        return {name for _schema, name in self.tables() - SHARED}
+
+    def audit(self, name: str, order: str = "sync_run_id, row_id") -> list[dict[str, Any]]:
+        """Rows of an audit table; ``fields`` is parsed."""
+        rows = self.records(f"SELECT * FROM {AUDIT}.{name} ORDER BY {order}")
+        for row in rows:
+            if isinstance(row.get("fields"), str):
+                row["fields"] = json.loads(row["fields"])
+        return rows
+
+    def runs(self) -> list[dict[str, Any]]:
+        return self.audit("sync_runs", "sync_run_id")
+
+    def plan_table(self, which: int = -1) -> str:
+        """A run's plan table, qualified; the newest by default."""
+        names = sorted(name for name in self.own_tables() if name.endswith("_plan"))
+        return self.dialect.table(PLANNER, names[which])
+
+
+class DuckDBEngine(Engine):
+    binary = "BLOB"
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("duckdb", f"duckdb:///{path}")
+        self.path = path
+        self._own: duckdb.DuckDBPyConnection | None = None
+
+    @property
+    def _connection(self) -> duckdb.DuckDBPyConnection:
+        if self._own is None:
+            self._own = duckdb.connect(str(self.path))
+            self._own.execute("SET TimeZone = 'UTC'")
+        return self._own
+
+    def execute(self, *statements: str) -> None:
+        for sql in statements:
+            self._connection.execute(sql)
+
+    def records(self, sql: str) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = self._connection.sql(sql).to_arrow_table().to_pylist()
+        return rows
+
+    def raw(self) -> Any:
+        return duckdb.connect(str(self.path))
+
+    def detach(self) -> None:
+        super().detach()
+        if self._own is not None:
+            self._own.close()
+            self._own = None
+
+
+class PostgresEngine(Engine):
+    binary = "BYTEA"
+
+    def __init__(self, server: str, database: str) -> None:
+        self.server = server
+        self.database = database
+        url = server.rsplit("/", 1)[0] + f"/{database}"
+        super().__init__("postgres", url)
+        self._own = psycopg.connect(url, autocommit=True)
+        self._own.execute("SET TimeZone = 'UTC'")
+
+    def execute(self, *statements: str) -> None:
+        for sql in statements:
+            self._own.execute(sql.encode())
+
+    def records(self, sql: str) -> list[dict[str, Any]]:
+        with self._own.cursor(row_factory=psycopg.rows.dict_row) as cursor:
+            return cursor.execute(sql.encode()).fetchall()
+
+    def raw(self) -> Any:
+        return psycopg.connect(self.url, autocommit=True)
+
+    def close(self) -> None:
+        self.detach()
+        self._own.close()
+
+
+@contextlib.contextmanager
+def duckdb_engine(folder: Path) -> Iterator[DuckDBEngine]:
+    engine = DuckDBEngine(folder / "warehouse.duckdb")
+    try:
+        yield engine
+    finally:
+        engine.detach()
+
+
+@contextlib.contextmanager
+def postgres_engine(server: str) -> Iterator[PostgresEngine]:
+    database = f"t_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(server, autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {database} TEMPLATE template0")
+        try:
+            engine = PostgresEngine(server, database)
+            try:
+                for sql in get_dialect("postgres").setup(PLANNER, AUDIT, None):
+                    engine.execute(sql)
+                yield engine
+            finally:
+                engine.close()
+        finally:
+            admin.execute(f"DROP DATABASE {database} WITH (FORCE)")
+
+
+def psql_parts(url: str) -> dict[str, Any]:
+    """A PostgreSQL URL's parts, as libpq reads them."""
+    return conninfo_to_dict(url)
+
+
+class Recorder:
+    """A destination that remembers what it was sent, and what it holds as a result.
+
+    Attributes:
+        batches: Every batch, in order of arrival.
+        held: What the destination would hold: row id to row.
+        refuse: Row id to reason (or Outcome): these rows are not applied.
+        during: Called with each batch before it is applied; may raise.
+    """
+
+    def __init__(self) -> None:
+        self.batches: list[Batch] = []
+        self.held: dict[str, dict[str, Any]] = {}
+        self.refuse: dict[str, Any] = {}
+        self.during: Callable[[Batch], Any] | None = None
+        self._lock = threading.Lock()
+
+    def __call__(self, batch: Batch) -> Any:
+        with self._lock:
+            self.batches.append(batch)
+        if self.during is not None:
+            answer = self.during(batch)
+            if answer is not None:
+                return answer
+        for row_id, row in zip(batch.row_ids, batch.rows, strict=True):
+            if row_id in self.refuse:
+                continue
+            if batch.operation == "removed":
+                self.held.pop(row_id, None)
+            else:
+                self.held[row_id] = row
+        return {row_id: self.refuse[row_id] for row_id in batch.row_ids if row_id in self.refuse}
+
+    @property
+    def sent(self) -> list[tuple[str, str]]:
+        """(operation, row id) of everything that was sent, in order."""
+        return [(batch.operation, row_id) for batch in self.batches for row_id in batch.row_ids]
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """Every row that was sent, in order."""
+        return [row for batch in self.batches for row in to_rows(batch.arrow)]
+
+    @property
+    def keys(self) -> dict[tuple[str, str], str]:
+        """(operation, row id) to the idempotency key that was sent last."""
+        return {
+            (batch.operation, row_id): key
+            for batch in self.batches
+            for row_id, key in zip(batch.row_ids, batch.idempotency_keys, strict=True)
+        }
+
+    def take(self) -> set[tuple[str, str]]:
+        """What was sent since the last call; nothing may be there twice."""
+        sent = self.sent
+        assert len(sent) == len(set(sent)), "an operation was sent twice"
+        self.batches.clear()
+        return set(sent)
+
+
+def sync_of(
+    destination: Any, sql: str = "select * from people", key: Any = "id", **options: Any
+) -> wcdc.Sync:
+    """A sync with short waits, and deletion of removed rows where the mode allows it."""
+    options.setdefault("id", "people-sync")
+    options.setdefault("retry_wait", 0)
+    if options.get("mode", "upsert") in ("upsert", "update"):
+        options.setdefault("on_removed", "delete")
+    options.setdefault("max_removed", None)
+    options.setdefault("require_rows", False)
+    return wcdc.Sync(model=wcdc.Model("people", sql=sql, primary_key=key), destination=destination, **options)
+
+
+def ids(operation: str, *row_ids: Any) -> set[tuple[str, str]]:
+    """Pairs as ``Recorder.take`` returns them."""
+    return {(operation, str(row_id)) for row_id in row_ids}
+
+
+def counted(run: wcdc.Run) -> dict[str, tuple[int, int, int, int, int]]:
+    """Counts of the operations that were planned: planned, attempted, succeeded, failed, aborted."""
+    found = {
+        operation: (c.planned, c.attempted, c.succeeded, c.failed, c.aborted)
+        for operation, c in run.counts.items()
+    }
+    for planned, attempted, succeeded, failed, aborted in found.values():
+        assert planned == attempted + aborted and attempted == succeeded + failed, "D23"
+    return {operation: counts for operation, counts in found.items() if counts[0]}
+
+
+CHILD_HEAD = """
+import json, os, signal, sys, threading, time
+import warehouse_cdc as wcdc
+from warehouse_cdc.engine.transitions import Step
+values = json.loads(sys.argv[1])
+url, log = values["url"], values["log"]
+
+def note(batch):
+    with open(log, "a") as file:
+        for row_id, key in zip(batch.row_ids, batch.idempotency_keys):
+            file.write(json.dumps([batch.operation, row_id, key]) + "\\n")
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def sync_of(destination, sql="select * from people", key="id", **options):
+    options.setdefault("id", "people-sync")
+    return wcdc.Sync(model=wcdc.Model("people", sql=sql, primary_key=key), destination=destination, **options)
+"""
+
+
+class Child:
+    """Another process that runs Python against an engine's database."""
+
+    def __init__(self, engine: Engine, log: Path, body: str, **values: Any) -> None:
+        engine.detach()
+        self.log = log
+        values = {"url": engine.url, "log": str(log), **values}
+        source = CHILD_HEAD + textwrap.dedent(body)
+        environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+        }
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", source, json.dumps(values)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment,
+            cwd=ROOT,
+            text=True,
+        )
+
+    def wait(self, timeout: float = 60) -> tuple[int, str]:
+        """Its exit code and standard output."""
+        try:
+            output, errors = self.process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
+        if self.process.returncode not in (0, -signal.SIGKILL):
+            output += errors
+        return self.process.returncode, output
+
+    def killed(self) -> None:
+        """Wait for its violent end."""
+        code, output = self.wait()
+        assert code == -signal.SIGKILL, f"the child ended with {code}:\n{output}"
+
+    @property
+    def sent(self) -> list[tuple[str, str, str]]:
+        """(operation, row id, idempotency key) of what it sent."""
+        if not self.log.exists():
+            return []
+        return [tuple(json.loads(line)) for line in self.log.read_text().splitlines()]
+
+
+def until(condition: Callable[[], Any], seconds: float = 20) -> None:
+    """Wait for a condition."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.01)

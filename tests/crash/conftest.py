@@ -1,0 +1,56 @@
+"""Fixtures of the crash tests."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.crash.child import Nursery
+from tests.crash.world import World
+
+_NUMBERS = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def nursery() -> Iterator[Nursery]:
+    """Starts children quickly."""
+    opened = Nursery()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def make_world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., World]]:
+    """Makes a world of its own, on the named engine."""
+    made = []
+
+    def make(engine: str) -> World:
+        number = next(_NUMBERS)
+        folder = tmp_path / f"world{number}"
+        folder.mkdir()
+        if engine == "postgres":
+            # A statement that waits for a lock for ever would hang the test.
+            url = request.getfixturevalue("postgres_url") + "?options=-c%20lock_timeout%3D20s"
+            world = World(url, f"crash_{os.getpid()}_{number}", str(folder))
+            world.drop()
+        else:
+            world = World(f"duckdb:///{folder / 'warehouse.duckdb'}", "shop", str(folder))
+        made.append(world)
+        world.create()
+        return world
+
+    yield make
+    for world in made:
+        if world.postgres:
+            world.drop()
+
+
+@pytest.fixture(params=[pytest.param(e, marks=getattr(pytest.mark, e)) for e in ("duckdb", "postgres")])
+def world(request: pytest.FixtureRequest, make_world: Callable[..., World]) -> Any:
+    """A world on each engine."""
+    return make_world(request.param)

@@ -1,0 +1,306 @@
+"""A small world for one sync: a table that is its model, a durable destination, and how its rows move.
+
+Both the tests and their child processes build it from the same plain values.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import psycopg
+
+import warehouse_cdc as wcdc
+from warehouse_cdc.destinations import Batch, JsonLines, Outcome, RunContext, Writer, rejected
+from warehouse_cdc.sync import OPERATIONS
+
+SYNC = "customers"
+CHUNK_ROWS = 6
+BATCH_ROWS = 2
+LEASE = 1.5
+"""Seconds; of processes whose lease really runs out in a test."""
+LONG_LEASE = 30.0
+MARGIN = 0.2
+WAIT = 30.0
+"""More than enough for a lease to run out."""
+
+Values = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Sent:
+    """One row in one call of the destination."""
+
+    run: str
+    operation: str
+    row_id: str
+    key: str
+    values: Values
+    applied: bool
+
+    @property
+    def what(self) -> tuple[str, str, str]:
+        """The operation and its values, whichever run sends it."""
+        return self.operation, self.row_id, json.dumps(self.values)
+
+
+@dataclass(frozen=True)
+class World:
+    """Where everything is; survives a trip through JSON."""
+
+    url: str
+    prefix: str
+    folder: str
+
+    @property
+    def postgres(self) -> bool:
+        return self.url.startswith("postgres")
+
+    @property
+    def table(self) -> str:
+        return f"{self.prefix}.customers"
+
+    @property
+    def planner(self) -> str:
+        return f"{self.prefix}_planner"
+
+    @property
+    def audit(self) -> str:
+        return f"{self.prefix}_audit"
+
+    @property
+    def log(self) -> Path:
+        return Path(self.folder) / "log.jsonl"
+
+    @property
+    def files(self) -> Path:
+        return Path(self.folder) / "files"
+
+    def connect(self, lease: float = LONG_LEASE) -> wcdc.Warehouse:
+        return wcdc.connect(
+            self.url,
+            planner_schema=self.planner,
+            audit_schema=self.audit,
+            lease_seconds=lease,
+            lease_margin=MARGIN,
+        )
+
+    @contextmanager
+    def database(self) -> Iterator[Callable[[str], list[tuple[Any, ...]]]]:
+        """A function that runs a statement, by the driver and not by this library."""
+        if self.postgres:
+            with psycopg.connect(self.url, autocommit=True) as session:
+
+                def run(sql: str) -> list[tuple[Any, ...]]:
+                    cursor = session.execute(sql.encode())
+                    return cursor.fetchall() if cursor.description else []
+
+                yield run
+        else:
+            opened = duckdb.connect(self.url.removeprefix("duckdb:///"))
+            try:
+                yield lambda sql: list(map(tuple, opened.execute(sql).fetchall()))
+            finally:
+                opened.close()
+
+    def sql(self, *statements: str) -> list[tuple[Any, ...]]:
+        """Run statements; the rows of the last."""
+        with self.database() as run:
+            return [run(statement) for statement in statements][-1]
+
+    # -- the model --------------------------------------------------------------------------------
+
+    def create(self) -> None:
+        """Make the table with its first rows, and the schemas."""
+        schemas = (self.prefix, self.planner, self.audit)
+        rows = ", ".join(f"({n}, '{_name(n)}', {n})" for n in range(1, 41))
+        self.sql(
+            *(f"CREATE SCHEMA {schema}" for schema in schemas),
+            f"CREATE TABLE {self.table} (id INTEGER, name VARCHAR(50), score INTEGER)",
+            f"INSERT INTO {self.table} VALUES {rows}",
+            f"INSERT INTO {self.table} VALUES (39, 'second copy', 1), (NULL, 'no key', 1)",
+        )
+
+    def drop(self) -> None:
+        self.sql(*(f"DROP SCHEMA IF EXISTS {s} CASCADE" for s in (self.prefix, self.planner, self.audit)))
+
+    def change(self) -> None:
+        """Rows leave, change, come, become duplicated and are refused, or no longer are."""
+        table = self.table
+        added = ", ".join(f"({n}, '{_name(n)}', {n})" for n in range(41, 57))
+        self.sql(
+            f"DELETE FROM {table} WHERE id <= 12",
+            f"UPDATE {table} SET score = score + 100 WHERE id BETWEEN 13 AND 22",
+            f"UPDATE {table} SET name = 'refuse changed' WHERE id = 22",
+            f"UPDATE {table} SET name = 'healed' WHERE id = 37",
+            f"INSERT INTO {table} VALUES {added}",
+            f"INSERT INTO {table} VALUES (23, 'second copy', 1)",
+        )
+
+    def change_again(self, times: int = 1) -> None:
+        """Further changes, some of them of the same rows."""
+        table = self.table
+        self.sql(
+            f"DELETE FROM {table} WHERE id IN ({12 + times}, {40 + times})",
+            f"UPDATE {table} SET score = score + 1000 WHERE id BETWEEN 18 AND 25 OR id BETWEEN 45 AND 50",
+            f"INSERT INTO {table} VALUES ({times}, 'came back', {times}), ({60 + times}, 'new', 1)",
+        )
+
+    def let_time_pass(self) -> None:
+        """As if the lease of a dead process had run out; waits until the server knows that it is dead."""
+        if self.postgres:
+            leases = f"{self.planner}.wcdc_leases"
+            self.sql(
+                f"DO $$BEGIN PERFORM 1 FROM {leases} FOR UPDATE; "
+                f"UPDATE {leases} SET expires_at = expires_at - INTERVAL '1 hour'; END$$"
+            )
+
+    def heal(self) -> None:
+        """Nothing is refused or duplicated any more."""
+        self.sql(
+            f"UPDATE {self.table} SET name = 'healed again' WHERE name LIKE 'refuse%'",
+            f"DELETE FROM {self.table} WHERE name = 'second copy'",
+        )
+
+    def model(self) -> dict[str, list[Values]]:
+        """Row id to the copies that the model has."""
+        found: dict[str, list[Values]] = {}
+        for number, name, score in self.sql(f"SELECT id, name, score FROM {self.table} ORDER BY 1, 2"):
+            if number is not None:
+                found.setdefault(str(number), []).append({"id": number, "name": name, "score": score})
+        return found
+
+    # -- the destination --------------------------------------------------------------------------
+
+    def sent(self) -> list[Sent]:
+        """Every row that ever arrived, in order."""
+        found = self._published() if self.files.exists() else []
+        return found + [Sent(*row) for line in self.lines() if "rows" in line for row in line["rows"]]
+
+    def lines(self) -> list[dict[str, Any]]:
+        """The lines of the log: batches, and marks of the child."""
+        if not self.log.exists():
+            return []
+        return [json.loads(line) for line in self.log.read_text().splitlines()]
+
+    def _published(self) -> list[Sent]:
+        found = []
+        runs = sorted({path.name.split("_")[1] for path in self.files.iterdir() if path.suffix == ".jsonl"})
+        for run in runs:
+            for operation in OPERATIONS:
+                path = self.files / f"{SYNC}_{run}_{operation}.jsonl"
+                for line in path.read_text().splitlines() if path.exists() else ():
+                    values = json.loads(line)
+                    found.append(Sent(run, operation, str(values["id"]), "", values, True))
+        return found
+
+    def destination(self) -> dict[str, Values]:
+        """What the destination holds, replayed from what arrived."""
+        held: dict[str, Values] = {}
+        for sent in self.sent():
+            if sent.applied and sent.operation == "removed":
+                held.pop(sent.row_id, None)
+            elif sent.applied:
+                held[sent.row_id] = sent.values
+        return held
+
+
+def _name(number: int) -> str:
+    return f"refuse {number}" if number in (37, 38, 56) else f"name {number}"
+
+
+def append(path: Path, line: Values) -> None:
+    """One line, in one call, so that it is there whole or not at all."""
+    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        os.write(handle, (json.dumps(line) + "\n").encode())
+    finally:
+        os.close(handle)
+
+
+class Recorder:
+    """A destination function that keeps what it gets, and refuses rows by their name.
+
+    ``around`` is called with the number of the call and ``before``, ``half`` or ``after``: around and in the
+    middle of its effect.
+    """
+
+    def __init__(self, world: World, around: Callable[[int, str], None] = lambda call, moment: None) -> None:
+        self._world = world
+        self._around = around
+        self._calls = 0
+        self._lock = threading.Lock()
+
+    def __call__(self, batch: Batch) -> dict[str, str]:
+        with self._lock:
+            self._calls += 1
+            call = self._calls
+        self._around(call, "before")
+        refused = {i: "refused" for i, row in zip(batch.row_ids, batch.rows, strict=True) if _refused(row)}
+        rows = [
+            [batch.context.run_id, batch.operation, row_id, key, row, row_id not in refused]
+            for row_id, key, row in zip(batch.row_ids, batch.idempotency_keys, batch.rows, strict=True)
+        ]
+        append(self._world.log, {"rows": rows[:1]})
+        self._around(call, "half")
+        if rows[1:]:
+            append(self._world.log, {"rows": rows[1:]})
+        self._around(call, "after")
+        return refused
+
+
+def _refused(row: Values) -> bool:
+    return str(row["name"]).startswith("refuse")
+
+
+class PickyFiles(JsonLines):
+    """JSON Lines that refuse rows by their name."""
+
+    def open(self, context: RunContext) -> Writer:
+        return _PickyWriter(super().open(context))
+
+
+class _PickyWriter(Writer):
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+
+    def write(self, batch: Batch) -> dict[int, Outcome]:
+        refused = {at: rejected("refused") for at, row in enumerate(batch.rows) if _refused(row)}
+        taken = [at for at in range(len(batch)) if at not in refused]
+        if taken:
+            assert not self._writer.write(batch.take(taken))
+        return refused
+
+    def publish(self, operation: str) -> None:
+        self._writer.publish(operation)
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+def make_sync(
+    world: World, scenario: str = "plain", destination: Any = None, concurrency: int = 1
+) -> wcdc.Sync:
+    """The sync of a scenario: ``plain`` calls a function, ``files`` publishes files."""
+    model = wcdc.Model("customers", table=world.table, primary_key="id")
+    common: dict[str, Any] = {
+        "id": SYNC,
+        "model": model,
+        "chunk_rows": CHUNK_ROWS,
+        "batch_rows": BATCH_ROWS,
+        "batch_timeout": LEASE * 0.8,
+        "max_removed": None,
+    }
+    if scenario == "files":
+        return wcdc.Sync(destination=PickyFiles(world.files), mode="diff", **common)
+    function = wcdc.destinations.FunctionDestination(destination or Recorder(world), name="recorder")
+    return wcdc.Sync(
+        destination=function, mode="upsert", on_removed="delete", concurrency=concurrency, **common
+    )
