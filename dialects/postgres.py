@@ -25,6 +25,7 @@ _PREFIXES = (
     ("text", "text"),
     ("uuid", "uuid"),
     ("bool", "boolean"),
+    ("boolean", "boolean"),
     ("date", "date"),
     ("json", "json"),
     ("bytea", "binary"),
@@ -94,6 +95,10 @@ class Postgres(Dialect):
         elif kind.kind == "json":
             text = f"({self.comparable(expression, kind)})::text"
         return f'({text}) COLLATE "C"'
+
+    def literal(self, value: str | int | float | bool | None) -> str:
+        """A literal; PostgreSQL's text can't hold NUL, which becomes U+FFFD."""
+        return super().literal(value.replace("\0", "\ufffd") if isinstance(value, str) else value)
 
     def json_string(self, text: str) -> str:
         """PostgreSQL's own JSON quoting."""

@@ -61,9 +61,9 @@ class Report:
         """Say what is going to happen."""
         self.line(("warehouse-cdc demo", "bold"))
         self.line(
-            f"Replays {script.weeks} weeks of a real shop. Every Sunday, a SQL model in DuckDB is synced to"
+            f"Replays {script.weeks} weeks of a real shop: every Sunday, a SQL model in DuckDB is synced"
         )
-        self.line("a PostgreSQL table and to JSON Lines files, which get only what changed. In the")
+        self.line("to a PostgreSQL table and to JSON Lines files, which get only what changed. At the")
         self.line("end both must hold exactly what the model says, or the exit code isn't 0.")
         self.line()
         self._about("data", "CDNOW: what the customers of an online CD shop bought from January")

@@ -189,8 +189,7 @@ def test_the_columns_of_a_model_must_have_different_names(shop: Engine, crm: Rec
     error = refused(shop, wcdc.ModelError, "model-ambiguous-column", lambda: shop.connect().run(sync))
     assert "'email'" in error.message and "alias" in error.hint
     unused = sync_of(crm, "select id, ltv, email, email from people", mappings={"ltv": "ltv"})
-    error = refused(shop, wcdc.CdcError, "", lambda: 0, hint=False) if False else None
-    del error, unused
+    assert shop.connect().plan(unused).counts["added"] == 2, "a column that nothing uses may be ambiguous"
 
 
 # -- declarations ----------------------------------------------------------------------------------
@@ -420,11 +419,13 @@ def test_a_missing_extra_names_the_pip_line(duck: DuckDBEngine, tmp_path: Path) 
         duck,
         tmp_path / "log",
         """
-        class Missing:
-            def find_spec(self, name, path=None, target=None):
-                if name.split(".")[0] == "psycopg":
-                    raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-        sys.meta_path.insert(0, Missing())
+        from importlib.machinery import PathFinder
+        find = PathFinder.find_spec
+
+        def without_psycopg(name, *rest):
+            return None if name.split(".")[0] == "psycopg" else find(name, *rest)
+
+        PathFinder.find_spec = without_psycopg
         try:
             wcdc.connect("postgresql://localhost/x")
         except wcdc.ConfigError as error:
@@ -506,7 +507,7 @@ def test_a_failing_plan_leaves_nothing_but_a_failed_run(shop: Engine, crm: Recor
     tables = shop.own_tables()
     with pytest.raises(wcdc.WarehouseError) as caught:
         warehouse.run(bad)
-    assert "'a'" not in str(caught.value) and "a" not in caught.value.message.split("(")[-1].split(")")[1]
+    assert "'a'" not in str(caught.value) and '"a"' not in str(caught.value), "no row value"
     assert crm.sent == [] and shop.own_tables() == tables
     row = shop.runs()[-1]
     assert row["status"] == "failed" and row["error"]
@@ -740,10 +741,10 @@ MODELS = {
     "newline in a literal": "select id, email, ltv from people where email <> 'a\nb\n\n  c'",
     "percent": "select id, email, ltv from people where email not like '%x%' and ltv % 10 = 0",
     "colon": "select id, email, ltv from people where email <> ':x' and id::bigint > 0",
-    "jinja in a literal": "select id, email, ltv from people where email <> '{{ x }}' and email <> '{% y %}' and email <> '{# z #}'",
+    "jinja in a literal": "select * from people where email not in ('{{ x }}', '{% y %}', '{# z #}')",
     "quoted names": 'select "id", "email", "ltv" from "people"',
     "windows lines": "select *\r\nfrom people -- x\r\n",
-    "window": "select id, email, ltv from (select p.*, row_number() over (order by id) n from people p) x where n < 9",
+    "window": "select id, email, ltv from (select *, rank() over (order by id) n from people) x where n < 9",
     "correlated": "select p.* from people p where exists (select 1 from people q where q.id = p.id)",
     "in upper case": "SELECT ID, EMAIL, LTV FROM PEOPLE",
 }
@@ -752,8 +753,6 @@ MODELS = {
 @pytest.mark.parametrize("case", MODELS)
 def test_unusual_but_legal_models(shop: Engine, crm: Recorder, case: str) -> None:
     warehouse, sync = shop.connect(), sync_of(crm, MODELS[case])
-    if case == "in upper case" and shop.name == "duckdb":
-        sync = sync_of(crm, MODELS[case], key="ID")
     assert warehouse.plan(sync).counts["added"] == 2
     assert warehouse.run(sync).status == "success"
     assert crm.take() == ids("added", 1, 2)
@@ -808,9 +807,11 @@ def test_a_view_a_dbt_file_and_another_dialect_are_models_too(
 
 def test_values_of_every_type_arrive_and_json_stays_json(engine: Engine, crm: Recorder) -> None:
     engine.table(
-        f"id INTEGER, big BIGINT, n NUMERIC(20, 4), f DOUBLE PRECISION, b BOOLEAN, d DATE, t TIMESTAMP, j JSON, x {engine.binary}, u UUID",
-        """(1, 9223372036854775807, 1234567890123456.7891, 'Infinity', TRUE, '0001-01-01', '9999-12-31 23:59:59.999999',
-        '{"a": [1, null, "ü"], "n": 12345678901234567890.5}', 'ab', '6F9619FF-8B86-D011-B42D-00CF4FC964FF')""",
+        "id INTEGER, big BIGINT, n NUMERIC(20, 4), f DOUBLE PRECISION, b BOOLEAN, d DATE, t TIMESTAMP, "
+        f"j JSON, x {engine.binary}, u UUID",
+        """(1, 9223372036854775807, 1234567890123456.7891, 'Infinity', TRUE, '0001-01-01',
+        '9999-12-31 23:59:59.999999',
+        '{"a": [1, null, "ü"], "n": 1234567890.5}', 'ab', '6F9619FF-8B86-D011-B42D-00CF4FC964FF')""",
     )
     warehouse, sync = engine.connect(), sync_of(crm)
     assert warehouse.run(sync).status == "success"

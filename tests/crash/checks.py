@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
+import tempfile
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import warehouse_cdc as wcdc
@@ -12,6 +15,7 @@ from tests.crash.points import STEPS
 from tests.crash.world import CHUNK_ROWS, SYNC, WAIT, Sent, Values, World, make_sync
 from warehouse_cdc.engine.transitions import Step
 
+_SAVED = tempfile.TemporaryDirectory(prefix="wcdc-crash-")
 SHORT = {"added": "add", "changed": "change", "removed": "remove"}
 
 
@@ -137,13 +141,25 @@ class Story:
     def __init__(self, world: World, scenario: str = "plain") -> None:
         self.world = world
         self.scenario = scenario
-        first = run_here(world, scenario)
-        assert first.status == "warning"
-        self.runs = set(check_settled(world, first.run_id).runs)
-        world.change()
+        self._begin()
         self.before = world.destination()
+        self.runs = set(Seen(world).runs)
         self._sent = len(world.sent())
         self._lines = len(world.lines())
+
+    def _begin(self) -> None:
+        """The first run, and the changes; on DuckDB a copy of those of an earlier test."""
+        saved = Path(_SAVED.name) / self.scenario
+        folder = Path(self.world.folder)
+        if not self.world.postgres and saved.exists():
+            shutil.copytree(saved, folder, dirs_exist_ok=True)
+            return
+        first = run_here(self.world, self.scenario)
+        assert first.status == "warning"
+        check_settled(self.world, first.run_id)
+        self.world.change()
+        if not self.world.postgres:
+            shutil.copytree(folder, saved)
 
     @property
     def sent(self) -> list[Sent]:

@@ -36,9 +36,9 @@ ROOT = Path(__file__).parents[2]
 class Hook:
     """Acts at one moment of a run.
 
-    ``before`` and ``after`` a step are the engine's own moments. By wrapping its parts there are some inside a
-    step, too: once the lease's row is ``locked``, once the lease is ``checked`` before a call, while rows are
-    on their way into a table (``copying``), and when COMMIT is the next thing to be sent (``committing``).
+    ``before`` and ``after`` a step are the engine's own moments. By wrapping its parts there are some inside
+    a step, too: once the lease's row is ``locked``, once the lease is ``checked`` before a call, while rows
+    are on their way into a table (``copying``), and when COMMIT is the next thing to be sent (``committing``).
     """
 
     def __init__(self, world: World, spec: dict[str, Any]) -> None:

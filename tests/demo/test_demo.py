@@ -11,10 +11,13 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from rich.console import Console
 
 from benchmarks.demo import data
 from benchmarks.demo.compare import compare, file_rows
 from benchmarks.demo.errors import DemoError
+from benchmarks.demo.replay import Script
+from benchmarks.demo.report import Report
 from benchmarks.demo.syncs import TO_FILES
 
 ROOT = Path(__file__).parents[2]
@@ -77,6 +80,11 @@ def test_a_folder_with_files_is_refused(tmp_path: Path, postgres_url: str) -> No
     assert done.returncode == 1
     assert "isn't empty" in done.stdout
     assert [path.name for path in tmp_path.iterdir()] == ["precious"]
+
+
+def test_the_opening_fits_into_80_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    Report(Console(highlight=False)).opening(Script(60))
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
 
 
 def test_the_data_set_is_whole() -> None:

@@ -51,7 +51,7 @@ def test_decorator_with_options() -> None:
 
     able = send_mail.capabilities
     assert (able.batch_rows, able.concurrency, able.max_concurrency) == (7, 80, 80)
-    assert able.modes == {"insert"} and able.on_removed == frozenset() and not able.publishes
+    assert able.modes == {"insert"} and able.on_removed == frozenset() and not send_mail.publishes("insert")
     assert send_mail.name == "mailer" and repr(send_mail) == "FunctionDestination(mailer)"
 
 

@@ -102,8 +102,9 @@ def _place(sql: str, token: Token) -> tuple[int, int]:
 
 
 def _refuse_jinja(model: Model, sql: str, tokens: list[Token]) -> None:
-    for token in tokens:
-        if token.token_type in (TokenType.BLOCK_START, TokenType.BLOCK_END) or token.text in ("{{", "{%"):
+    for token, following in zip(tokens, [*tokens[1:], None], strict=True):
+        braces = token.text == "{" and following is not None and following.text == "{"
+        if braces or token.token_type in (TokenType.BLOCK_START, TokenType.BLOCK_END):
             raise _error(
                 model,
                 "it is a template, not SQL.",

@@ -65,8 +65,6 @@ class Capabilities:
         batch_rows: Rows in one call, unless the sync says otherwise.
         concurrency: Calls under way at once, unless the sync says otherwise.
         max_concurrency: The most calls under way at once that it can take.
-        publishes: Whether nothing takes effect before :meth:`Writer.publish` (files, a mirror's swap).
-            Then each operation is one unit: published whole, or not at all (D29).
     """
 
     modes: frozenset[str]
@@ -75,7 +73,6 @@ class Capabilities:
     batch_rows: int = 1000
     concurrency: int = 1
     max_concurrency: int = 64
-    publishes: bool = False
 
 
 @dataclass(frozen=True)
@@ -118,8 +115,9 @@ class Batch:
     Attributes:
         context: The run that the batch belongs to.
         operation: ``added``, ``changed`` or ``removed`` (with the values last delivered).
-        arrow: The rows as an Arrow table, one column per field. Text, JSON and decimals of unbounded
-            scale travel as strings; ``warehouse_cdc.mapping.values`` tells them apart.
+        arrow: The rows as an Arrow table, one column per field, as ``context.schema`` says; a removed row's
+            value may have the type that the column had when it was delivered. Text, JSON and decimals of
+            unbounded scale travel as strings; ``warehouse_cdc.mapping.values`` tells them apart.
         row_ids: Each row's canonical primary key.
         key_runs: The run that first planned each operation, for the idempotency key.
         attempt: 1 for the first attempt in this run.
@@ -217,6 +215,13 @@ class Destination(ABC):
             ConfigError: A field or a constraint is missing there.
             DestinationError: It can't be reached or refuses the credentials.
         """
+
+    def publishes(self, mode: str) -> bool:
+        """Whether nothing takes effect before ``Writer.publish`` in a mode (files, a mirror's swap).
+
+        Then each operation is one unit: published whole, or not at all (D29).
+        """
+        return False
 
     @abstractmethod
     def open(self, context: RunContext) -> Writer:

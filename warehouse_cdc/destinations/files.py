@@ -110,7 +110,6 @@ class FileDestination(Destination):
             batch_rows=10_000,
             concurrency=1,
             max_concurrency=1,
-            publishes=True,
         )
 
     def publishes(self, mode: str) -> bool:

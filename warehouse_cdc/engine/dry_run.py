@@ -65,7 +65,7 @@ class DryRun:
             kinds.append(kind)
         sql = (
             f"SELECT op, row_id, {', '.join(values)} FROM (\n{self._select}\n) wcdc_preview "
-            f"WHERE op IN ('added', 'changed', 'removed') ORDER BY op, row_id LIMIT {int(limit)}"
+            f"WHERE op IN ('added', 'changed', 'removed') ORDER BY 1, 2 LIMIT {int(limit)}"
         )
         text = dialect.column_type(dialect.text_type)
         batches = list(self._connection.stream(sql, [text, text, *kinds]))

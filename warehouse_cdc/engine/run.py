@@ -307,7 +307,7 @@ class Runner:
             if counted
             else (),
             auto_removed=auto_removed,
-            publishes=sync.destination.capabilities.publishes,
+            publishes=sync.destination.publishes(sync.mode),
             mode=sync.mode,
             destination=sync.destination.name,
             model_name=sync.model.name,

@@ -67,7 +67,8 @@ class Sender:
                 return sent
             part = batch if len(pending) == len(batch) else batch.take(pending)
             self._check_lease()
-            outcomes, fatal, pause = self._attempt(part, attempt, number)
+            answer = self._attempt(part, attempt, number)
+            outcomes, last = answer.outcomes, attempt == self._sync.max_attempts
             again = []
             for index, position in enumerate(pending):
                 outcome = outcomes.get(index)
@@ -80,10 +81,10 @@ class Sender:
                 if outcome.status != "rejected":
                     again.append(position)
             pending = again
-            sent.fatal = fatal
-            if fatal:
+            sent.fatal = answer.fatal or (answer.unreachable if last else None)
+            if sent.fatal:
                 self.stopped.set()
-            if not pending or fatal or attempt == self._sync.max_attempts or not self._pause(attempt, pause):
+            if not pending or sent.fatal or last or not self._pause(attempt, answer.pause):
                 return sent
         return sent
 
@@ -93,25 +94,27 @@ class Sender:
         kind = "unknown" if tainted else "failed"
         sent.failures[position] = (kind, outcome.reason or "no reason given", outcome.permanent, attempt)
 
-    def _attempt(self, batch: Batch, attempt: int, number: int) -> tuple[Outcomes, str | None, float | None]:
-        """One call: outcomes by position, why the run must stop, and the pause that was asked for."""
+    def _attempt(self, batch: Batch, attempt: int, number: int) -> _Answer:
+        """One call."""
         if attempt > 1:
             batch = batch.take(range(len(batch)), attempt=attempt)
         self.calls[number] = time.monotonic()
         try:
-            return self._checked(batch, self._writer.write(batch)), None, None
+            return _Answer(self._checked(batch, self._writer.write(batch)))
         except AuthenticationError as error:
-            return _all(batch, Outcome("rejected", error.message)), error.message, None
+            return _Answer(_all(batch, Outcome("rejected", error.message)), fatal=error.message)
         except LeaseLostError:
             raise
         except DestinationError as error:
             if error.outcome_unknown:
-                return _all(batch, unknown(error.message)), None, error.retry_after
-            kind = retryable(error.message) if error.retryable else Outcome("rejected", error.message)
-            return _all(batch, kind), None, error.retry_after
+                return _Answer(_all(batch, unknown(error.message)), pause=error.retry_after)
+            if not error.retryable:
+                return _Answer(_all(batch, Outcome("rejected", error.message)))
+            outcomes = _all(batch, retryable(error.message))
+            return _Answer(outcomes, pause=error.retry_after, unreachable=error.message)
         except Exception as error:
             # Whatever a writer did before it failed is not known; the type says enough for a reason.
-            return _all(batch, unknown(f"{type(error).__name__} in the destination")), None, None
+            return _Answer(_all(batch, unknown(f"{type(error).__name__} in the destination")))
         finally:
             self.calls.pop(number, None)
 
@@ -134,6 +137,23 @@ class Sender:
             if self._stop.wait(min(left, 0.1)) or self.stopped.is_set():
                 return False
         return not (self._stop.is_set() or self.stopped.is_set())
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What one call brought.
+
+    Attributes:
+        outcomes: Of the rows that didn't succeed, by position.
+        fatal: Why the run can't go on.
+        pause: Seconds that the destination asks to wait.
+        unreachable: Why the call as a whole failed; fatal if it was the last attempt (D21).
+    """
+
+    outcomes: Outcomes
+    fatal: str | None = None
+    pause: float | None = None
+    unreachable: str | None = None
 
 
 @dataclass(frozen=True)

@@ -120,7 +120,7 @@ def _example(sync: Sync, layout: Layout, columns: tuple[PlanColumn, ...], run_id
         dropped_rows=0,
         chunks=tuple(Chunk(operation, 0, 16_383, 0) for operation in OPERATIONS),
         auto_removed=not sync.sends_removed,
-        publishes=sync.destination.capabilities.publishes,
+        publishes=sync.destination.publishes(sync.mode),
         mode=sync.mode,
         destination=sync.destination.name,
         model_name=sync.model.name,

@@ -1,0 +1,175 @@
+"""A process paused until its lease is over and others have run the sync: it does no harm when it goes on.
+
+SIGSTOP stops all of a process's threads, the one that extends its lease as well.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.crash.checks import Seen, Story, check_destination, check_settled, run_here
+from tests.crash.child import Nursery
+from tests.crash.points import CLOSING, NTH, SCENARIO, STEPS, points
+from tests.crash.world import BATCH_ROWS, LEASE, SYNC, Sent, World
+from warehouse_cdc.engine.transitions import Step
+from warehouse_cdc.errors import WarehouseLockedError
+
+pytestmark = pytest.mark.crash
+
+
+@pytest.fixture
+def world(make_world: Callable[..., World]) -> World:
+    return make_world("postgres")
+
+
+class Paused:
+    """A run that has stopped itself while others go on."""
+
+    def __init__(self, story: Story, nursery: Nursery, **spec: Any) -> None:
+        self.story = story
+        self.world = story.world
+        self._child = nursery.start(story.world, scenario=story.scenario, stop=True, lease=LEASE, **spec)
+        self._child.stopped()
+
+    def overtake(self) -> None:
+        """Others run the sync twice, with further changes: twice, so that tables are dropped as well."""
+        for times in (1, 2):
+            self.world.change_again(times)
+            run = run_here(self.world, self.story.scenario)
+            assert run.status == "warning"
+            check_destination(self.world, self.story.before)
+            check_settled(self.world, run.run_id)
+
+    def resume(self) -> tuple[dict[str, Any], list[Sent]]:
+        """Let it go on to its end: what became of it, and what it sent."""
+        before = Counter((sent.run, sent.what) for sent in self.story.sent)
+        self._child.resume()
+        result = self._child.result()
+        late = []
+        for sent in self.story.sent:
+            if before[sent.run, sent.what]:
+                before[sent.run, sent.what] -= 1
+            else:
+                late.append(sent)
+        return result, late
+
+
+def contents(world: World, tables: set[str]) -> dict[str, list[Any]]:
+    """The rows of planner tables."""
+    with world.database() as run:
+        return {name: sorted(map(repr, run(f"SELECT * FROM {world.planner}.{name}"))) for name in tables}
+
+
+def check_harmless(paused: Paused, *, late_rows: int = 0) -> list[Sent]:
+    """The others run the sync; then the paused process changes nothing, and sends at most so many rows."""
+    world = paused.world
+    paused.overtake()
+    left = Seen(world)
+    held = contents(world, left.tables)
+    result, late = paused.resume()
+    assert result["reached"]
+    assert result.get("error") in ("LeaseLostError", "ConnectionLostError"), result
+    assert len(late) <= late_rows
+    now = Seen(world)
+    garbage, now.tables = now.tables - left.tables, left.tables
+    assert now == left
+    assert contents(world, left.tables) == held
+    assert all(name.startswith(f"{SYNC}_") for name in garbage)
+    check_next(paused, late)
+    return late
+
+
+def check_next(paused: Paused, late: list[Sent]) -> None:
+    """The next run is as if the paused process had never gone on, but for what it had on its way."""
+    world = paused.world
+    already = len(paused.story.sent)
+    run = run_here(world, paused.story.scenario)
+    check_settled(world, run.run_id)
+    assert all(not sent.applied for sent in paused.story.sent[already:])
+    if not late:
+        check_destination(world, paused.story.before)
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize(
+    ("step", "moment"),
+    [
+        *(p for p in points(*(s for s in STEPS if s != Step.CLOSE)) if "checked" not in str(p)),
+        pytest.param(Step.READ, "committing", id="read-committing"),
+        pytest.param(Step.CHECKPOINT, "copying", id="checkpoint-copying"),
+    ],
+)
+def test_paused_at(world: World, nursery: Nursery, step: Step, moment: str) -> None:
+    story = Story(world, SCENARIO.get(step, "plain"))
+    nth = 1 if moment == "copying" else NTH.get(step, 1)
+    paused = Paused(story, nursery, at=(step, moment), nth=nth)
+    if (step, moment) == (Step.CLAIM, "before"):
+        # It has claimed nothing yet: afterwards it is just the next run.
+        paused.overtake()
+        result, late = paused.resume()
+        assert result["status"] == "warning"
+        assert not any(sent.applied for sent in late)
+        check_settled(world, result["run"])
+    elif (step, moment) == (Step.COMMIT, "after"):
+        paused.overtake()
+        result, late = paused.resume()
+        assert (result["status"], late) == ("warning", [])
+        check_next(paused, late)
+    else:
+        check_harmless(paused)
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize(("step", "moment"), points(*CLOSING[1:], only=("before", "committing")))
+def test_paused_while_closing(world: World, nursery: Nursery, step: Step, moment: str) -> None:
+    """The paused run was closing an interrupted one."""
+    story = Story(world)
+    nursery.start(world, call=(9, "after")).killed()
+    world.let_time_pass()
+    check_harmless(Paused(story, nursery, at=(step, moment)))
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("workers", [1, 3])
+def test_paused_between_the_check_and_the_call(world: World, nursery: Nursery, workers: int) -> None:
+    """Each worker may send the batch that it had checked, under the keys that the others sent it with."""
+    story = Story(world)
+    paused = Paused(story, nursery, at=(Step.SEND, "checked"), workers=workers, together=workers)
+    late = check_harmless(paused, late_rows=BATCH_ROWS * workers)
+    assert len(late) == BATCH_ROWS * workers
+    assert {sent.operation for sent in late} == {"removed"}
+    others = {sent.row_id: sent for sent in story.sent if sent.run != late[0].run and sent not in late}
+    for sent in late:
+        if others[sent.row_id].what == sent.what:
+            assert others[sent.row_id].key == sent.key
+
+
+@pytest.mark.postgres
+def test_a_short_pause_is_no_harm(world: World, nursery: Nursery) -> None:
+    """Nobody else has run: the process loses its lease, or it goes on; either way the next run converges."""
+    story = Story(world)
+    paused = Paused(story, nursery, at=(Step.CHECKPOINT, "after"))
+    result, _late = paused.resume()
+    assert result.get("status") == "warning" or result["error"] == "LeaseLostError"
+    run = run_here(world)
+    check_destination(world, story.before)
+    check_settled(world, run.run_id)
+
+
+@pytest.mark.duckdb
+def test_a_paused_process_keeps_the_duckdb_file(
+    make_world: Callable[..., World], nursery: Nursery
+) -> None:
+    story = Story(make_world("duckdb"))
+    paused = Paused(story, nursery, at=(Step.CHECKPOINT, "after"))
+    with pytest.raises(WarehouseLockedError, match="Another process holds this DuckDB file") as caught:
+        story.world.connect()
+    assert "one process at a time" in caught.value.hint
+    result, _late = paused.resume()
+    assert result["status"] == "warning"
+    check_destination(story.world, story.before)
+    check_settled(story.world, result["run"])
