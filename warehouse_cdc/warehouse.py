@@ -33,11 +33,12 @@ class Warehouse:
     One warehouse object runs one thing at a time; open another one for another thread.
     """
 
-    def __init__(self, connection: Connection, settings: Settings, close: Callable[[], None]) -> None:
+    def __init__(self, connection: Connection, settings: Settings, *, owned: bool) -> None:
         """Use ``warehouse_cdc.connect`` instead."""
         self._connection = connection
         self._settings = settings
-        self._close = close
+        self._reopen = owned
+        self._closed = False
         self._cancelled = threading.Event()
         self._busy = threading.Lock()
 
@@ -60,7 +61,8 @@ class Warehouse:
 
     def close(self) -> None:
         """Close what ``connect`` opened; a connection that was passed in stays open."""
-        self._close()
+        self._closed = True
+        self._connection.close()
 
     # -- runs -------------------------------------------------------------------------------------
 
@@ -141,6 +143,7 @@ class Warehouse:
             )
         try:
             self._cancelled.clear()
+            self._reconnect()
             options = Options(
                 kind,
                 wait,
@@ -155,8 +158,14 @@ class Warehouse:
         finally:
             self._busy.release()
 
+    def _reconnect(self) -> None:
+        """A session that broke is replaced, unless it is the caller's own or was closed on purpose."""
+        if self._reopen and self._connection.closed and not self._closed:
+            self._connection = self._connection.clone()
+
     def plan(self, sync: Sync) -> DryRun:
         """What the next run would send: evaluated now, nothing written, nothing sent."""
+        self._reconnect()
         return dry_run(self._connection, self._settings, sync)
 
     # -- looking back -----------------------------------------------------------------------------
@@ -298,11 +307,12 @@ def connect(
         lease_seconds=lease_seconds,
         lease_margin=lease_margin,
     )
-    connection, close = _open(target)
-    return Warehouse(connection, settings, close)
+    connection, owned = _open(target)
+    return Warehouse(connection, settings, owned=owned)
 
 
-def _open(target: Any) -> tuple[Connection, Callable[[], None]]:
+def _open(target: Any) -> tuple[Connection, bool]:
+    """A connection, and whether it is ours to reopen."""
     kind = type(target).__module__.split(".")[0]
     if kind == "sqlalchemy" and hasattr(target, "url"):
         target = target.url.render_as_string(hide_password=False)
@@ -312,14 +322,12 @@ def _open(target: Any) -> tuple[Connection, Callable[[], None]]:
         if name == "duckdb":
             from warehouse_cdc.warehouses.duckdb import open_duckdb
 
-            database = open_duckdb(rest.removeprefix("/") or ":memory:")
-            return database, database.close_database
+            return open_duckdb(rest.removeprefix("/") or ":memory:"), True
         if name in ("postgresql", "postgres"):
             _need("psycopg", "postgres")
             from warehouse_cdc.warehouses.postgres import open_postgres
 
-            opened = open_postgres(f"postgresql://{rest}")
-            return opened, opened.close
+            return open_postgres(f"postgresql://{rest}"), True
         raise UnsupportedError(
             f"There is no warehouse of kind {name!r}." if _colon else "That isn't a connection URL.",
             code="connect-url",
@@ -328,13 +336,11 @@ def _open(target: Any) -> tuple[Connection, Callable[[], None]]:
     if kind in ("duckdb", "_duckdb"):
         from warehouse_cdc.warehouses.duckdb import DuckDBConnection
 
-        cursor = DuckDBConnection(target)
-        return cursor, cursor.close
+        return DuckDBConnection(target), False
     if kind == "psycopg":
         from warehouse_cdc.warehouses.postgres import PostgresConnection
 
-        session = PostgresConnection(target, owned=False)
-        return session, session.close
+        return PostgresConnection(target, owned=False), False
     raise UnsupportedError(
         f"A {type(target).__name__} is no warehouse.",
         code="connect-target",

@@ -63,8 +63,8 @@ class Report:
         self.line(
             f"Replays {script.weeks} weeks of a real shop: every Sunday, a SQL model in DuckDB is synced"
         )
-        self.line("to a PostgreSQL table and to JSON Lines files, which get only what changed. At the")
-        self.line("end both must hold exactly what the model says, or the exit code isn't 0.")
+        self.line("to a PostgreSQL table and to JSON Lines files, which get only what changed. At")
+        self.line("the end both must hold exactly what the model says, or the exit code isn't 0.")
         self.line()
         self._about("data", "CDNOW: what the customers of an online CD shop bought from January")
         self._about("", "1997 to June 1998. The data is real; it comes with the Python package")

@@ -166,14 +166,19 @@ def _serve() -> None:
                 _child(request["start"])
             children.add(pid)
             answer: dict[str, Any] = {"pid": pid}
-        else:
+        elif "wait" in request:
             answer = _wait(request["wait"], request["seconds"])
             if "gone" in answer:
                 children.discard(request["wait"])
+        else:
+            for pid in children:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+            answer = {"killed": len(children)}
+            children.clear()
         print(json.dumps(answer), flush=True)
     for pid in children:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+        os.kill(pid, signal.SIGKILL)
 
 
 def _child(spec: dict[str, Any]) -> None:
@@ -227,6 +232,10 @@ class Nursery:
     def start(self, world: World, **spec: Any) -> Child:
         return Child(self, world, self.ask(start={"world": vars(world), **spec})["pid"])
 
+    def end_all(self) -> None:
+        """End the children that a test has left behind."""
+        self.ask(end="all")
+
     def close(self) -> None:
         assert self._process.stdin
         self._process.stdin.close()
@@ -253,10 +262,6 @@ class Child:
 
     def resume(self) -> None:
         os.kill(self._pid, signal.SIGCONT)
-
-    def kill(self) -> None:
-        os.kill(self._pid, signal.SIGKILL)
-        assert self._change() == {"gone": -signal.SIGKILL}
 
     def result(self) -> dict[str, Any]:
         """Wait for its end, and read what became of its run."""

@@ -17,11 +17,17 @@ _NUMBERS = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
-def nursery() -> Iterator[Nursery]:
-    """Starts children quickly."""
+def _nursery() -> Iterator[Nursery]:
     opened = Nursery()
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def nursery(_nursery: Nursery) -> Iterator[Nursery]:
+    """Starts children quickly; none outlives its test."""
+    yield _nursery
+    _nursery.end_all()
 
 
 @pytest.fixture

@@ -33,10 +33,13 @@ _log = logging.getLogger("warehouse_cdc")
 _PROCESS = str(ULID())
 """Tells this process from any other, on this machine or elsewhere."""
 
+_HELD: set[str] = set()
+"""Owners of the leases that this process holds now."""
 
-def owner() -> str:
-    """Who holds a lease: this process, and none that was forked from it."""
-    return f"{_PROCESS}-{os.getpid()}"
+
+def owner(run_id: str) -> str:
+    """Who holds a run's lease: this process, and none that was forked from it."""
+    return f"{_PROCESS}-{os.getpid()}-{run_id}"
 
 
 class Clock:
@@ -79,6 +82,8 @@ class Lease:
         self._lost = threading.Event()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+        self._owner = owner(generation.run_id)
+        _HELD.add(self._owner)
 
     def check(self) -> None:
         """Raise unless the lease is surely still held.
@@ -146,8 +151,9 @@ class Lease:
         self._thread.start()
 
     def let_go(self) -> None:
-        """Stop extending the lease."""
+        """Stop extending the lease; whatever ended the run, this process doesn't hold it any more."""
         self._stop.set()
+        _HELD.discard(self._owner)
         if self._thread is not None:
             self._thread.join(timeout=5)
 
@@ -241,7 +247,8 @@ def _claim(
         generation.entries = 0
         connection.execute(
             f"UPDATE {leases} SET generation = {generation.number}, run_id = {dialect.literal(fresh)}, "
-            f"owner = {dialect.literal(owner())}, expires_at = {dialect.now} + INTERVAL '{seconds} seconds' "
+            f"owner = {dialect.literal(owner(fresh))}, "
+            f"expires_at = {dialect.now} + INTERVAL '{seconds} seconds' "
             f"WHERE sync_id = {sync_id}"
         )
         journal.append(connection, statements, generation, journal.CLAIMED, "{}")
@@ -255,8 +262,8 @@ def _claim(
 
 
 def _is_over(exclusive_process: bool, held_by: str | None, left: float) -> bool:
-    """Where one process at a time can write, another process's lease is over by that fact."""
-    return held_by != owner() if exclusive_process else left <= 0
+    """Where one process at a time can write, a lease that this one doesn't hold is over by that fact."""
+    return held_by not in _HELD if exclusive_process else left <= 0
 
 
 def _in_progress(statements: Statements, seconds: float | None) -> SyncInProgressError:

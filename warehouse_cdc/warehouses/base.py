@@ -88,6 +88,11 @@ class Connection(ABC):
     def engine_version(self) -> str:
         """What the engine's hash functions may depend on."""
 
+    @property
+    @abstractmethod
+    def closed(self) -> bool:
+        """Whether the session has ended."""
+
     @abstractmethod
     def clone(self) -> Connection:
         """Another session of the same warehouse."""

@@ -28,7 +28,7 @@ def open_duckdb(path: str, **config: Any) -> DuckDBConnection:
         ConnectionLostError: It can't be opened.
     """
     try:
-        return DuckDBConnection(duckdb.connect(path, **config))
+        return DuckDBConnection(duckdb.connect(path, **config), owned=True)
     except duckdb.IOException as error:
         if "lock" in str(error).lower():
             raise WarehouseLockedError(
@@ -51,8 +51,9 @@ def open_duckdb(path: str, **config: Any) -> DuckDBConnection:
 class DuckDBConnection(Connection):
     """A cursor of a DuckDB database, with its session in UTC."""
 
-    def __init__(self, parent: duckdb.DuckDBPyConnection) -> None:
-        """Open a cursor of a connection; the connection itself stays as it is."""
+    def __init__(self, parent: duckdb.DuckDBPyConnection, *, owned: bool = False) -> None:
+        """Open a cursor of a connection, which is closed with it if it is owned."""
+        self._owned = owned
         self.dialect = DuckDB()
         self.statements = 0
         self._parent = parent
@@ -157,6 +158,11 @@ class DuckDBConnection(Connection):
         """DuckDB's version: its hash function may change with it."""
         return str(duckdb.__version__)
 
+    @property
+    def closed(self) -> bool:
+        """An embedded database doesn't go away."""
+        return False
+
     def clone(self) -> DuckDBConnection:
         """Another cursor of the same database."""
         return DuckDBConnection(self._parent)
@@ -164,11 +170,8 @@ class DuckDBConnection(Connection):
     def close(self) -> None:
         """Close the cursor, and the database if this opened it."""
         self._cursor.close()
-
-    def close_database(self) -> None:
-        """Close the connection that the cursor came from."""
-        self._cursor.close()
-        self._parent.close()
+        if self._owned:
+            self._parent.close()
 
     def _run(self, sql: str) -> duckdb.DuckDBPyConnection:
         self.statements += 1

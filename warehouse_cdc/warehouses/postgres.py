@@ -278,6 +278,11 @@ class PostgresConnection(Connection):
         """The server's major version."""
         return str(self._connection.info.server_version // 10_000)
 
+    @property
+    def closed(self) -> bool:
+        """Whether the session was closed, by either side."""
+        return bool(self._connection.closed or self._connection.broken)
+
     def clone(self) -> PostgresConnection:
         """Another session with the same parameters."""
         return open_postgres(self._conninfo)
