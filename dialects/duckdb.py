@@ -34,6 +34,19 @@ def _digits(kind: ColumnType) -> tuple[int, int]:
         return _INTEGER_DIGITS[kind.name.removeprefix("U")] + kind.name.startswith("U"), 0
     precision, _comma, scale = (kind.name.partition("(")[2].rstrip(")") or "18,3").partition(",")
     return int(precision) - int(scale or 0), int(scale or 0)
+_ALIASES = {
+    "INT": "INTEGER",
+    "INT4": "INTEGER",
+    "INT8": "BIGINT",
+    "TEXT": "VARCHAR",
+    "STRING": "VARCHAR",
+    "REAL": "FLOAT",
+    "BOOL": "BOOLEAN",
+    "BYTEA": "BLOB",
+    "DATETIME": "TIMESTAMP",
+    "TIMESTAMPTZ": "TIMESTAMP WITH TIME ZONE",
+}
+"""Spellings that DESCRIBE doesn't print but people and transpilers write."""
 
 
 class DuckDB(Dialect):
@@ -50,14 +63,14 @@ class DuckDB(Dialect):
 
     def column_type(self, name: str) -> ColumnType:
         """Classify a type as DESCRIBE prints it."""
-        upper = name.upper()
+        upper = _ALIASES.get(name.upper(), name.upper())
         if upper in _BY_NAME:
             return ColumnType(upper, _BY_NAME[upper])
         if upper.startswith(("DECIMAL", "NUMERIC")):
             return ColumnType(upper, "decimal")
         if upper.startswith(("STRUCT", "MAP")) or upper.endswith("]"):
             return ColumnType(name, "nested")
-        if upper == "TEXT" or upper.startswith("VARCHAR"):
+        if upper.startswith("VARCHAR"):
             return ColumnType("VARCHAR", "text")
         return ColumnType(name, "other")
 

@@ -34,7 +34,7 @@ from warehouse_cdc.plan.compiled import compile_sync as compile
 from warehouse_cdc.sync import Sync
 from warehouse_cdc.warehouse import Warehouse, connect
 
-__version__ = "0.1.0"
+__version__ = "0.1.0.dev0"
 
 __all__ = [
     "AuthenticationError",

@@ -741,7 +741,7 @@ MODELS = {
     "newline in a literal": "select id, email, ltv from people where email <> 'a\nb\n\n  c'",
     "percent": "select id, email, ltv from people where email not like '%x%' and ltv % 10 = 0",
     "colon": "select id, email, ltv from people where email <> ':x' and id::bigint > 0",
-    "jinja in a literal": "select * from people where email not in ('{{ x }}', '{% y %}', '{# z #}')",
+    "jinja in a literal": "select * from people where email not in ('{{ x }}', '{% y %}', '{# z #}', '{{')",
     "quoted names": 'select "id", "email", "ltv" from "people"',
     "windows lines": "select *\r\nfrom people -- x\r\n",
     "window": "select id, email, ltv from (select *, rank() over (order by id) n from people) x where n < 9",

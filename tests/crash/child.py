@@ -87,7 +87,8 @@ class Hook:
 
     def _act(self) -> None:
         self.reached = True
-        os.kill(os.getpid(), self._signal)
+        # To this thread: a signal to the process might reach another one first, and this one would go on a bit.
+        signal.pthread_kill(threading.get_ident(), self._signal)
 
     def wrap(self) -> None:
         """Look inside transactions and lease checks."""

@@ -11,6 +11,7 @@ import sys
 from dataclasses import fields
 from pathlib import Path
 
+import duckdb
 import pytest
 from typer.testing import CliRunner
 
@@ -84,6 +85,19 @@ def test_commands_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         assert result.exit_code == 0, f"{line}\n{result.output}"
 
 
+@pytest.mark.duckdb
+def test_audit_queries_run() -> None:
+    """The queries that docs/audit.md shows, after a run with a rejected row."""
+    with duckdb.connect() as connection, wcdc.connect(connection) as warehouse:
+        connection.execute("create table customers as select range as id, 'a' as email from range(3)")
+        model = wcdc.Model("customers", table="customers", primary_key="id")
+        sync = wcdc.Sync(id="customers-to-crm", model=model, destination=lambda batch: {"1": "no"})
+        assert warehouse.run(sync).status == "warning"
+        queries = blocks(ROOT / "docs" / "audit.md", "sql")
+        found = [connection.sql(query.text).to_arrow_table().num_rows for query in queries]
+    assert found == [1, 0, 1, 2, 0]
+
+
 PROJECTS = [block for page in pages() for block in blocks(page, "yaml") + blocks(page, "toml") if block.runs]
 
 
@@ -111,7 +125,9 @@ def test_every_error_page_is_in_the_index() -> None:
     assert sorted(listed) == sorted({page.stem for page in ERRORS.glob("*.md")} - {"index"})
 
 
-@pytest.mark.parametrize("page", sorted(set(ERRORS.glob("*.md")) - {ERRORS / "index.md"}), ids=lambda page: page.stem)
+@pytest.mark.parametrize(
+    "page", sorted(set(ERRORS.glob("*.md")) - {ERRORS / "index.md"}), ids=lambda page: page.stem
+)
 def test_error_pages_tell_cause_and_cure(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert text.startswith(f"# {page.stem}\n")

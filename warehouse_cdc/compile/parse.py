@@ -102,8 +102,8 @@ def _place(sql: str, token: Token) -> tuple[int, int]:
 
 
 def _refuse_jinja(model: Model, sql: str, tokens: list[Token]) -> None:
-    for token, following in zip(tokens, [*tokens[1:], None], strict=True):
-        braces = token.text == "{" and following is not None and following.text == "{"
+    for index, token in enumerate(tokens):
+        braces = [each.token_type for each in tokens[index : index + 2]] == [TokenType.L_BRACE] * 2
         if braces or token.token_type in (TokenType.BLOCK_START, TokenType.BLOCK_END):
             raise _error(
                 model,

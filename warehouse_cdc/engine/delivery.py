@@ -153,7 +153,8 @@ class Delivery:
         sql = part.statements.read(part.record, operation, low, high)
         values = [c.previous if operation == "removed" else c.value for c in part.record.columns]
         with observed(part.observer, Step.READ):
-            return Spool(part.connection.stream(sql, read_kinds(part.statements, values)))
+            kinds = read_kinds(part.statements, values)
+            return Spool(part.connection.stream(sql, kinds, idle_timeout=part.lease.idle_timeout))
 
     # -- sending ----------------------------------------------------------------------------------
 

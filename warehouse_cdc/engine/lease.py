@@ -101,6 +101,11 @@ class Lease:
             hint="Nothing more was sent or written. The next run goes on from the journal.",
         )
 
+    @property
+    def idle_timeout(self) -> float | None:
+        """Seconds after which a transaction of a silent holder must end: its locks would block a successor."""
+        return None if math.isinf(self._seconds) else self._seconds
+
     @contextmanager
     def fenced(self, connection: Connection) -> Iterator[None]:
         """A transaction that commits only if this run still holds the sync.
@@ -111,8 +116,7 @@ class Lease:
         if self._lost.is_set():
             raise self._error()
         dialect = self._statements.dialect
-        idle_timeout = None if math.isinf(self._seconds) else self._seconds
-        with connection.transaction(idle_timeout=idle_timeout):
+        with connection.transaction(idle_timeout=self.idle_timeout):
             held = connection.query(
                 f"SELECT generation FROM {self._statements.planner(LEASES)} "
                 f"WHERE sync_id = {dialect.literal(self._statements.sync_id)} "

@@ -270,7 +270,8 @@ class Runner:
         keep_one = sync.on_duplicate == "keep_one"
         if repeated:
             previous = {column.name: column.previous for column in columns}
-            with observed(options.observer, Step.RESOLVE), connection.transaction():
+            idle = lease.idle_timeout
+            with observed(options.observer, Step.RESOLVE), connection.transaction(idle_timeout=idle):
                 connection.execute(
                     f"ALTER TABLE {statements.planner(plan)} RENAME TO {connection.dialect.quote(staged)}"
                 )

@@ -54,7 +54,12 @@ class Connection(ABC):
 
     @abstractmethod
     def stream(
-        self, sql: str, kinds: Sequence[ColumnType | None], batch_rows: int = 20_000
+        self,
+        sql: str,
+        kinds: Sequence[ColumnType | None],
+        batch_rows: int = 20_000,
+        *,
+        idle_timeout: float | None = None,
     ) -> Iterator[pa.RecordBatch]:
         """A query's rows as Arrow batches, in bounded memory.
 
@@ -62,6 +67,7 @@ class Connection(ABC):
             sql: The query.
             kinds: The type of each column, or None for engine-chosen text and numbers.
             batch_rows: Rows in one Arrow batch.
+            idle_timeout: As of ``transaction``, where the rows are read in one.
         """
 
     @abstractmethod

@@ -89,7 +89,12 @@ class DuckDBConnection(Connection):
         self._run("COMMIT")
 
     def stream(
-        self, sql: str, kinds: Sequence[ColumnType | None], batch_rows: int = 20_000
+        self,
+        sql: str,
+        kinds: Sequence[ColumnType | None],
+        batch_rows: int = 20_000,
+        *,
+        idle_timeout: float | None = None,
     ) -> Iterator[pa.RecordBatch]:
         """Record batches of DuckDB's own Arrow reader."""
         self.statements += 1

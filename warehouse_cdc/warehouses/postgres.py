@@ -6,6 +6,7 @@ and no cursor outlives its transaction, so a pooler in transaction mode may stan
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
@@ -205,11 +206,16 @@ class PostgresConnection(Connection):
             self._connection.close()
 
     def stream(
-        self, sql: str, kinds: Sequence[ColumnType | None], batch_rows: int = 20_000
+        self,
+        sql: str,
+        kinds: Sequence[ColumnType | None],
+        batch_rows: int = 20_000,
+        *,
+        idle_timeout: float | None = None,
     ) -> Iterator[pa.RecordBatch]:
         """A server-side cursor in a transaction of its own, in PostgreSQL's binary format."""
         types = [arrow_type(kind) for kind in kinds]
-        with self.transaction(), self._mapped(sql):
+        with self.transaction(idle_timeout=idle_timeout), self._mapped(sql):
             self.statements += 1
             with self._connection.cursor("wcdc_stream", binary=True) as cursor:
                 for name, loader in _LOADERS.items():
@@ -227,13 +233,17 @@ class PostgresConnection(Connection):
         return [arrow_type(kind) for kind in kinds]
 
     def insert(self, schema: str, table: str, rows: pa.Table) -> None:
-        """COPY the rows in."""
+        """One statement, whole in one message: COPY would keep the transaction's locks if this process stops.
+
+        While the server waits for the rows of a COPY, no time limit of its own ends the transaction.
+        """
         names = ", ".join(self.dialect.quote(name) for name in rows.column_names)
-        sql = f"COPY {self.dialect.table(schema, table)} ({names}) FROM STDIN"
-        self.statements += 1
-        with self._mapped(sql), self._connection.cursor() as cursor, cursor.copy(sql.encode()) as copy:
-            for row in zip(*(column.to_pylist() for column in rows.columns), strict=True):
-                copy.write_row([v.replace("\0", "\ufffd") if isinstance(v, str) else v for v in row])
+        target = self.dialect.table(schema, table)
+        text = json.dumps(rows.to_pylist(), default=datetime.isoformat, ensure_ascii=False)
+        literal = self.dialect.literal(text.replace("\\u0000", "\ufffd"))
+        self.execute(
+            f"INSERT INTO {target} ({names}) SELECT {names} FROM json_populate_recordset(NULL::{target}, {literal})"
+        )
 
     def describe(self, sql: str) -> list[tuple[str, str]]:
         """The server's own description of the query's result."""
