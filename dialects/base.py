@@ -146,6 +146,10 @@ class Dialect(ABC):
     def json_object(self, pairs: Sequence[tuple[str, str, ColumnType]]) -> str:
         """A JSON object of (name, expression, type): raw values, NULLs kept (D24)."""
 
+    def analyze(self, table: str, columns: Sequence[str]) -> str | None:
+        """The statement that gathers statistics of a new table, where the planner lacks them otherwise."""
+        return None
+
     @abstractmethod
     def setup(self, planner: str, audit: str, principal: str | None) -> list[str]:
         """The statements that an administrator runs once."""

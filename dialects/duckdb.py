@@ -50,7 +50,7 @@ _ALIASES = {
 
 
 class DuckDB(Dialect):
-    """DuckDB 1.4 and later."""
+    """DuckDB 1.5 and later."""
 
     name = "duckdb"
     sqlglot = "duckdb"
@@ -102,7 +102,7 @@ class DuckDB(Dialect):
         if kind.kind == "decimal":
             return f"CASE WHEN contains({text}, '.') THEN rtrim(rtrim({text}, '0'), '.') ELSE {text} END"
         if kind.kind == "float":
-            return f"CASE WHEN {expression} = 0 THEN '0' ELSE {text} END"
+            return f"CASE WHEN {expression} = 0 THEN '0' ELSE regexp_replace({text}, '\\.0$', '') END"
         if kind.kind in ("timestamp", "timestamptz"):
             return self._timestamp_text(expression, kind)
         if kind.kind in ("json", "nested"):
@@ -150,9 +150,10 @@ class DuckDB(Dialect):
         return (expression if kind.kind == "json" else f"to_json({expression})"), self.column_type("JSON")
 
     def fingerprint(self, columns: Sequence[tuple[str, ColumnType]]) -> str:
-        """DuckDB's native hash; it tells types, NULLs and positions apart."""
-        inputs = ", ".join(self.comparable(expression, kind) for expression, kind in columns)
-        return f"hash({inputs})"
+        """DuckDB's native hash; it tells NULLs and positions apart, but not the nesting of lists."""
+        inputs = [self.comparable(expression, kind) for expression, kind in columns]
+        inputs += [self.cast(expression, "VARCHAR") for expression, kind in columns if kind.kind == "nested"]
+        return f"hash({', '.join(inputs)})"
 
     def row_hash(self, row_id: str) -> str:
         """DuckDB's native hash."""

@@ -124,9 +124,23 @@ class Postgres(Dialect):
         return f"CASE WHEN strpos({text}, '\\u0000') > 0 THEN to_jsonb({text}) ELSE ({expression})::jsonb END"
 
     def fingerprint(self, columns: Sequence[tuple[str, ColumnType]]) -> str:
-        """The record hash: it tells NULLs and positions apart, and follows each type's equality."""
-        inputs = ", ".join(self.comparable(expression, kind) for expression, kind in columns)
+        """The record hash, which tells NULLs and positions apart, of values that hash without collisions."""
+        inputs = ", ".join(part for expression, kind in columns for part in self._hashed(expression, kind))
         return f"hash_record_extended(ROW({inputs}), 0)"
+
+    def _hashed(self, expression: str, kind: ColumnType) -> list[str]:
+        """What a value adds to the record hash.
+
+        PostgreSQL's own hashes are for hash joins: those of 0.0 and of numeric NaN are that of NULL, numeric
+        ignores the sign, and jsonb ignores signs, nesting and what is empty.
+        """
+        if kind.kind == "float":
+            return [f"{expression} IS NULL", expression]
+        if kind.kind == "decimal":
+            sign = f"WHEN {expression} < 0 THEN -1 WHEN {expression} = 'NaN' THEN 2"
+            return [f"CASE {sign} WHEN {expression} IS NOT NULL THEN 1 END", expression]
+        value = self.comparable(expression, kind)
+        return [f'({value})::text COLLATE "C"' if kind.kind == "json" else value]
 
     def row_hash(self, row_id: str) -> str:
         """The text hash."""
@@ -157,6 +171,10 @@ class Postgres(Dialect):
             ]
             objects.append(f"jsonb_build_object({', '.join(members)})")
         return f"({' || '.join(objects)})"
+
+    def analyze(self, table: str, columns: Sequence[str]) -> str | None:
+        """Autovacuum comes too late for a table that is read at once."""
+        return f"ANALYZE {table} ({', '.join(columns)})"
 
     def setup(self, planner: str, audit: str, principal: str | None) -> list[str]:
         """Two schemas, and the right to create and use tables in them."""

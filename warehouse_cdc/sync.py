@@ -18,7 +18,7 @@ OPERATIONS = ("removed", "changed", "added")
 
 @dataclass(frozen=True)
 class Mode:
-    """What a sync mode does with each operation (the table of modes in docs/guarantees.md).
+    """What a sync mode does with each operation (the table of modes in docs/concepts.md).
 
     Attributes:
         cdc: Whether rows are compared with the last delivered state.

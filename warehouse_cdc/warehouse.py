@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
 
 from warehouse_cdc.engine import journal
 from warehouse_cdc.engine.checks import Finding, check
@@ -228,8 +229,14 @@ class Warehouse:
     # -- setup ------------------------------------------------------------------------------------
 
     def setup_sql(self, principal: str | None = None) -> list[str]:
-        """The statements that an administrator runs once: two schemas, and the grants on them."""
+        """The statements that an administrator runs once: two schemas, and the grants on them.
+
+        Args:
+            principal: Who is to run syncs; the connected user by default.
+        """
         schemas = self._settings.schemas
+        if principal is None:
+            ((principal,),) = self._connection.query("SELECT current_user")
         return self._connection.dialect.setup(schemas.planner, schemas.audit, principal)
 
     def setup(self, principal: str | None = None) -> None:
@@ -322,7 +329,8 @@ def _open(target: Any) -> tuple[Connection, bool]:
         if name == "duckdb":
             from warehouse_cdc.warehouses.duckdb import open_duckdb
 
-            return open_duckdb(rest.removeprefix("/") or ":memory:"), True
+            path, _question, query = rest.removeprefix("/").partition("?")
+            return open_duckdb(path or ":memory:", dict(parse_qsl(query))), True
         if name in ("postgresql", "postgres"):
             _need("psycopg", "postgres")
             from warehouse_cdc.warehouses.postgres import open_postgres

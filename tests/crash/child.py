@@ -19,7 +19,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pyarrow as pa
 
 import warehouse_cdc as wcdc
@@ -37,8 +36,8 @@ class Hook:
     """Acts at one moment of a run.
 
     ``before`` and ``after`` a step are the engine's own moments. By wrapping its parts there are some inside
-    a step, too: once the lease's row is ``locked``, once the lease is ``checked`` before a call, while rows
-    are on their way into a table (``copying``), and when COMMIT is the next thing to be sent (``committing``).
+    a step, too: once the lease's row is ``locked``, once the lease is ``checked`` before a call, and when
+    COMMIT is the next thing to be sent (``committing``).
     """
 
     def __init__(self, world: World, spec: dict[str, Any]) -> None:
@@ -87,7 +86,7 @@ class Hook:
 
     def _act(self) -> None:
         self.reached = True
-        # To this thread: a signal to the process might reach another one first, and this one would go on a bit.
+        # To this thread: a signal to the process may reach another one first, and this one would go on a bit.
         signal.pthread_kill(threading.get_ident(), self._signal)
 
     def wrap(self) -> None:
@@ -109,13 +108,6 @@ class Hook:
         Lease.check = watched_check  # type: ignore[method-assign]
         for kind in (DuckDBConnection, PostgresConnection):
             kind.transaction = _watched(kind.transaction, hook)  # type: ignore[attr-defined]
-        write_row = psycopg.Copy.write_row
-
-        def watched_write(copy: Any, row: Any) -> None:
-            write_row(copy, row)
-            hook.inside("copying")
-
-        psycopg.Copy.write_row = watched_write  # type: ignore[method-assign]
 
 
 def _watched(transaction: Any, hook: Hook) -> Any:
@@ -133,11 +125,11 @@ def run_once(spec: dict[str, Any]) -> dict[str, Any]:
     world = World(**spec["world"])
     hook = Hook(world, spec)
     hook.wrap()
-    sync = make_sync(
-        world, spec.get("scenario", "plain"), Recorder(world, hook.around), spec.get("workers", 1)
-    )
+    lease = spec.get("lease", LONG_LEASE)
+    recorder = Recorder(world, hook.around)
+    sync = make_sync(world, spec.get("scenario", "plain"), recorder, spec.get("workers", 1), lease)
     try:
-        with world.connect(spec.get("lease", LONG_LEASE)) as warehouse:
+        with world.connect(lease) as warehouse:
             run = warehouse.run(sync, wait=spec.get("wait", 0.0), observer=hook.observer)
     except CdcError as error:
         return {"reached": hook.reached, "error": type(error).__name__, "message": str(error)}

@@ -104,13 +104,11 @@ def check_next(paused: Paused, late: list[Sent]) -> None:
     [
         *(p for p in points(*(s for s in STEPS if s != Step.CLOSE)) if "checked" not in str(p)),
         pytest.param(Step.READ, "committing", id="read-committing"),
-        pytest.param(Step.CHECKPOINT, "copying", id="checkpoint-copying"),
     ],
 )
 def test_paused_at(world: World, nursery: Nursery, step: Step, moment: str) -> None:
     story = Story(world, SCENARIO.get(step, "plain"))
-    nth = 1 if moment == "copying" else NTH.get(step, 1)
-    paused = Paused(story, nursery, at=(step, moment), nth=nth)
+    paused = Paused(story, nursery, at=(step, moment), nth=NTH.get(step, 1))
     if (step, moment) == (Step.CLAIM, "before"):
         # It has claimed nothing yet: afterwards it is just the next run.
         paused.overtake()
@@ -165,9 +163,7 @@ def test_a_short_pause_is_no_harm(world: World, nursery: Nursery) -> None:
 
 
 @pytest.mark.duckdb
-def test_a_paused_process_keeps_the_duckdb_file(
-    make_world: Callable[..., World], nursery: Nursery
-) -> None:
+def test_a_paused_process_keeps_the_duckdb_file(make_world: Callable[..., World], nursery: Nursery) -> None:
     story = Story(make_world("duckdb"))
     paused = Paused(story, nursery, at=(Step.CHECKPOINT, "after"))
     with pytest.raises(WarehouseLockedError, match="Another process holds this DuckDB file") as caught:

@@ -286,7 +286,11 @@ class _PickyWriter(Writer):
 
 
 def make_sync(
-    world: World, scenario: str = "plain", destination: Any = None, concurrency: int = 1
+    world: World,
+    scenario: str = "plain",
+    destination: Any = None,
+    concurrency: int = 1,
+    lease: float = LONG_LEASE,
 ) -> wcdc.Sync:
     """The sync of a scenario: ``plain`` calls a function, ``files`` publishes files."""
     model = wcdc.Model("customers", table=world.table, primary_key="id")
@@ -295,7 +299,7 @@ def make_sync(
         "model": model,
         "chunk_rows": CHUNK_ROWS,
         "batch_rows": BATCH_ROWS,
-        "batch_timeout": LEASE * 0.8,
+        "batch_timeout": lease * 0.8,
         "max_removed": None,
     }
     if scenario == "files":

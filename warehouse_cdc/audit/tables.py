@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 
@@ -12,7 +11,6 @@ from warehouse_cdc.engine.result import Counts
 from warehouse_cdc.plan.statements import Statements
 
 _SHORT = {"added": "add", "changed": "change", "removed": "remove"}
-_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 
 
 def run_row(

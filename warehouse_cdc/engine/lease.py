@@ -103,7 +103,7 @@ class Lease:
 
     @property
     def idle_timeout(self) -> float | None:
-        """Seconds after which a transaction of a silent holder must end: its locks would block a successor."""
+        """Seconds after which a silent holder's transaction must end: its locks would block a successor."""
         return None if math.isinf(self._seconds) else self._seconds
 
     @contextmanager

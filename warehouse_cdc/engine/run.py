@@ -85,6 +85,11 @@ class Runner:
         """
         sync, options = self._sync, self._options
         self._settings.check_timeout(sync)
+        if options.kind != "run" and not sync.traits.cdc:
+            raise ConfigError(
+                f"Sync {sync.id!r}: mode {sync.mode!r} keeps no state: there is nothing to {options.kind}.",
+                code="sync-mode",
+            )
         options.progress(Progress("queued"))
         query = read_model(sync.model, self._connection.dialect)
         described = self._connection.describe(query.sql)
@@ -213,12 +218,6 @@ class Runner:
         if self._options.kind == "run" and first and self._sync.skip_initial:
             self._notes.append("first run: the model's rows were taken as delivered (skip_initial)")
             return "reset"
-        if not self._sync.traits.cdc:
-            raise ConfigError(
-                f"Sync {self._sync.id!r}: mode {self._sync.mode!r} keeps no state: there is nothing to "
-                f"{self._options.kind}.",
-                code="sync-mode",
-            )
         return self._options.kind
 
     def _prior(self, state: journal.Generation | None, layout: Layout, kind: str) -> Prior | None:
@@ -272,12 +271,13 @@ class Runner:
             previous = {column.name: column.previous for column in columns}
             idle = lease.idle_timeout
             with observed(options.observer, Step.RESOLVE), connection.transaction(idle_timeout=idle):
-                connection.execute(
-                    f"ALTER TABLE {statements.planner(plan)} RENAME TO {connection.dialect.quote(staged)}"
-                )
+                connection.execute(statements.rename(plan, staged))
                 resolved = statements.resolve(statements.planner(staged), layout, previous, keep_one)
                 connection.execute(statements.create_as(plan, resolved))
-                connection.execute(f"DROP TABLE {statements.planner(staged)}")
+                connection.execute(statements.drop(staged))
+        analyze = connection.dialect.analyze(statements.planner(plan), ("row_id", "op", "bucket"))
+        if analyze is not None:
+            connection.execute(analyze)
         summary = planning.summarize(connection.query(statements.summary(statements.planner(plan))))
         before = state.plan if state is not None else None
         planning.check_guards(

@@ -81,8 +81,9 @@ class Sender:
                 if outcome.status != "rejected":
                     again.append(position)
             pending = again
-            sent.fatal = answer.fatal or (answer.unreachable if last else None)
-            if sent.fatal:
+            fatal = answer.fatal or (answer.unreachable if last else None)
+            if fatal:
+                sent.fatal = without_values(fatal, part)
                 self.stopped.set()
             if not pending or sent.fatal or last or not self._pause(attempt, answer.pause):
                 return sent
@@ -161,6 +162,15 @@ class _Attempt:
     """What tenacity's waits look at."""
 
     attempt_number: int
+
+
+def without_values(message: str, batch: Batch) -> str:
+    """A message for logs and ``sync_runs``, with whatever the batch's rows hold taken out (D27)."""
+    texts = {str(value) for row in batch.rows for value in row.values() if value is not None}
+    for text in sorted({*texts, *batch.row_ids}, key=len, reverse=True):
+        if len(text) > 1:
+            message = message.replace(text, "…")
+    return message
 
 
 def _all(batch: Batch, outcome: Outcome) -> Outcomes:

@@ -84,14 +84,14 @@ def compile_sync(
     statements["first_plan"] = build.create_as(
         first.plan_table, build.plan(sync, layout, query.sql, FIRST_RUN, kind, None)
     )
-    if prior is not None:
-        statements["plan"] = build.create_as(
-            plan, build.plan(sync, layout, query.sql, NEXT_RUN, "run", prior)
-        )
+    statements["first_rejections"] = build.create_rejections(first.rejections_table)
+    statements["plan"] = build.create_as(plan, build.plan(sync, layout, query.sql, NEXT_RUN, kind, prior))
     statements["duplicates"] = build.duplicates(plan)
     keep_one = sync.on_duplicate == "keep_one"
     resolved = build.resolve(build.planner(staged), layout, {c.name: c.previous for c in columns}, keep_one)
+    statements["stage_duplicates"] = build.rename(plan, staged)
     statements["resolve_duplicates"] = build.create_as(plan, resolved)
+    statements["drop_staged"] = build.drop(staged)
     statements["summary"] = build.summary(build.planner(plan))
     statements["create_rejections"] = build.create_rejections(rejections)
     for operation in OPERATIONS:

@@ -73,6 +73,14 @@ class Statements:
         """CREATE TABLE in the planner schema from a SELECT."""
         return self.render("create_table_as", table=self.planner(name), select=select)
 
+    def rename(self, name: str, new_name: str) -> str:
+        """Rename a table of the planner schema."""
+        return f"ALTER TABLE {self.planner(name)} RENAME TO {self.dialect.quote(new_name)}"
+
+    def drop(self, name: str) -> str:
+        """Drop a table of the planner schema."""
+        return f"DROP TABLE {self.planner(name)}"
+
     def resolve(self, staged: str, layout: Layout, previous: dict[str, Any], keep_one: bool) -> str:
         """The SELECT that leaves one row per key of a staged plan.
 

@@ -20,15 +20,15 @@ from warehouse_cdc.errors import (
 from warehouse_cdc.warehouses.base import Connection, redacted
 
 
-def open_duckdb(path: str, **config: Any) -> DuckDBConnection:
-    """Open a database file, or ``:memory:``.
+def open_duckdb(path: str, config: dict[str, Any]) -> DuckDBConnection:
+    """Open a database file, or ``:memory:``, with DuckDB's own settings.
 
     Raises:
         WarehouseLockedError: Another process holds the file.
         ConnectionLostError: It can't be opened.
     """
     try:
-        return DuckDBConnection(duckdb.connect(path, **config), owned=True)
+        return DuckDBConnection(duckdb.connect(path, config=config), owned=True)
     except duckdb.IOException as error:
         if "lock" in str(error).lower():
             raise WarehouseLockedError(

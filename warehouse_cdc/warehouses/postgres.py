@@ -215,6 +215,7 @@ class PostgresConnection(Connection):
     ) -> Iterator[pa.RecordBatch]:
         """A server-side cursor in a transaction of its own, in PostgreSQL's binary format."""
         types = [arrow_type(kind) for kind in kinds]
+        pa.array([])  # the first array imports pandas where it is installed: not inside the transaction
         with self.transaction(idle_timeout=idle_timeout), self._mapped(sql):
             self.statements += 1
             with self._connection.cursor("wcdc_stream", binary=True) as cursor:
@@ -239,11 +240,10 @@ class PostgresConnection(Connection):
         """
         names = ", ".join(self.dialect.quote(name) for name in rows.column_names)
         target = self.dialect.table(schema, table)
-        text = json.dumps(rows.to_pylist(), default=datetime.isoformat, ensure_ascii=False)
-        literal = self.dialect.literal(text.replace("\\u0000", "\ufffd"))
-        self.execute(
-            f"INSERT INTO {target} ({names}) SELECT {names} FROM json_populate_recordset(NULL::{target}, {literal})"
-        )
+        values = [{name: _storable(value) for name, value in row.items()} for row in rows.to_pylist()]
+        literal = self.dialect.literal(json.dumps(values, ensure_ascii=False))
+        records = f"json_populate_recordset(NULL::{target}, {literal})"
+        self.execute(f"INSERT INTO {target} ({names}) SELECT {names} FROM {records}")
 
     def describe(self, sql: str) -> list[tuple[str, str]]:
         """The server's own description of the query's result."""
@@ -271,7 +271,7 @@ class PostgresConnection(Connection):
         """Look in the catalog."""
         wanted = ", ".join(self.dialect.literal(schema) for schema in schemas)
         rows = self.query(
-            "SELECT n.nspname, c.relname FROM pg_catalog.pg_namespace n "
+            "SELECT n.nspname, c.relname, has_schema_privilege(n.oid, 'USAGE') FROM pg_catalog.pg_namespace n "
             "LEFT JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relkind IN ('r', 'p') "
             f"WHERE n.nspname IN ({wanted})"
         )
@@ -282,7 +282,11 @@ class PostgresConnection(Connection):
                 code="schema-missing",
                 hint="An administrator runs what `warehouse-cdc setup` prints, once.",
             )
-        return {(str(schema), str(name)) for schema, name in rows if name is not None}
+        if closed := sorted({str(row[0]) for row in rows if not row[2]}):
+            # CREATE without USAGE would do until the first statement that reads: too late.
+            text = f"permission denied for schema {closed[0]}"
+            raise PermissionDeniedError(f"PostgreSQL denied a statement: {text}", hint=_grant_hint(text))
+        return {(str(row[0]), str(row[1])) for row in rows if row[1] is not None}
 
     def engine_version(self) -> str:
         """The server's major version."""
@@ -343,6 +347,13 @@ def _mapped(error: psycopg.Error, sql: str, *, lost: bool) -> WarehouseError:
         code="query-conflict" if retryable else None,
         retryable=retryable,
     )
+
+
+def _storable(value: Any) -> Any:
+    """As JSON may hold it for PostgreSQL: no NUL, no lone surrogate."""
+    if isinstance(value, str):
+        return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+    return value.isoformat() if isinstance(value, datetime) else value
 
 
 def _grant_hint(message: str) -> str:
