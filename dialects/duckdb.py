@@ -34,6 +34,8 @@ def _digits(kind: ColumnType) -> tuple[int, int]:
         return _INTEGER_DIGITS[kind.name.removeprefix("U")] + kind.name.startswith("U"), 0
     precision, _comma, scale = (kind.name.partition("(")[2].rstrip(")") or "18,3").partition(",")
     return int(precision) - int(scale or 0), int(scale or 0)
+
+
 _ALIASES = {
     "INT": "INTEGER",
     "INT4": "INTEGER",

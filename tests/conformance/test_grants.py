@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -223,7 +224,7 @@ def test_a_pooler_in_transaction_mode_may_stand_between(postgres: PostgresEngine
     postgres.execute(f"ALTER DATABASE {postgres.database} SET TimeZone = 'Asia/Tokyo'")
     connection = Pooled(postgres.url)
     settings = Settings(Schemas(PLANNER, AUDIT))
-    with wcdc.Warehouse(connection, settings) as warehouse:
+    with contextlib.closing(connection), wcdc.Warehouse(connection, settings, owned=False) as warehouse:
         sync = sync_of(crm)
         assert all(finding.ok for finding in warehouse.check(sync))
         assert warehouse.run(sync).status == "success"

@@ -185,12 +185,16 @@ class Story:
             return self.sent, []
         certain: list[Sent] = []
         flying: list[Sent] = []
+        chunk: list[Sent] = []
         for line in self.world.lines()[self._lines :]:
             if "mark" in line:
-                certain, flying = certain + flying, []
-            else:
-                flying += [Sent(*row) for row in line["rows"]]
-        return certain, flying
+                certain, chunk = certain + chunk, []
+                continue
+            rows = [Sent(*row) for row in line["rows"]]
+            if chunk and chunk[-1].run != rows[0].run:
+                flying, chunk = flying + chunk, []
+            chunk += rows
+        return certain, flying + chunk
 
     def check_convergence(
         self, certain: list[Sent], flying: list[Sent], *, exact: bool = True

@@ -67,7 +67,7 @@ def test_killed_in_a_call(world: World, nursery: Nursery, call: int, workers: in
 def test_rows_that_change_before_the_next_run(world: World, nursery: Nursery) -> None:
     """What was in flight and has other values since is another operation: it gets another key (D18)."""
     story = Story(world)
-    nursery.start(world, call=(12, "after")).killed()
+    nursery.start(world, call=(9, "after")).killed()
     world.let_time_pass()
     _certain, flying = story.killed()
     assert {sent.operation for sent in flying} == {"changed"}

@@ -1,0 +1,524 @@
+-- setup_1
+CREATE SCHEMA IF NOT EXISTS "hightouch_audit";
+
+-- setup_2
+CREATE SCHEMA IF NOT EXISTS "hightouch_planner";
+
+-- create_wcdc_journal
+CREATE TABLE "hightouch_planner"."wcdc_journal" (
+  sync_id TEXT,
+  generation BIGINT,
+  entry INTEGER,
+  run_id TEXT,
+  event TEXT,
+  recorded_at TIMESTAMP WITH TIME ZONE,
+  data TEXT
+);
+
+-- create_wcdc_leases
+CREATE TABLE "hightouch_planner"."wcdc_leases" (
+  sync_id TEXT PRIMARY KEY,
+  generation BIGINT NOT NULL,
+  run_id TEXT,
+  owner TEXT,
+  expires_at TIMESTAMP WITH TIME ZONE NOT NULL
+);
+
+-- create_sync_changelog
+CREATE TABLE "hightouch_audit"."sync_changelog" (
+  sync_id TEXT,
+  sync_run_id TEXT,
+  op_type TEXT,
+  row_id TEXT,
+  status TEXT,
+  failure_reason TEXT,
+  fields JSONB
+);
+
+-- create_sync_snapshot
+CREATE TABLE "hightouch_audit"."sync_snapshot" (
+  sync_id TEXT,
+  sync_run_id TEXT,
+  op_type TEXT,
+  row_id TEXT,
+  status TEXT,
+  failure_reason TEXT,
+  fields JSONB
+);
+
+-- create_sync_runs
+CREATE TABLE "hightouch_audit"."sync_runs" (
+  sync_id TEXT,
+  sync_run_id TEXT,
+  primary_key TEXT,
+  destination TEXT,
+  model_name TEXT,
+  model_id TEXT,
+  status TEXT,
+  error TEXT,
+  started_at TIMESTAMP WITH TIME ZONE,
+  finished_at TIMESTAMP WITH TIME ZONE,
+  num_planned_add BIGINT,
+  num_planned_change BIGINT,
+  num_planned_remove BIGINT,
+  num_attempted_add BIGINT,
+  num_attempted_change BIGINT,
+  num_attempted_remove BIGINT,
+  num_succeeded_add BIGINT,
+  num_succeeded_change BIGINT,
+  num_succeeded_remove BIGINT,
+  num_failed_add BIGINT,
+  num_failed_change BIGINT,
+  num_failed_remove BIGINT
+);
+
+-- first_plan
+CREATE TABLE "hightouch_planner"."people_00000000000000000000000001_plan" AS
+WITH wcdc_model AS (
+SELECT * FROM sales.people
+),
+wcdc_stored AS (
+  SELECT
+    "id" AS v_1,
+    "extra" AS v_2
+  FROM wcdc_model
+),
+wcdc_current AS (
+  SELECT x.*, (((v_1)::text) COLLATE "C") COLLATE "C" AS row_id, hash_record_extended(ROW(v_1, (CASE WHEN strpos((v_2)::text, '\u0000') > 0 THEN to_jsonb((v_2)::text) ELSE (v_2)::jsonb END)::text COLLATE "C"), 0) AS hash, TRUE AS in_model
+  FROM wcdc_stored x
+),
+wcdc_joined AS (
+  SELECT
+    m.row_id,
+    'absent' AS was,
+    CAST(NULL AS TEXT) AS try_run, CAST(NULL AS TEXT) AS try_of,
+    CAST(NULL AS INTEGER) AS tries, CAST(NULL AS TIMESTAMP WITH TIME ZONE) AS failed_since, FALSE AS pending,
+    CAST(NULL AS TEXT) AS was_version, CAST(NULL AS BIGINT) AS was_hash, FALSE AS confirmed,
+    CAST(NULL AS BIGINT) AS p_1,
+    CAST(NULL AS JSON) AS p_2,
+    m.v_1,
+    m.v_2,
+    m.hash,
+    CASE
+      WHEN m.in_model AND m.row_id IS NULL THEN 'null_key'
+      ELSE 'added'
+    END AS op
+  FROM wcdc_current m
+),
+wcdc_keyed AS (
+  SELECT x.*,
+    op || ':' || coalesce(CAST(CASE WHEN op = 'removed' THEN was_hash ELSE hash END AS TEXT), '') || ':64fae2d44dc93129' AS key_of
+  FROM wcdc_joined x
+  WHERE op IS NOT NULL
+)
+SELECT
+  row_id,
+  op,
+  was,
+  pending,
+  1 AS copies,
+  (hashtextextended(row_id, 0) & 16383)::integer AS bucket,
+  hash,
+  was_hash,
+  was_version,
+  confirmed,
+  CASE WHEN try_of = key_of THEN try_run ELSE '00000000000000000000000001' END AS key_run,
+  key_of,
+  try_run,
+  try_of,
+  tries,
+  failed_since,
+  v_1,
+  v_2,
+  CASE WHEN op <> 'unchanged' THEN p_1 END AS p_1,
+  CASE WHEN op <> 'unchanged' THEN p_2 END AS p_2
+FROM wcdc_keyed;
+
+-- first_rejections
+CREATE TABLE "hightouch_planner"."people_00000000000000000000000001_rejections" (
+  row_id TEXT,
+  op TEXT,
+  chunk INTEGER,
+  outcome TEXT,
+  reason TEXT,
+  permanent BOOLEAN,
+  attempts INTEGER,
+  first_failed_at TIMESTAMP WITH TIME ZONE,
+  last_failed_at TIMESTAMP WITH TIME ZONE
+);
+
+-- plan
+CREATE TABLE "hightouch_planner"."people_00000000000000000000000002_plan" AS
+WITH wcdc_model AS (
+SELECT * FROM sales.people
+),
+wcdc_stored AS (
+  SELECT
+    "id" AS v_1,
+    "extra" AS v_2
+  FROM wcdc_model
+),
+wcdc_current AS (
+  SELECT x.*, (((v_1)::text) COLLATE "C") COLLATE "C" AS row_id, hash_record_extended(ROW(v_1, (CASE WHEN strpos((v_2)::text, '\u0000') > 0 THEN to_jsonb((v_2)::text) ELSE (v_2)::jsonb END)::text COLLATE "C"), 0) AS hash, TRUE AS in_model
+  FROM wcdc_stored x
+),
+wcdc_prior AS (
+SELECT
+  row_id,
+  state,
+  CASE WHEN op = 'unchanged' OR takes_new THEN '64fae2d44dc93129' ELSE was_version END AS version,
+  CASE WHEN op = 'unchanged' OR takes_new THEN hash ELSE was_hash END AS hash,
+  CASE WHEN op = 'unchanged' OR outcome = 'succeeded' THEN TRUE ELSE confirmed END AS confirmed,
+  op = 'removed' AS gone,
+  CASE WHEN outcome = 'unknown' THEN key_run WHEN op = 'unchanged' OR outcome = 'succeeded' THEN NULL ELSE try_run END AS try_run,
+  CASE WHEN outcome = 'unknown' THEN key_of WHEN op = 'unchanged' OR outcome = 'succeeded' THEN NULL ELSE try_of END AS try_of,
+  CASE WHEN outcome IN ('failed', 'unknown') THEN coalesce(r_attempts, coalesce(tries, 0) + 1)
+       WHEN outcome IN ('aborted', 'none') AND op <> 'unchanged' THEN tries END AS tries,
+  CASE WHEN outcome IN ('failed', 'unknown') THEN coalesce(r_first_failed_at, failed_since)
+       WHEN outcome IN ('aborted', 'none') AND op <> 'unchanged' THEN failed_since END AS failed_since,
+  CASE WHEN op = 'unchanged' OR takes_new THEN v_1 ELSE p_1 END AS p_1,
+  CASE WHEN op = 'unchanged' OR takes_new THEN v_2 ELSE p_2 END AS p_2
+FROM (
+  SELECT o.*,
+    CASE
+      WHEN op = 'unchanged' THEN 'present'
+      WHEN op = 'kept' THEN was
+      WHEN op = 'removed' THEN
+        CASE WHEN outcome = 'succeeded' THEN NULL
+             WHEN outcome = 'unknown' OR was = 'unconfirmed' THEN 'unconfirmed'
+             ELSE 'stale' END
+      WHEN outcome = 'succeeded' THEN 'present'
+      WHEN op = 'changed' THEN 'stale'
+      WHEN op = 'added' AND outcome = 'unknown' THEN 'unconfirmed'
+      WHEN op = 'added' THEN was
+    END AS state,
+    (op IN ('added', 'changed') AND outcome = 'succeeded')
+      OR (op = 'added' AND outcome = 'unknown' AND NOT confirmed) AS takes_new
+  FROM (
+SELECT p.*,
+  r.attempts AS r_attempts, r.first_failed_at AS r_first_failed_at, r.reason AS r_reason,
+  CASE
+    WHEN p.op NOT IN ('added', 'changed', 'removed') THEN 'none'
+    WHEN r.outcome IS NOT NULL THEN r.outcome
+    WHEN p.op = 'removed' THEN 'succeeded'
+    WHEN p.op = 'changed' THEN 'succeeded'
+    WHEN p.op = 'added' THEN 'succeeded'
+    ELSE 'aborted'
+  END AS outcome
+FROM "hightouch_planner"."people_00000000000000000000000001_plan" p
+LEFT JOIN (SELECT * FROM "hightouch_planner"."people_00000000000000000000000001_rejections" WHERE chunk < 3) r ON r.row_id = p.row_id
+
+  ) o
+) states
+WHERE state IS NOT NULL AND (state <> 'absent' OR tries IS NOT NULL OR outcome = 'failed')
+),
+wcdc_joined AS (
+  SELECT
+    coalesce(m.row_id, s.row_id) AS row_id,
+    coalesce(s.state, 'absent') AS was,
+    s.try_run, s.try_of, s.tries, s.failed_since, coalesce(s.gone, FALSE) AS pending,
+    s.version AS was_version,
+    s.hash AS was_hash,
+    coalesce(s.confirmed, FALSE) AS confirmed,
+    s.p_1,
+    s.p_2,
+    m.v_1,
+    m.v_2,
+    m.hash,
+    CASE
+      WHEN m.in_model AND m.row_id IS NULL THEN 'null_key'
+      WHEN m.in_model AND (s.state IS NULL OR s.state IN ('absent', 'unconfirmed')) THEN 'added'
+      WHEN m.in_model AND s.state = 'stale' THEN 'changed'
+      WHEN m.in_model AND (s.version IS NULL OR s.version <> '64fae2d44dc93129') THEN 'changed'
+      WHEN m.in_model AND (
+        (s.hash IS NULL OR s.hash <> m.hash) AND ((CASE WHEN strpos((m.v_2)::text, '\u0000') > 0 THEN to_jsonb((m.v_2)::text) ELSE (m.v_2)::jsonb END IS DISTINCT FROM CASE WHEN strpos((s.p_2)::text, '\u0000') > 0 THEN to_jsonb((s.p_2)::text) ELSE (s.p_2)::jsonb END))
+      ) THEN 'changed'
+      WHEN m.in_model THEN 'unchanged'
+      WHEN s.state <> 'absent' THEN 'removed'
+    END AS op
+  FROM wcdc_current m
+  FULL JOIN wcdc_prior s ON m.row_id = s.row_id
+),
+wcdc_keyed AS (
+  SELECT x.*,
+    op || ':' || coalesce(CAST(CASE WHEN op = 'removed' THEN was_hash ELSE hash END AS TEXT), '') || ':64fae2d44dc93129' AS key_of
+  FROM wcdc_joined x
+  WHERE op IS NOT NULL
+)
+SELECT
+  row_id,
+  op,
+  was,
+  pending,
+  1 AS copies,
+  (hashtextextended(row_id, 0) & 16383)::integer AS bucket,
+  hash,
+  was_hash,
+  was_version,
+  confirmed,
+  CASE WHEN try_of = key_of THEN try_run ELSE '00000000000000000000000002' END AS key_run,
+  key_of,
+  try_run,
+  try_of,
+  tries,
+  failed_since,
+  v_1,
+  v_2,
+  CASE WHEN op <> 'unchanged' THEN p_1 END AS p_1,
+  CASE WHEN op <> 'unchanged' THEN p_2 END AS p_2
+FROM wcdc_keyed;
+
+-- duplicates
+SELECT
+  (SELECT count(*) FROM (
+    SELECT 1 AS one FROM "hightouch_planner"."people_00000000000000000000000002_plan" WHERE row_id IS NOT NULL GROUP BY hashtextextended(row_id, 0) HAVING count(*) > 1
+  ) repeated) AS repeated_keys,
+  (SELECT count(*) FROM "hightouch_planner"."people_00000000000000000000000002_plan" WHERE row_id IS NULL) AS null_keys,
+  (SELECT count(*) FROM "hightouch_planner"."people_00000000000000000000000002_plan" WHERE row_id IS NOT NULL) AS keyed_rows;
+
+-- stage_duplicates
+ALTER TABLE "hightouch_planner"."people_00000000000000000000000002_plan" RENAME TO "people_00000000000000000000000002_staged";
+
+-- resolve_duplicates
+CREATE TABLE "hightouch_planner"."people_00000000000000000000000002_plan" AS
+WITH wcdc_ranked AS (
+  SELECT x.*,
+    count(*) OVER (PARTITION BY row_id) AS wcdc_copies,
+    row_number() OVER (PARTITION BY row_id ORDER BY ((v_1)::text) COLLATE "C" NULLS FIRST, ((CASE WHEN strpos((v_2)::text, '\u0000') > 0 THEN to_jsonb((v_2)::text) ELSE (v_2)::jsonb END)::text) COLLATE "C" NULLS FIRST) AS wcdc_place
+  FROM "hightouch_planner"."people_00000000000000000000000002_staged" x
+  WHERE row_id IS NOT NULL
+)
+SELECT
+  row_id,
+  CASE WHEN wcdc_copies > 1 THEN 'kept' ELSE op END AS op,
+  was,
+  pending,
+  wcdc_copies AS copies,
+  bucket, hash, was_hash, was_version, confirmed, key_run, key_of, try_run, try_of, tries, failed_since,
+  v_1,
+  v_2,
+  CASE WHEN wcdc_copies > 1 THEN CASE WHEN op = 'unchanged' THEN v_1 ELSE p_1 END ELSE p_1 END AS p_1,
+  CASE WHEN wcdc_copies > 1 THEN CASE WHEN op = 'unchanged' THEN v_2 ELSE p_2 END ELSE p_2 END AS p_2
+FROM wcdc_ranked
+WHERE wcdc_place = 1;
+
+-- drop_staged
+DROP TABLE "hightouch_planner"."people_00000000000000000000000002_staged";
+
+-- summary
+SELECT
+  op,
+  was,
+  pending,
+  copies > 1 AS duplicate,
+  CASE WHEN op IN ('added', 'changed', 'removed') THEN bucket END AS bucket,
+  count(*) AS row_count
+FROM "hightouch_planner"."people_00000000000000000000000002_plan" p
+GROUP BY 1, 2, 3, 4, 5;
+
+-- create_rejections
+CREATE TABLE "hightouch_planner"."people_00000000000000000000000002_rejections" (
+  row_id TEXT,
+  op TEXT,
+  chunk INTEGER,
+  outcome TEXT,
+  reason TEXT,
+  permanent BOOLEAN,
+  attempts INTEGER,
+  first_failed_at TIMESTAMP WITH TIME ZONE,
+  last_failed_at TIMESTAMP WITH TIME ZONE
+);
+
+-- read_removed
+SELECT
+  row_id,
+  bucket,
+  key_run,
+  tries,
+  failed_since,
+  p_1 AS c_1,
+  (p_2)::text AS c_2
+FROM "hightouch_planner"."people_00000000000000000000000002_plan"
+WHERE op = 'removed' AND bucket BETWEEN 0 AND 16383
+ORDER BY bucket, row_id;
+
+-- read_changed
+SELECT
+  row_id,
+  bucket,
+  key_run,
+  tries,
+  failed_since,
+  v_1 AS c_1,
+  (v_2)::text AS c_2
+FROM "hightouch_planner"."people_00000000000000000000000002_plan"
+WHERE op = 'changed' AND bucket BETWEEN 0 AND 16383
+ORDER BY bucket, row_id;
+
+-- read_added
+SELECT
+  row_id,
+  bucket,
+  key_run,
+  tries,
+  failed_since,
+  v_1 AS c_1,
+  (v_2)::text AS c_2
+FROM "hightouch_planner"."people_00000000000000000000000002_plan"
+WHERE op = 'added' AND bucket BETWEEN 0 AND 16383
+ORDER BY bucket, row_id;
+
+-- changelog
+INSERT INTO "hightouch_audit"."sync_changelog" (sync_id, sync_run_id, op_type, row_id, status, failure_reason, fields)
+SELECT 'people', '00000000000000000000000002', op_type, row_id, status, failure_reason, fields
+FROM (
+SELECT
+  row_id,
+  was,
+  outcome,
+  copies,
+  op,
+  CASE
+    WHEN copies > 1 THEN CASE WHEN was = 'absent' THEN 'added' ELSE 'changed' END
+    WHEN op = 'kept' THEN 'unchanged'
+    ELSE op
+  END AS op_type,
+  CASE
+    WHEN copies > 1 THEN 'failed'
+    WHEN outcome IN ('failed', 'unknown') THEN 'failed'
+    WHEN outcome = 'aborted' THEN 'aborted'
+    ELSE 'succeeded'
+  END AS status,
+  CASE
+    WHEN copies > 1 THEN 'duplicate primary key (' || CAST(copies AS TEXT) || ' rows)'
+    WHEN outcome = 'unknown' THEN 'outcome unknown' || coalesce(': ' || r_reason, '')
+    WHEN outcome = 'failed' THEN coalesce(r_reason, 'failed')
+    WHEN outcome = 'aborted' THEN 'not sent'
+  END AS failure_reason,
+  CASE WHEN op = 'removed' OR (op = 'kept' AND copies = 1) THEN (jsonb_build_object('id'::text, p_1, 'extra'::text, CASE WHEN strpos((p_2)::text, '\u0000') > 0 THEN to_jsonb((p_2)::text) ELSE (p_2)::jsonb END)) ELSE (jsonb_build_object('id'::text, v_1, 'extra'::text, CASE WHEN strpos((v_2)::text, '\u0000') > 0 THEN to_jsonb((v_2)::text) ELSE (v_2)::jsonb END)) END AS fields
+FROM (
+SELECT p.*,
+  r.attempts AS r_attempts, r.first_failed_at AS r_first_failed_at, r.reason AS r_reason,
+  CASE
+    WHEN p.op NOT IN ('added', 'changed', 'removed') THEN 'none'
+    WHEN r.outcome IS NOT NULL THEN r.outcome
+    WHEN p.op = 'removed' THEN 'succeeded'
+    WHEN p.op = 'changed' THEN 'succeeded'
+    WHEN p.op = 'added' THEN 'succeeded'
+    ELSE 'aborted'
+  END AS outcome
+FROM "hightouch_planner"."people_00000000000000000000000002_plan" p
+LEFT JOIN (SELECT * FROM "hightouch_planner"."people_00000000000000000000000002_rejections" WHERE chunk < 3) r ON r.row_id = p.row_id
+
+) o
+WHERE op <> 'null_key'
+) a
+WHERE op_type <> 'unchanged'
+  AND NOT EXISTS (SELECT 1 FROM "hightouch_audit"."sync_changelog" t WHERE t.sync_id = 'people' AND t.sync_run_id = '00000000000000000000000002');
+
+-- snapshot_delete
+DELETE FROM "hightouch_audit"."sync_snapshot"
+WHERE sync_id = 'people'
+AND row_id IN (
+  SELECT row_id FROM "hightouch_planner"."people_00000000000000000000000002_plan" WHERE op <> 'unchanged' AND row_id IS NOT NULL
+  UNION ALL
+  SELECT row_id FROM "hightouch_audit"."sync_snapshot" WHERE sync_id = 'people' AND op_type <> 'unchanged'
+)
+AND NOT EXISTS (
+  SELECT 1 FROM (
+SELECT
+  row_id,
+  was,
+  outcome,
+  copies,
+  op,
+  CASE
+    WHEN copies > 1 THEN CASE WHEN was = 'absent' THEN 'added' ELSE 'changed' END
+    WHEN op = 'kept' THEN 'unchanged'
+    ELSE op
+  END AS op_type,
+  CASE
+    WHEN copies > 1 THEN 'failed'
+    WHEN outcome IN ('failed', 'unknown') THEN 'failed'
+    WHEN outcome = 'aborted' THEN 'aborted'
+    ELSE 'succeeded'
+  END AS status,
+  CASE
+    WHEN copies > 1 THEN 'duplicate primary key (' || CAST(copies AS TEXT) || ' rows)'
+    WHEN outcome = 'unknown' THEN 'outcome unknown' || coalesce(': ' || r_reason, '')
+    WHEN outcome = 'failed' THEN coalesce(r_reason, 'failed')
+    WHEN outcome = 'aborted' THEN 'not sent'
+  END AS failure_reason,
+  CASE WHEN op = 'removed' OR (op = 'kept' AND copies = 1) THEN (jsonb_build_object('id'::text, p_1, 'extra'::text, CASE WHEN strpos((p_2)::text, '\u0000') > 0 THEN to_jsonb((p_2)::text) ELSE (p_2)::jsonb END)) ELSE (jsonb_build_object('id'::text, v_1, 'extra'::text, CASE WHEN strpos((v_2)::text, '\u0000') > 0 THEN to_jsonb((v_2)::text) ELSE (v_2)::jsonb END)) END AS fields
+FROM (
+SELECT p.*,
+  r.attempts AS r_attempts, r.first_failed_at AS r_first_failed_at, r.reason AS r_reason,
+  CASE
+    WHEN p.op NOT IN ('added', 'changed', 'removed') THEN 'none'
+    WHEN r.outcome IS NOT NULL THEN r.outcome
+    WHEN p.op = 'removed' THEN 'succeeded'
+    WHEN p.op = 'changed' THEN 'succeeded'
+    WHEN p.op = 'added' THEN 'succeeded'
+    ELSE 'aborted'
+  END AS outcome
+FROM "hightouch_planner"."people_00000000000000000000000002_plan" p
+LEFT JOIN (SELECT * FROM "hightouch_planner"."people_00000000000000000000000002_rejections" WHERE chunk < 3) r ON r.row_id = p.row_id
+
+) o
+WHERE op <> 'null_key'
+  ) a
+  WHERE a.row_id = "hightouch_audit"."sync_snapshot".row_id
+    AND NOT (a.op = 'removed' AND a.outcome = 'succeeded')
+    AND a.op_type = "hightouch_audit"."sync_snapshot".op_type
+    AND a.status = "hightouch_audit"."sync_snapshot".status
+    AND a.failure_reason IS NOT DISTINCT FROM "hightouch_audit"."sync_snapshot".failure_reason
+    AND (a.op_type = 'unchanged' OR CAST(a.fields AS TEXT) = CAST("hightouch_audit"."sync_snapshot".fields AS TEXT))
+);
+
+-- snapshot_insert
+INSERT INTO "hightouch_audit"."sync_snapshot" (sync_id, sync_run_id, op_type, row_id, status, failure_reason, fields)
+SELECT 'people', '00000000000000000000000002', op_type, row_id, status, failure_reason, fields
+FROM (
+SELECT
+  row_id,
+  was,
+  outcome,
+  copies,
+  op,
+  CASE
+    WHEN copies > 1 THEN CASE WHEN was = 'absent' THEN 'added' ELSE 'changed' END
+    WHEN op = 'kept' THEN 'unchanged'
+    ELSE op
+  END AS op_type,
+  CASE
+    WHEN copies > 1 THEN 'failed'
+    WHEN outcome IN ('failed', 'unknown') THEN 'failed'
+    WHEN outcome = 'aborted' THEN 'aborted'
+    ELSE 'succeeded'
+  END AS status,
+  CASE
+    WHEN copies > 1 THEN 'duplicate primary key (' || CAST(copies AS TEXT) || ' rows)'
+    WHEN outcome = 'unknown' THEN 'outcome unknown' || coalesce(': ' || r_reason, '')
+    WHEN outcome = 'failed' THEN coalesce(r_reason, 'failed')
+    WHEN outcome = 'aborted' THEN 'not sent'
+  END AS failure_reason,
+  CASE WHEN op = 'removed' OR (op = 'kept' AND copies = 1) THEN (jsonb_build_object('id'::text, p_1, 'extra'::text, CASE WHEN strpos((p_2)::text, '\u0000') > 0 THEN to_jsonb((p_2)::text) ELSE (p_2)::jsonb END)) ELSE (jsonb_build_object('id'::text, v_1, 'extra'::text, CASE WHEN strpos((v_2)::text, '\u0000') > 0 THEN to_jsonb((v_2)::text) ELSE (v_2)::jsonb END)) END AS fields
+FROM (
+SELECT p.*,
+  r.attempts AS r_attempts, r.first_failed_at AS r_first_failed_at, r.reason AS r_reason,
+  CASE
+    WHEN p.op NOT IN ('added', 'changed', 'removed') THEN 'none'
+    WHEN r.outcome IS NOT NULL THEN r.outcome
+    WHEN p.op = 'removed' THEN 'succeeded'
+    WHEN p.op = 'changed' THEN 'succeeded'
+    WHEN p.op = 'added' THEN 'succeeded'
+    ELSE 'aborted'
+  END AS outcome
+FROM "hightouch_planner"."people_00000000000000000000000002_plan" p
+LEFT JOIN (SELECT * FROM "hightouch_planner"."people_00000000000000000000000002_rejections" WHERE chunk < 3) r ON r.row_id = p.row_id
+
+) o
+WHERE op <> 'null_key'
+) a
+WHERE NOT (op = 'removed' AND outcome = 'succeeded')
+  AND NOT EXISTS (SELECT 1 FROM "hightouch_audit"."sync_snapshot" t WHERE t.sync_id = 'people' AND t.row_id = a.row_id);

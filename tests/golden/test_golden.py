@@ -1,0 +1,150 @@
+"""Every statement of some syncs, offline, in each dialect: pinned, parsed again and executed.
+
+``WCDC_UPDATE_GOLDEN=1 pytest tests/golden`` writes the files anew; look at the difference before you keep it.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlglot
+
+import warehouse_cdc as wcdc
+from tests.conformance.helpers import Engine, duckdb_engine, postgres_engine
+from warehouse_cdc.dialects import DIALECTS, get_dialect
+
+HERE = Path(__file__).parent
+UPDATE = os.environ.get("WCDC_UPDATE_GOLDEN") == "1"
+
+SCHEMA = {
+    "sales.people": {
+        "id": "bigint",
+        "region": "text",
+        "email": "text",
+        "ltv": "numeric(12, 2)",
+        "score": "double precision",
+        "active": "boolean",
+        "born": "date",
+        "seen": "timestamp",
+        "visited": "timestamp with time zone",
+        "extra": "json",
+        "token": "uuid",
+    }
+}
+
+
+def send(_batch: Any) -> None:
+    """A destination."""
+
+
+def _sync(sql: str | None = None, key: Any = "id", **options: Any) -> wcdc.Sync:
+    table = None if sql else "sales.people"
+    model = wcdc.Model("people", sql=sql, table=table, primary_key=key)
+    return wcdc.Sync(
+        **{"id": "people", "model": model, "destination": wcdc.destination(name="crm")(send), **options}
+    )
+
+
+CASES = {
+    "upsert_mapped": _sync(
+        "select id, lower(email) as email, ltv from sales.people where active",
+        on_removed="delete",
+        mappings={"mail": "email", "lifetime value": "ltv"},
+    ),
+    "upsert_every_type": _sync(),
+    "composite_key_keep_one": _sync(
+        key=["region", "id"],
+        id="It's a sync",
+        on_duplicate="keep_one",
+        mappings={"score": "score"},
+        match={"email": "mail"},
+    ),
+    "insert": _sync(mode="insert", mappings={"born": "born"}),
+    "archive": _sync(mode="archive", mappings={"token": "token"}),
+    "diff": _sync(mode="diff", destination=wcdc.destinations.JsonLines("files"), mappings={"extra": "extra"}),
+}
+
+PAIRS = [
+    pytest.param(case, name, marks=getattr(pytest.mark, name)) for case in CASES for name in sorted(DIALECTS)
+]
+
+
+def compiled(case: str, dialect: str) -> wcdc.Compiled:
+    return wcdc.compile(CASES[case], dialect=dialect, schema=SCHEMA)
+
+
+@pytest.mark.parametrize(("case", "name"), PAIRS)
+def test_the_statements_are_the_golden_ones(case: str, name: str) -> None:
+    path = HERE / f"{case}.{name}.sql"
+    sql = compiled(case, name).sql()
+    if UPDATE:
+        path.write_text(sql, encoding="utf-8")
+    assert sql == path.read_text(encoding="utf-8"), "see this module's docstring"
+
+
+def test_no_golden_file_is_left_over() -> None:
+    assert {path.name for path in HERE.glob("*.sql")} == {
+        f"{c}.{name}.sql" for c in CASES for name in DIALECTS
+    }
+
+
+@pytest.mark.parametrize(("case", "name"), PAIRS)
+def test_every_statement_parses_again_in_its_dialect(case: str, name: str) -> None:
+    spoken = get_dialect(name).sqlglot
+    for label, sql in compiled(case, name).statements.items():
+        parsed = sqlglot.parse(sql, read=spoken)
+        assert len(parsed) == 1 and parsed[0] is not None, label
+        assert not isinstance(parsed[0], sqlglot.exp.Command), f"{label} was not understood"
+
+
+@pytest.mark.parametrize(("case", "name"), PAIRS)
+def test_every_statement_runs_in_the_order_in_which_runs_send_them(
+    case: str, name: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    if name == "duckdb":
+        with duckdb_engine(tmp_path) as engine:
+            _run_all(engine, case)
+    else:
+        with postgres_engine(request.getfixturevalue("postgres_url")) as engine:
+            _run_all(engine, case)
+
+
+def _run_all(engine: Engine, case: str) -> None:
+    columns = ", ".join(f"{name} {kind}" for name, kind in SCHEMA["sales.people"].items())
+    engine.execute("CREATE SCHEMA sales", f"CREATE TABLE sales.people ({columns})")
+    engine.execute(
+        """INSERT INTO sales.people VALUES
+        (1, 'eu', 'A@x', 1.50, 'NaN', TRUE, '2000-01-01', '2024-01-01 10:00', '2024-01-01 10:00+00',
+        '{"a": 1}', '6f9619ff-8b86-d011-b42d-00cf4fc964ff'),
+        (2, 'us', NULL, NULL, NULL, TRUE, NULL, NULL, NULL, NULL, NULL),
+        (3, NULL, '', 0, 0, NULL, NULL, NULL, NULL, '[]', NULL)"""
+    )
+    for label, sql in compiled(case, engine.name).statements.items():
+        try:
+            engine.execute(sql)
+        except Exception as error:
+            raise AssertionError(f"{label}: {error}\n{sql}") from error
+    plans = [name for name in engine.own_tables() if name.endswith("_plan")]
+    assert len(plans) == 2 and not [name for name in engine.own_tables() if name.endswith("_staged")]
+    assert engine.audit("sync_snapshot"), "the second run's rows are in the snapshot"
+
+
+@pytest.mark.parametrize("name", sorted(DIALECTS))
+def test_other_schema_names_are_used_everywhere(name: str) -> None:
+    found = wcdc.compile(CASES["upsert_mapped"], name, SCHEMA, planner_schema="My Plans", audit_schema="it's")
+    assert "hightouch" not in found.sql()
+    assert '"My Plans"."wcdc_journal"' in found.sql() and '"it\'s"."sync_runs"' in found.sql()
+
+
+@pytest.mark.parametrize("name", sorted(DIALECTS))
+def test_compiling_is_deterministic(name: str) -> None:
+    assert compiled("upsert_every_type", name).sql() == compiled("upsert_every_type", name).sql()
+
+
+def test_an_unknown_dialect_is_an_error_that_names_the_known_ones() -> None:
+    with pytest.raises(wcdc.UnsupportedError) as caught:
+        wcdc.compile(CASES["insert"], "oracle", SCHEMA)
+    assert all(name in caught.value.hint for name in DIALECTS)

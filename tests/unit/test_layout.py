@@ -1,0 +1,288 @@
+"""What a sync compares and sends (D4), what is a new mapping (D7) or another fingerprint (D6); types."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import warehouse_cdc as wcdc
+from warehouse_cdc.compile.layout import Layout, lay_out
+from warehouse_cdc.compile.offline import describe_offline
+from warehouse_cdc.compile.parse import read_model
+from warehouse_cdc.dialects import DIALECTS, ColumnType, Dialect, get_dialect
+from warehouse_cdc.dialects.types import FAMILIES, KEY_KINDS
+
+DESCRIBED = [("id", "INTEGER"), ("email", "VARCHAR"), ("ltv", "DECIMAL(10,2)"), ("city", "VARCHAR")]
+
+
+def send(_batch: Any) -> None:
+    """A destination."""
+
+
+def layout(
+    described: Any = DESCRIBED, dialect: str = "duckdb", version: str = "1", key: Any = "id", **options: Any
+) -> Layout:
+    model = wcdc.Model("m", table="t", primary_key=key)
+    sync = wcdc.Sync(id="s", model=model, destination=send, **options)
+    return lay_out(sync, described, get_dialect(dialect), version)
+
+
+def test_d4_without_mappings_every_column_is_compared_and_sent() -> None:
+    found = layout()
+    assert [column.name for column in found.columns] == ["id", "city", "email", "ltv"], (
+        "the key, then by name"
+    )
+    assert [column.number for column in found.columns] == [1, 2, 3, 4]
+    assert found.fields == (("id", "id"), ("email", "email"), ("ltv", "ltv"), ("city", "city"))
+    assert found.match == (("id", "id"),)
+
+
+def test_d4_with_mappings_only_what_is_used_is_compared() -> None:
+    found = layout(mappings={"mail": "email", "e_mail": "email"})
+    assert [column.name for column in found.columns] == ["id", "email"]
+    assert found.fields == (("id", "id"), ("email", "mail"), ("email", "e_mail"))
+
+
+def test_d4_the_matched_columns_are_compared_and_come_first() -> None:
+    found = layout(mappings={"worth": "ltv"}, match={"email": "address", "city": "town"})
+    assert [column.name for column in found.columns] == ["id", "city", "email", "ltv"]
+    assert found.fields == (("email", "address"), ("city", "town"), ("ltv", "worth"))
+
+
+def test_the_key_is_in_the_users_order() -> None:
+    found = layout(key=["ltv", "id"])
+    assert [column.name for column in found.key] == ["ltv", "id"]
+    assert [column.name for column in found.columns][:2] == ["ltv", "id"]
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        ({"mappings": {"x": "phone"}}, "unknown-field"),
+        ({"mappings": {"x": "Email"}}, "unknown-field"),
+        ({"match": {"phone": "x"}}, "unknown-field"),
+        ({"key": "uid"}, "unknown-field"),
+        ({"mappings": {"id": "email"}}, "sync-mappings"),
+        ({"mappings": {"x": "email"}, "match": {"ltv": "x"}}, "sync-mappings"),
+    ],
+)
+def test_what_does_not_fit(options: dict[str, Any], code: str) -> None:
+    with pytest.raises(wcdc.ConfigError) as caught:
+        layout(**options)
+    assert caught.value.code == code
+    if options == {"mappings": {"x": "Email"}}:
+        assert "'email'" in caught.value.hint
+
+
+def test_a_column_that_is_used_must_be_unique() -> None:
+    twice = [*DESCRIBED, ("email", "VARCHAR")]
+    with pytest.raises(wcdc.ModelError) as caught:
+        layout(twice)
+    assert caught.value.code == "model-ambiguous-column"
+    assert layout(twice, mappings={"worth": "ltv"}).fields == (("id", "id"), ("ltv", "worth"))
+
+
+@pytest.mark.parametrize(
+    "kind", ["FLOAT", "DOUBLE", "JSON", "TIME", "BLOB", "INTEGER[]", "STRUCT(a INTEGER)", "INTERVAL"]
+)
+def test_d1_types_that_are_no_key(kind: str) -> None:
+    with pytest.raises(wcdc.ModelError) as caught:
+        layout([("id", kind)])
+    assert caught.value.code == "model-key-type" and "ast it to" in caught.value.hint
+
+
+# -- D7: the mapping's version ---------------------------------------------------------------------
+
+BASE: dict[str, Any] = {"mappings": {"mail": "email", "worth": "ltv"}}
+
+
+def with_type(column: str, kind: str) -> list[tuple[str, str]]:
+    return [(name, kind if name == column else old) for name, old in DESCRIBED]
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        {"described": list(reversed(DESCRIBED))},
+        {"described": [*DESCRIBED, ("new", "INTEGER")]},
+        {"described": DESCRIBED[:3]},
+        {"described": with_type("ltv", "BIGINT")},
+        {"described": with_type("ltv", "DOUBLE")},
+        {"described": with_type("ltv", "DECIMAL(30,9)")},
+        {"mappings": {"worth": "ltv", "mail": "email"}},
+        {"version": "2"},
+        {"mode": "insert"},
+        {"on_removed": "delete"},
+        {"match": {"id": "id"}},
+    ],
+)
+def test_d7_what_leaves_the_mappings_version(same: dict[str, Any]) -> None:
+    assert layout(**{**BASE, **same}).mapping_version == layout(**BASE).mapping_version
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"mappings": {"e_mail": "email", "worth": "ltv"}},
+        {"mappings": {"mail": "email"}},
+        {"mappings": {"mail": "email", "worth": "ltv", "town": "city"}},
+        {"mappings": {"mail": "ltv", "worth": "email"}},
+        {"match": {"id": "uid"}},
+        {"match": {"email": "mail"}},
+        {"described": with_type("ltv", "VARCHAR")},
+        {"described": with_type("email", "DATE")},
+        {"described": with_type("email", "BOOLEAN")},
+        {"described": with_type("email", "JSON")},
+        {"described": with_type("email", "BLOB")},
+    ],
+)
+def test_d7_what_is_a_new_version(other: dict[str, Any]) -> None:
+    assert layout(**{**BASE, **other}).mapping_version != layout(**BASE).mapping_version
+
+
+def test_d6_the_fingerprints_version_follows_engine_dialect_columns_and_types() -> None:
+    first = layout(**BASE).fingerprint_version
+    assert layout(**BASE, described=[*DESCRIBED, ("new", "INTEGER")]).fingerprint_version == first
+    others = [
+        layout(**BASE, version="2"),
+        layout(**BASE, described=with_type("ltv", "BIGINT")),
+        layout(**BASE, described=with_type("ltv", "DECIMAL(11,2)")),
+        layout(mappings={"mail": "email"}),
+    ]
+    assert first not in {other.fingerprint_version for other in others}
+
+
+# -- types -----------------------------------------------------------------------------------------
+
+PRINTED = {
+    "duckdb": {
+        "integer": ["TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "UBIGINT", "UHUGEINT"],
+        "decimal": ["DECIMAL(18,3)", "DECIMAL(38,0)"],
+        "float": ["FLOAT", "DOUBLE"],
+        "text": ["VARCHAR"],
+        "uuid": ["UUID"],
+        "boolean": ["BOOLEAN"],
+        "date": ["DATE"],
+        "time": ["TIME"],
+        "timestamp": ["TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"],
+        "timestamptz": ["TIMESTAMP WITH TIME ZONE"],
+        "binary": ["BLOB"],
+        "json": ["JSON"],
+        "nested": ["INTEGER[]", "VARCHAR[3]", "STRUCT(a INTEGER)", "MAP(VARCHAR, INTEGER)"],
+        "other": ["INTERVAL", "ENUM('a', 'b')", "BIT", "TIME WITH TIME ZONE", "UNION(a INTEGER)"],
+    },
+    "postgres": {
+        "integer": ["smallint", "integer", "bigint"],
+        "decimal": ["numeric", "numeric(12,2)"],
+        "float": ["real", "double precision"],
+        "text": ["text", "character varying", "character varying(20)", "character(5)"],
+        "uuid": ["uuid"],
+        "boolean": ["boolean"],
+        "date": ["date"],
+        "time": ["time without time zone", "time(3) without time zone"],
+        "timestamp": ["timestamp without time zone", "timestamp(3) without time zone"],
+        "timestamptz": ["timestamp with time zone", "timestamp(0) with time zone"],
+        "binary": ["bytea"],
+        "json": ["json", "jsonb"],
+        "nested": ["integer[]", "text[]", "record", "timestamp with time zone[]"],
+        "money": ["money"],
+        "other": [
+            "interval", "inet", "cidr", "macaddr", "bit(4)", "bit varying", "xml", "tsvector", "point",
+            "int4range", "daterange", "tstzrange", "datemultirange", "time with time zone", "oid", "name",
+            '"char"', "jsonpath", "citext", "hstore", "textual", "booleanish", "uuidish", "pg_lsn",
+        ],
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(DIALECTS))
+def test_types_as_the_engine_prints_them(name: str) -> None:
+    dialect = get_dialect(name)
+    for kind, names in PRINTED[name].items():
+        for printed in names:
+            assert dialect.column_type(printed).kind == kind, printed
+    assert set(PRINTED[name]) <= set(FAMILIES) and set(FAMILIES) >= KEY_KINDS
+
+
+@pytest.mark.parametrize("name", sorted(DIALECTS))
+def test_what_is_stored_has_a_kind_that_travels(name: str) -> None:
+    dialect = get_dialect(name)
+    for names in PRINTED[name].values():
+        for printed in names:
+            _sql, stored = dialect.stored("x", dialect.column_type(printed))
+            assert stored.kind != "other" and dialect.column_type(stored.name).kind == stored.kind
+
+
+def pairs(dialect: Dialect, name: str) -> list[tuple[ColumnType, ColumnType]]:
+    names = [printed for names in PRINTED[name].values() for printed in names]
+    stored = {dialect.stored("x", dialect.column_type(printed))[1] for printed in names}
+    return [(left, right) for left in stored for right in stored]
+
+
+@pytest.mark.parametrize("name", sorted(DIALECTS))
+def test_any_two_types_have_a_common_one(name: str) -> None:
+    dialect = get_dialect(name)
+    for left, right in pairs(dialect, name):
+        common = dialect.common_type(left, right)
+        assert common == dialect.common_type(right, left)
+        assert left != right or common == left
+        assert dialect.converted("x", left, common)
+        if common.kind == "text":
+            assert common.name == dialect.text_type or left.kind == right.kind == "text"
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "common"),
+    [
+        ("INTEGER", "DECIMAL(12,2)", "DECIMAL(12,2)"),
+        ("BIGINT", "DECIMAL(12,2)", "DECIMAL(21,2)"),
+        ("DECIMAL(12,2)", "DECIMAL(10,6)", "DECIMAL(16,6)"),
+        ("DECIMAL(38,10)", "BIGINT", "DECIMAL(38,10)"),
+        ("DECIMAL(38,0)", "DECIMAL(10,2)", "VARCHAR"),
+        ("HUGEINT", "DECIMAL(10,2)", "VARCHAR"),
+        ("INTEGER", "BIGINT", "HUGEINT"),
+        ("UINTEGER", "DECIMAL(4,2)", "DECIMAL(13,2)"),
+        ("DOUBLE", "DECIMAL(10,2)", "VARCHAR"),
+    ],
+)
+def test_d6_numbers_of_duckdb_keep_all_their_digits(left: str, right: str, common: str) -> None:
+    dialect = get_dialect("duckdb")
+    assert dialect.common_type(dialect.column_type(left), dialect.column_type(right)).name == common
+
+
+# -- offline ---------------------------------------------------------------------------------------
+
+SCHEMA = {"sales.people": {"id": "bigint", "email": "text", "ltv": "numeric(10, 2)", "at": "timestamp"}}
+
+
+@pytest.mark.parametrize("name", sorted(DIALECTS))
+def test_columns_and_types_are_derived_offline(name: str) -> None:
+    dialect = get_dialect(name)
+    model = wcdc.Model(
+        "m",
+        sql="with p as (select * from sales.people) "
+        "select id, upper(email) as mail, ltv * 2 as twice, count(*) over () as n from p",
+        primary_key="id",
+    )
+    described = describe_offline(model, read_model(model, dialect), dialect, SCHEMA)
+    kinds = [(column, dialect.column_type(printed).kind) for column, printed in described]
+    assert kinds == [("id", "integer"), ("mail", "text"), ("twice", "decimal"), ("n", "integer")]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select * from elsewhere",
+        "select phone as id from sales.people",
+        "select f(id) as id from sales.people",
+        "select null as id",
+    ],
+)
+@pytest.mark.parametrize("name", sorted(DIALECTS))
+def test_what_cannot_be_derived_is_an_error_that_says_so(name: str, sql: str) -> None:
+    dialect = get_dialect(name)
+    model = wcdc.Model("m", sql=sql, primary_key="id")
+    with pytest.raises(wcdc.ModelError) as caught:
+        describe_offline(model, read_model(model, dialect), dialect, SCHEMA)
+    assert caught.value.code == "model-columns" and "schema" in caught.value.hint
