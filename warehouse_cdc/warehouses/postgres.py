@@ -271,7 +271,8 @@ class PostgresConnection(Connection):
         """Look in the catalog."""
         wanted = ", ".join(self.dialect.literal(schema) for schema in schemas)
         rows = self.query(
-            "SELECT n.nspname, c.relname, has_schema_privilege(n.oid, 'USAGE') FROM pg_catalog.pg_namespace n "
+            "SELECT n.nspname, c.relname, has_schema_privilege(n.oid, 'USAGE') "
+            "FROM pg_catalog.pg_namespace n "
             "LEFT JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relkind IN ('r', 'p') "
             f"WHERE n.nspname IN ({wanted})"
         )
