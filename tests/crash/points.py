@@ -36,7 +36,7 @@ def moments(step: Step) -> list[str]:
 
 
 def points(*steps: Step, only: tuple[str, ...] = ()) -> list[object]:
-    """Parameters: each step with each of its moments."""
+    """Parameters: each step with each of its moments, or some of them."""
     return [
         pytest.param(step, moment, id=f"{step.value}-{moment}")
         for step in steps

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 
 import pytest
 
@@ -16,7 +15,12 @@ from warehouse_cdc.engine.transitions import Step
 pytestmark = pytest.mark.crash
 
 
-@pytest.mark.parametrize(("step", "moment"), points(*(step for step in STEPS if step != Step.CLOSE)))
+KILLED = ("before", "checked", "committing", "after")
+
+
+@pytest.mark.parametrize(
+    ("step", "moment"), points(*(step for step in STEPS if step != Step.CLOSE), only=KILLED)
+)
 def test_killed_at(world: World, nursery: Nursery, step: Step, moment: str) -> None:
     scenario = SCENARIO.get(step, "plain")
     story = Story(world, scenario)
@@ -48,8 +52,7 @@ def test_killed_at_each_publication(world: World, nursery: Nursery, nth: int, mo
 
 
 @pytest.mark.parametrize("moment", ["before", "half", "after"])
-@pytest.mark.parametrize("workers", [1, 3])
-@pytest.mark.parametrize("call", [2, 9])
+@pytest.mark.parametrize(("call", "workers"), [(2, 3), (9, 1)])
 def test_killed_in_a_call(world: World, nursery: Nursery, call: int, workers: int, moment: str) -> None:
     """Inside the destination: before its effect, in the middle of it, and before its answer."""
     story = Story(world)
@@ -80,24 +83,9 @@ def test_rows_that_change_before_the_next_run(world: World, nursery: Nursery) ->
     assert keys[kept.row_id] == kept.key
 
 
-@pytest.mark.duckdb
-@pytest.mark.parametrize(("step", "moment"), points(*CLOSING))
-def test_killed_while_closing(
-    make_world: Callable[..., World], nursery: Nursery, step: Step, moment: str
-) -> None:
-    """A run dies in delivery, and the run that closes it dies as well."""
-    _killed_twice(make_world("duckdb"), nursery, step, moment)
-
-
-@pytest.mark.postgres
 @pytest.mark.parametrize(("step", "moment"), points(*CLOSING, only=("committing", "after")))
-def test_killed_while_closing_on_postgres(
-    make_world: Callable[..., World], nursery: Nursery, step: Step, moment: str
-) -> None:
-    _killed_twice(make_world("postgres"), nursery, step, moment)
-
-
-def _killed_twice(world: World, nursery: Nursery, step: Step, moment: str) -> None:
+def test_killed_while_closing(world: World, nursery: Nursery, step: Step, moment: str) -> None:
+    """A run dies in delivery, and the run that closes it dies as well."""
     story = Story(world)
     nursery.start(world, call=(9, "after")).killed()
     certain, flying = story.killed()

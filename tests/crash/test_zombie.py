@@ -151,6 +151,25 @@ def test_paused_between_the_check_and_the_call(world: World, nursery: Nursery, w
 
 
 @pytest.mark.postgres
+def test_resumed_in_the_middle_of_the_other_run(world: World, nursery: Nursery) -> None:
+    """It opens no destination any more: that would sweep away the files that the other run is writing."""
+    story = Story(world, "files")
+    paused = Paused(story, nursery, at=(Step.JOURNAL_PLAN, "after"))
+    results = []
+
+    def observer(step: Step, moment: str) -> None:
+        if (step, moment) == (Step.PUBLISH, "before") and not results:
+            results.append(paused.resume())
+
+    run = run_here(world, "files", observer=observer)
+    assert run.status == "warning"
+    ((result, late),) = results
+    assert (result["error"], late) == ("LeaseLostError", [])
+    check_destination(world, story.before)
+    check_settled(world, run.run_id)
+
+
+@pytest.mark.postgres
 def test_a_short_pause_is_no_harm(world: World, nursery: Nursery) -> None:
     """Nobody else has run: the process loses its lease, or it goes on; either way the next run converges."""
     story = Story(world)

@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from warehouse_cdc.audit.tables import prune, run_row
 from warehouse_cdc.compile.layout import Layout, lay_out
 from warehouse_cdc.compile.parse import read_model
-from warehouse_cdc.destinations.base import RunContext
+from warehouse_cdc.destinations.base import RunContext, Writer
 from warehouse_cdc.engine import journal, planning
+from warehouse_cdc.engine.closing import Closer
 from warehouse_cdc.engine.delivery import Delivery, Part
 from warehouse_cdc.engine.lease import Lease, claim
+from warehouse_cdc.engine.planner import Planner
 from warehouse_cdc.engine.recovery import how_it_ended
 from warehouse_cdc.engine.result import Progress, Run, count, status_of
 from warehouse_cdc.engine.settings import Settings
@@ -73,6 +74,7 @@ class Runner:
         self._sync = sync
         self._options = options
         self._statements = Statements(connection.dialect, settings.schemas, sync.id)
+        self._closer = Closer(connection, self._statements, settings, options.observer)
         self._began = time.monotonic()
         self._sent_before = connection.statements
         self._notes: list[str] = []
@@ -196,20 +198,31 @@ class Runner:
         prior = self._prior(state, layout, kind)
         with observed(self._options.observer, Step.COLLECT):
             drop_garbage(self._connection, self._statements, lease, state, self._notes)
-        record = self._plan(lease, model_sql, layout, kind, prior, state)
+        self._options.progress(Progress("querying"))
+        record = Planner(
+            connection=self._connection,
+            statements=self._statements,
+            settings=self._settings,
+            sync=self._sync,
+            observer=self._options.observer,
+            kind=kind,
+            layout=layout,
+            prior=prior,
+            before=state.plan if state is not None else None,
+            allow_removed=self._options.allow_removed,
+            allow_empty=self._options.allow_empty,
+            notes=self._notes,
+        ).write(lease, model_sql)
         if kind == "reset":
             ended = Ended("success")
         else:
             context = self._context(lease.generation.run_id, lease.generation, layout, schema)
             ended = self._deliver(lease, record, context, layout)
         with observed(self._options.observer, Step.DELIVERED), lease.fenced(self._connection):
-            self._append(lease.generation, journal.DELIVERED, ended.to_json())
+            self._closer.append(lease.generation, journal.DELIVERED, ended.to_json())
         self._options.progress(Progress("reporting"))
-        self._finish(lease, lease.generation, record, ended, release=True)
+        self._closer.finish(lease, lease.generation, record, ended, release=True)
         return self._result(lease.generation.run_id, record, ended, closed)
-
-    def _append(self, generation: journal.Generation, event: str, data: str) -> None:
-        journal.append(self._connection, self._statements, generation, event, data)
 
     def _kind(self, state: journal.Generation | None) -> str:
         if self._options.kind == "run" and not self._sync.traits.cdc:
@@ -246,94 +259,13 @@ class Runner:
             self._connection.dialect, self._settings.schemas.planner, record, state.ended, layout
         )
 
-    # -- planning ---------------------------------------------------------------------------------
-
-    def _plan(
-        self,
-        lease: Lease,
-        model_sql: str,
-        layout: Layout,
-        kind: str,
-        prior: Prior | None,
-        state: journal.Generation | None,
-    ) -> PlanRecord:
-        options, sync, connection, statements = self._options, self._sync, self._connection, self._statements
-        options.progress(Progress("querying"))
-        run_id = lease.generation.run_id
-        plan, rejections, staged = statements.run_tables(run_id)
-        select = statements.plan(sync, layout, model_sql, run_id, kind, prior)
-        with observed(options.observer, Step.WRITE_PLAN):
-            connection.execute(statements.create_as(plan, select))
-        columns = planning.plan_columns(layout, prior)
-        ((repeated, null_keys, keyed_rows),) = connection.query(statements.duplicates(plan))
-        keep_one = sync.on_duplicate == "keep_one"
-        if repeated:
-            previous = {column.name: column.previous for column in columns}
-            idle = lease.idle_timeout
-            with observed(options.observer, Step.RESOLVE), connection.transaction(idle_timeout=idle):
-                connection.execute(statements.rename(plan, staged))
-                resolved = statements.resolve(statements.planner(staged), layout, previous, keep_one)
-                connection.execute(statements.create_as(plan, resolved))
-                connection.execute(statements.drop(staged))
-        analyze = connection.dialect.analyze(statements.planner(plan), ("row_id", "op", "bucket"))
-        if analyze is not None:
-            connection.execute(analyze)
-        summary = planning.summarize(connection.query(statements.summary(statements.planner(plan))))
-        before = state.plan if state is not None else None
-        planning.check_guards(
-            sync, kind, summary, before, allow_removed=options.allow_removed, allow_empty=options.allow_empty
-        )
-        with observed(options.observer, Step.CREATE_REJECTIONS):
-            connection.execute(statements.create_rejections(rejections))
-        if kind == "run" and prior is not None:
-            self._notes += planning.type_notes(layout, before)
-        auto_removed = not sync.sends_removed
-        counted = kind != "reset"
-        record = PlanRecord(
-            kind=kind,
-            plan_table=plan,
-            rejections_table=rejections,
-            rows=summary.rows,
-            columns=columns,
-            primary_key=layout.primary_key,
-            mapping_version=layout.mapping_version,
-            fingerprint_version=layout.fingerprint_version,
-            planned=dict(summary.planned) if counted else {},
-            duplicates=dict(summary.duplicates) if counted else {},
-            model_rows=summary.model_rows,
-            state_rows=summary.state_rows,
-            null_key_rows=null_keys,
-            dropped_rows=keyed_rows - summary.rows if repeated and keep_one else 0,
-            chunks=planning.cut_chunks(summary, sync.chunk_rows, skip_removed=auto_removed)
-            if counted
-            else (),
-            auto_removed=auto_removed,
-            publishes=sync.destination.publishes(sync.mode),
-            mode=sync.mode,
-            destination=sync.destination.name,
-            model_name=sync.model.name,
-            model_id=sync.model.id,
-            logs=self._settings.logs(sync),
-            compare_fields=(
-                kind != "run"
-                or before is None
-                or before.mapping_version != layout.mapping_version
-                or "sync_snapshot" not in before.logs
-            ),
-            notes=tuple(self._notes),
-        )
-        with observed(options.observer, Step.JOURNAL_PLAN), lease.fenced(connection):
-            self._append(lease.generation, journal.PLANNED, record.to_json())
-        lease.generation.plan = record
-        return record
-
     # -- delivery ---------------------------------------------------------------------------------
 
     def _deliver(self, lease: Lease, record: PlanRecord, context: RunContext, layout: Layout) -> Ended:
         try:
             writer = self._sync.destination.open(context)
-        except CdcError as error:
-            return Ended("failed", error.message)
+        except Exception as error:
+            return Ended("failed", told(error))
         try:
             part = Part(
                 connection=self._connection,
@@ -350,7 +282,7 @@ class Runner:
             )
             return Delivery(part, writer).run()
         finally:
-            writer.close()
+            _close_quietly(writer)
 
     # -- ends -------------------------------------------------------------------------------------
 
@@ -358,90 +290,19 @@ class Runner:
         """End an interrupted run (D17)."""
         _log.warning("sync %r: run %s was interrupted; closing it", self._sync.id, generation.run_id)
         if generation.plan is None:
-            self._finish_unplanned(lease, generation, "interrupted", release=False)
+            self._closer.finish_unplanned(lease, generation, self._sync, "interrupted", release=False)
             return
         context = self._context(generation.run_id, generation, layout, schema)
         ended = how_it_ended(self._connection, self._statements, generation, self._sync, context)
         with observed(self._options.observer, Step.CLOSE), lease.fenced(self._connection):
-            self._append(generation, journal.DELIVERED, ended.to_json())
-        self._finish(lease, generation, generation.plan, ended, release=False)
-
-    def _finish(
-        self,
-        lease: Lease,
-        generation: journal.Generation,
-        record: PlanRecord,
-        ended: Ended,
-        *,
-        release: bool,
-    ) -> None:
-        """Audit and commit, each step safe to repeat."""
-        connection, statements, observer = self._connection, self._statements, self._options.observer
-        run_id = generation.run_id
-        if "sync_changelog" in record.logs and record.kind != "reset":
-            with observed(observer, Step.CHANGELOG), lease.fenced(connection):
-                connection.execute(statements.changelog(run_id, record, ended))
-        if "sync_snapshot" in record.logs:
-            with observed(observer, Step.SNAPSHOT), lease.fenced(connection):
-                for sql in statements.snapshot(run_id, record, ended):
-                    connection.execute(sql)
-        if "sync_runs" in record.logs:
-            with observed(observer, Step.SYNC_RUNS), lease.fenced(connection):
-                connection.execute(
-                    run_row(
-                        statements,
-                        run_id,
-                        primary_key=", ".join(record.primary_key),
-                        destination=record.destination,
-                        model_name=record.model_name,
-                        model_id=record.model_id,
-                        status="succeeded" if ended.status == "success" else "failed",
-                        error=ended.error,
-                        started_at=generation.started_at,
-                        counts=count(record, ended),
-                    )
-                )
-        with observed(observer, Step.COMMIT), lease.fenced(connection):
-            self._append(generation, journal.COMMITTED, ended.to_json())
-            if self._settings.retention_days is not None:
-                for sql in prune(statements, self._settings.retention_days):
-                    connection.execute(sql)
-            if release:
-                lease.release(connection)
-        generation.ended, generation.committed = ended, True
-
-    def _finish_unplanned(
-        self, lease: Lease, generation: journal.Generation, error: str, *, release: bool
-    ) -> None:
-        """A run that never planned leaves one row with zeros."""
-        connection, sync = self._connection, self._sync
-        with observed(self._options.observer, Step.COMMIT), lease.fenced(connection):
-            if "sync_runs" in self._settings.logs(sync):
-                connection.execute(
-                    run_row(
-                        self._statements,
-                        generation.run_id,
-                        primary_key=", ".join(sync.model.primary_key),
-                        destination=sync.destination.name,
-                        model_name=sync.model.name,
-                        model_id=sync.model.id,
-                        status="failed",
-                        error=error,
-                        started_at=generation.started_at,
-                        counts={},
-                    )
-                )
-            self._append(generation, journal.FAILED, Ended("failed", error).to_json())
-            if release:
-                lease.release(connection)
-        generation.ended = Ended("failed", error)
+            self._closer.append(generation, journal.DELIVERED, ended.to_json())
+        self._closer.finish(lease, generation, generation.plan, ended, release=False)
 
     def _give_up(self, lease: Lease, error: Exception) -> None:
         """Leave a failed run so that the next one can go on at once."""
-        message = error.message if isinstance(error, CdcError) else type(error).__name__
         try:
             if lease.generation.plan is None:
-                self._finish_unplanned(lease, lease.generation, message, release=True)
+                self._closer.finish_unplanned(lease, lease.generation, self._sync, told(error), release=True)
             else:
                 with lease.fenced(self._connection):
                     lease.expire(self._connection)
@@ -466,3 +327,16 @@ class Runner:
                 self._connection, self._statements, record, ended, duplicates=record.kind != "reset"
             ),
         )
+
+
+def told(error: Exception) -> str:
+    """What may be said of an error in ``sync_runs``: a stranger's message may hold row values."""
+    return error.message if isinstance(error, CdcError) else type(error).__name__
+
+
+def _close_quietly(writer: Writer) -> None:
+    """What was delivered counts, also if the writer can't be closed."""
+    try:
+        writer.close()
+    except Exception as error:
+        _log.warning("the destination's writer could not be closed (%s)", type(error).__name__)
