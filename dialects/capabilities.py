@@ -14,9 +14,11 @@ class DialectCapabilities:
         exclusive_process: One process at a time can write, so a lease of another process is over.
         creates_schemas: The engine makes its two schemas itself, without a setup step.
         json_key_order: JSON objects compare without regard to the order of their keys.
+        column_case: Columns whose names differ only by case can be told apart.
     """
 
     transactional_ddl: bool
     exclusive_process: bool
     creates_schemas: bool
     json_key_order: bool
+    column_case: bool

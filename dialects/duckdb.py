@@ -57,7 +57,11 @@ class DuckDB(Dialect):
     name = "duckdb"
     sqlglot = "duckdb"
     capabilities = DialectCapabilities(
-        transactional_ddl=True, exclusive_process=True, creates_schemas=True, json_key_order=True
+        transactional_ddl=True,
+        exclusive_process=True,
+        creates_schemas=True,
+        json_key_order=True,
+        column_case=False,
     )
     text_type = "VARCHAR"
     hash_type = "UBIGINT"

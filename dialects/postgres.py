@@ -40,7 +40,11 @@ class Postgres(Dialect):
     name = "postgres"
     sqlglot = "postgres"
     capabilities = DialectCapabilities(
-        transactional_ddl=True, exclusive_process=False, creates_schemas=False, json_key_order=True
+        transactional_ddl=True,
+        exclusive_process=False,
+        creates_schemas=False,
+        json_key_order=True,
+        column_case=True,
     )
     json_type = "JSONB"
     row_lock = "FOR UPDATE NOWAIT"

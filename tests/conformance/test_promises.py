@@ -1378,6 +1378,22 @@ def test_d30_a_dry_run_sees_the_damage_too(engine: Engine, crm: Recorder, damage
         warehouse.plan(sync)
 
 
+def test_d28_the_model_is_evaluated_once_a_run(engine: Engine, crm: Recorder) -> None:
+    people(engine, "(1, 'a', 10)", "(2, 'b', 20)", "(3, 'c', 30)")
+    engine.execute("CREATE SEQUENCE ticks")
+    warehouse, sync = engine.connect(), sync_of(crm, "select id, nextval('ticks') as tick from people")
+    for number in range(3):
+        warehouse.run(sync)
+        assert sorted(row["tick"] for row in crm.held.values()) == [3 * number + n for n in (1, 2, 3)]
+        fields = {row["row_id"]: row["fields"] for row in engine.audit("sync_snapshot")}
+        assert fields == crm.held, "what was compared, sent and logged is one evaluation"
+    engine.execute("DELETE FROM people WHERE id = 1")
+    delivered = crm.held["1"]
+    crm.batches.clear()
+    warehouse.run(sync)
+    assert delivered in crm.rows
+
+
 # -- side effects ----------------------------------------------------------------------------------
 
 

@@ -100,7 +100,7 @@ def lay_out(
     chosen = whole if sync.mappings is None else sync.mappings
     mapped = tuple((column, field) for field, column in chosen.items())
     used = tuple(dict.fromkeys([*primary_key, *(c for c, _ in match), *(c for c, _ in mapped)]))
-    _check_names(sync, names, used)
+    _check_names(sync, names, used, same_case=dialect.capabilities.column_case)
     _check_key(sync, types)
     fields = _fields(sync, match, mapped)
     columns = []
@@ -127,8 +127,9 @@ def _digest(*parts: object) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
-def _check_names(sync: Sync, names: Sequence[str], used: Sequence[str]) -> None:
+def _check_names(sync: Sync, names: Sequence[str], used: Sequence[str], *, same_case: bool) -> None:
     counted = Counter(names)
+    alike = counted if same_case else Counter(name.lower() for name in names)
     for name in used:
         if name not in counted:
             near = difflib.get_close_matches(name, names, 3) or [
@@ -142,9 +143,10 @@ def _check_names(sync: Sync, names: Sequence[str], used: Sequence[str]) -> None:
                 if near
                 else "Change the mapping or the model.",
             )
-        if counted[name] > 1:
+        if (copies := alike[name if same_case else name.lower()]) > 1:
+            case = "" if same_case else ", whatever their case"
             raise ModelError(
-                f"Model {sync.model.name!r} returns {counted[name]} columns named {name!r}.",
+                f"Model {sync.model.name!r} returns {copies} columns named {name!r}{case}.",
                 code="model-ambiguous-column",
                 hint="Give each its own alias.",
             )

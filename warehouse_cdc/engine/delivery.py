@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from warehouse_cdc.destinations.base import Batch, RunContext, Writer
 from warehouse_cdc.engine import journal
@@ -143,7 +144,8 @@ class Delivery:
             try:
                 start = 0
                 for index, chunk in taken:
-                    yield index, chunk, spool.table.slice(start, chunk.rows)
+                    rows_of = spool.table.slice(start, chunk.rows)
+                    yield index, chunk, rows_of.take(pc.sort_indices(rows_of.column("row_id")))
                     start += chunk.rows
             finally:
                 spool.close()

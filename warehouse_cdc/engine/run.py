@@ -262,6 +262,7 @@ class Runner:
     # -- delivery ---------------------------------------------------------------------------------
 
     def _deliver(self, lease: Lease, record: PlanRecord, context: RunContext, layout: Layout) -> Ended:
+        lease.check()  # opening may sweep away what other runs left at the destination
         try:
             writer = self._sync.destination.open(context)
         except Exception as error:
