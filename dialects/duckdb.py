@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from warehouse_cdc.dialects.base import BUCKETS, Dialect
@@ -49,6 +50,12 @@ _ALIASES = {
     "TIMESTAMPTZ": "TIMESTAMP WITH TIME ZONE",
 }
 """Spellings that DESCRIBE doesn't print but people and transpilers write."""
+
+
+def _is_wide(kind: ColumnType) -> bool:
+    """Whether a decimal takes 128 bits: from 19 digits on."""
+    precision = re.match(r"(?:DECIMAL|NUMERIC)\((\d+)", kind.name)
+    return kind.kind == "decimal" and (precision is None or int(precision[1]) > 18)
 
 
 class DuckDB(Dialect):
@@ -120,9 +127,11 @@ class DuckDB(Dialect):
     def _timestamp_text(self, expression: str, kind: ColumnType) -> str:
         value = f"timezone('UTC', {expression})" if kind.kind == "timestamptz" else expression
         micros = self.cast(value, "TIMESTAMP")
+        if kind.name == "TIMESTAMP_NS":  # a cast would round
+            nanos = f"(epoch_ns({value}) % 1000 + 1000) % 1000"
+            micros = f"make_timestamp((epoch_ns({value}) - ({nanos})) // 1000)"
         digits = f"strftime({micros}, '%Y-%m-%dT%H:%M:%S.%f')"
         if kind.name == "TIMESTAMP_NS":
-            nanos = f"(epoch_ns({value}) % 1000 + 1000) % 1000"
             digits += f" || CASE WHEN {nanos} = 0 THEN '' ELSE lpad(CAST({nanos} AS VARCHAR), 3, '0') END"
         return f"CASE WHEN isfinite({value}) THEN {digits} || 'Z' ELSE CAST({value} AS VARCHAR) END"
 
@@ -156,9 +165,18 @@ class DuckDB(Dialect):
         return (expression if kind.kind == "json" else f"to_json({expression})"), self.column_type("JSON")
 
     def fingerprint(self, columns: Sequence[tuple[str, ColumnType]]) -> str:
-        """DuckDB's native hash; it tells NULLs and positions apart, but not the nesting of lists."""
-        inputs = [self.comparable(expression, kind) for expression, kind in columns]
-        inputs += [self.cast(expression, "VARCHAR") for expression, kind in columns if kind.kind == "nested"]
+        """DuckDB's native hash, which tells NULLs and positions apart, of values that it hashes well.
+
+        It does not tell the nesting of lists, and it folds values of 128 bits into 64: their text counts.
+        """
+        inputs = []
+        for expression, kind in columns:
+            if kind.kind == "uuid" or kind.name in ("HUGEINT", "UHUGEINT") or _is_wide(kind):
+                inputs.append(self.canonical_text(expression, kind))
+                continue
+            inputs.append(self.comparable(expression, kind))
+            if kind.kind == "nested":
+                inputs.append(self.cast(expression, "VARCHAR"))
         return f"hash({', '.join(inputs)})"
 
     def row_hash(self, row_id: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from warehouse_cdc.dialects.base import BUCKETS, Dialect
@@ -56,10 +57,10 @@ class Postgres(Dialect):
         lower = name.lower()
         if lower.endswith("[]") or lower == "record":
             return ColumnType(name, "nested")
-        if lower.startswith("timestamp"):
+        if re.match(r"timestamp(tz)?\b", lower):
             zoned = "with time zone" in lower or lower.startswith("timestamptz")
             return ColumnType(name, "timestamptz" if zoned else "timestamp")
-        if lower.startswith("time") and "with time zone" not in lower and not lower.startswith("timetz"):
+        if re.match(r"time\b", lower) and "with time zone" not in lower:
             return ColumnType(name, "time")
         if lower.startswith(("interval", "int4range", "int8range", "int4multirange", "int8multirange")):
             return ColumnType(name, "other")
@@ -136,8 +137,13 @@ class Postgres(Dialect):
         """What a value adds to the record hash.
 
         PostgreSQL's own hashes are for hash joins: those of 0.0 and of numeric NaN are that of NULL, numeric
-        ignores the sign, and jsonb ignores signs, nesting and what is empty.
+        ignores the sign, jsonb ignores signs, nesting and what is empty, and values of 64 bits are folded
+        into 32.
         """
+        if kind.kind == "integer" and kind.name.lower() in ("bigint", "int8"):
+            return [expression, f"({expression} >> 32)::integer"]
+        if kind.kind in ("time", "timestamp", "timestamptz"):
+            return [f'({expression})::text COLLATE "C"']
         if kind.kind == "float":
             return [f"{expression} IS NULL", expression]
         if kind.kind == "decimal":

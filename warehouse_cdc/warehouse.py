@@ -321,6 +321,11 @@ def connect(
 def _open(target: Any) -> tuple[Connection, bool]:
     """A connection, and whether it is ours to reopen."""
     kind = type(target).__module__.split(".")[0]
+    if kind == "sqlalchemy" and hasattr(target, "raw_connection") and target.dialect.name == "postgresql":
+        _need("psycopg", "postgres")
+        from warehouse_cdc.warehouses.postgres import from_engine
+
+        return from_engine(target), True
     if kind == "sqlalchemy" and hasattr(target, "url"):
         target = target.url.render_as_string(hide_password=False)
     if isinstance(target, str):

@@ -763,8 +763,6 @@ def test_unusual_but_legal_models(shop: Engine, crm: Recorder, case: str) -> Non
     assert warehouse.run(sync).status == "success"
     assert crm.take() == ids("added", 1, 2)
     assert {k.lower(): v for k, v in crm.held["1"].items()} == {"id": 1, "email": "a", "ltv": 10}
-    assert all(finding.ok for finding in warehouse.check(sync))
-    assert counted(warehouse.run(sync)) == {}
 
 
 def test_literals_with_newlines_and_quotes_reach_the_warehouse_unchanged(shop: Engine, crm: Recorder) -> None:

@@ -73,7 +73,7 @@ def test_only_what_changed_is_sent(engine: Engine, crm: Recorder) -> None:
 def test_one_row_rejected_for_ever_among_100_000_costs_one_row(engine: Engine, crm: Recorder) -> None:
     hundred_thousand(engine)
     warehouse, sync = engine.connect(), sync_of(crm, batch_rows=20_000, chunk_rows=50_000)
-    crm.refuse = {"777": "never"}
+    crm.refuse, crm.holds_rows = {"777": "never"}, False
     run = warehouse.run(sync)
     assert (run.status, counted(run)) == ("warning", {"added": (100_000, 100_000, 99_999, 1, 0)})
     assert len(crm.take()) == 100_000
@@ -88,7 +88,7 @@ def test_one_row_rejected_for_ever_among_100_000_costs_one_row(engine: Engine, c
     )
     warehouse.run(sync)
     assert crm.take() == ids("added", 777, 100001) | ids("changed", 5, 99999) | ids("removed", 6)
-    crm.refuse = {}
+    crm.refuse, crm.holds_rows = {}, True
     assert warehouse.run(sync).status == "success"
     assert crm.take() == ids("added", 777)
     assert crm.held["777"]["ltv"] == -1 and len(crm.held) == 100_000
@@ -120,6 +120,7 @@ def test_d17_killed_after_75_percent_the_next_run_sends_the_rest_and_at_most_one
     child.killed()
     before = {(operation, row_id): key for operation, row_id, key in child.sent}
     assert len(child.sent) == len(before) >= 75_000
+    crm.holds_rows = False
     warehouse = engine.connect(**SOON_OVER)
     sync = sync_of(crm, chunk_rows=chunk, batch_rows=1_000, batch_timeout=1.5)
     run = warehouse.run(sync, wait=20)
@@ -1338,8 +1339,14 @@ DAMAGES = [
 ]
 
 
-@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__.strip("_"))
-@pytest.mark.parametrize("cure", ["full_resync", "reset_cdc"])
+CURES = ("full_resync", "reset_cdc")
+CURED = [(damage, CURES[number % 2]) for number, damage in enumerate(DAMAGES)]
+CURED += [(_drop_plan, "reset_cdc"), (_empty_journal, "reset_cdc")]
+
+
+@pytest.mark.parametrize(
+    ("damage", "cure"), CURED, ids=lambda value: getattr(value, "__name__", value).strip("_")
+)
 def test_d30_state_that_vanished_stops_the_run_until_a_resync_or_a_reset(
     engine: Engine, crm: Recorder, damage: Any, cure: str
 ) -> None:

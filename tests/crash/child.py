@@ -45,6 +45,7 @@ class Hook:
         self._at = tuple(spec.get("at") or ())
         self._nth = spec.get("nth", 1)
         self._signal = signal.SIGSTOP if spec.get("stop") else signal.SIGKILL
+        self._patient = spec.get("patient", False)  # the server sets no limit to its transactions
         self._call = tuple(spec.get("call") or ())
         workers = spec.get("together", 0)
         self._together = threading.Barrier(workers) if workers else None
@@ -107,13 +108,13 @@ class Hook:
         Lease.fenced = watched_fence  # type: ignore[method-assign]
         Lease.check = watched_check  # type: ignore[method-assign]
         for kind in (DuckDBConnection, PostgresConnection):
-            kind.transaction = _watched(kind.transaction, hook)  # type: ignore[attr-defined]
+            kind.transaction = _watched(kind.transaction, hook, self._patient)  # type: ignore[attr-defined]
 
 
-def _watched(transaction: Any, hook: Hook) -> Any:
+def _watched(transaction: Any, hook: Hook, patient: bool) -> Any:
     @contextlib.contextmanager
     def watched(connection: Any, **options: Any) -> Iterator[None]:
-        with transaction(connection, **options):
+        with transaction(connection, **({} if patient else options)):
             yield
             hook.inside("committing")
 

@@ -14,9 +14,9 @@ import pytest
 from tests.crash.checks import Seen, Story, check_destination, check_settled, run_here
 from tests.crash.child import Nursery
 from tests.crash.points import CLOSING, NTH, SCENARIO, STEPS, points
-from tests.crash.world import BATCH_ROWS, LEASE, SYNC, Sent, World
+from tests.crash.world import BATCH_ROWS, LEASE, SYNC, Sent, World, make_sync
 from warehouse_cdc.engine.transitions import Step
-from warehouse_cdc.errors import WarehouseLockedError
+from warehouse_cdc.errors import SyncInProgressError, WarehouseLockedError
 
 pytestmark = pytest.mark.crash
 
@@ -167,6 +167,26 @@ def test_resumed_in_the_middle_of_the_other_run(world: World, nursery: Nursery) 
     assert (result["error"], late) == ("LeaseLostError", [])
     check_destination(world, story.before)
     check_settled(world, run.run_id)
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("moment", ["locked", "committing"])
+@pytest.mark.parametrize("step", [Step.JOURNAL_PLAN, Step.CHECKPOINT, Step.COMMIT])
+def test_nobody_takes_over_while_a_write_is_on_its_way(
+    world: World, nursery: Nursery, step: Step, moment: str
+) -> None:
+    """Whatever the clocks say: the write commits before the takeover, or not at all."""
+    story = Story(world)
+    child = nursery.start(world, at=(step, moment), stop=True, patient=True)
+    child.stopped()
+    world.let_time_pass(dead=False)
+    with world.connect() as warehouse, pytest.raises(SyncInProgressError):
+        warehouse.run(make_sync(world))
+    child.resume()
+    result = child.result()
+    assert result["status"] == "warning"
+    check_destination(world, story.before)
+    check_settled(world, result["run"])
 
 
 @pytest.mark.postgres

@@ -153,14 +153,13 @@ class World:
             f"INSERT INTO {table} VALUES ({times}, 'came back', {times}), ({60 + times}, 'new', 1)",
         )
 
-    def let_time_pass(self) -> None:
-        """As if the lease of a dead process had run out; waits until the server knows that it is dead."""
+    def let_time_pass(self, *, dead: bool = True) -> None:
+        """As if the lease had run out; where its process is dead, wait until the server knows that."""
         if self.postgres:
             leases = f"{self.planner}.wcdc_leases"
-            self.sql(
-                f"DO $$BEGIN PERFORM 1 FROM {leases} FOR UPDATE; "
-                f"UPDATE {leases} SET expires_at = expires_at - INTERVAL '1 hour'; END$$"
-            )
+            locked = f"PERFORM 1 FROM {leases} FOR UPDATE;" if dead else ""
+            expire = f"UPDATE {leases} SET expires_at = expires_at - INTERVAL '1 hour';"
+            self.sql(f"DO $$BEGIN {locked} {expire} END$$")
 
     def heal(self) -> None:
         """Nothing is refused or duplicated any more."""

@@ -164,12 +164,18 @@ class FileDestination(Destination):
         return FileWriter(self, context)
 
     def published(self, context: RunContext, operation: str) -> bool | None:
-        """Whether an operation's file is there; None if its name doesn't tell the run."""
+        """Whether an operation's file took its place.
+
+        None if its name doesn't tell the run, and where neither it nor the run's own temporary file is
+        there: somebody may have fetched it.
+        """
         template = self.name_template(context)
         if not template.unique_per_run:
             return None
         try:
-            return self.path(context, operation).is_file()
+            if self.path(context, operation).is_file():
+                return True
+            return False if (self.directory / _temporary(context, operation)).is_file() else None
         except OSError:
             return None
 

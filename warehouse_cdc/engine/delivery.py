@@ -23,6 +23,7 @@ from warehouse_cdc.engine.sending import Sender, Sent
 from warehouse_cdc.engine.spool import Spool
 from warehouse_cdc.engine.transitions import Observer, Step, observed
 from warehouse_cdc.errors import CdcError, LeaseLostError
+from warehouse_cdc.mapping.values import tagged
 from warehouse_cdc.plan.record import Chunk, Ended, PlanRecord
 from warehouse_cdc.plan.statements import Statements
 from warehouse_cdc.sync import OPERATIONS, Sync
@@ -83,6 +84,7 @@ class Delivery:
         self._done = 0
         self._rejected = 0
         self._fatal: str | None = None
+        self._published = 0
         self._pending: list[dict[str, Any]] = []
 
     def run(self) -> Ended:
@@ -93,9 +95,9 @@ class Delivery:
         """
         try:
             for operation in self._part.context.operations:
-                self._deliver(operation)
                 if self._stopping:
                     break
+                self._deliver(operation)
         finally:
             self._sender.stopped.set()
             self._pool.close()
@@ -111,6 +113,8 @@ class Delivery:
 
     @property
     def _finished(self) -> bool:
+        if self._part.record.publishes:
+            return self._published == len(self._part.context.operations)
         return self.ended.delivered == len(self._part.record.chunks) and not any(self.ended.aborted.values())
 
     def _deliver(self, operation: str) -> None:
@@ -176,7 +180,7 @@ class Delivery:
             overdue = [future for future in waiting if self._overdue(futures[future])]
             for future in overdue:
                 waiting.discard(future)
-                failures += self._collect(batches[futures[future]], self._give_up(batches[futures[future]]))
+                failures += self._collect(batches[futures[future]], self._give_up(futures[future]))
         return failures
 
     def _observed(self, batch: Batch, number: int) -> Sent:
@@ -184,13 +188,15 @@ class Delivery:
             return self._sender.send(batch, number)
 
     def _overdue(self, number: int) -> bool:
-        began = self._sender.calls.get(number)
-        return began is not None and time.monotonic() - began > self._part.sync.batch_timeout
+        call = self._sender.calls.get(number)
+        return call is not None and time.monotonic() - call.began > self._part.sync.batch_timeout
 
-    def _give_up(self, rows: pa.Table) -> Sent:
+    def _give_up(self, number: int) -> Sent:
+        """The rows of an overdue call are unknown; those that had an outcome before keep it."""
         reason = f"no answer within {self._part.sync.batch_timeout:g} s"
-        failures = {at: ("unknown", reason, False, 1) for at in range(rows.num_rows)}
-        return Sent(failures, [], f"The destination gave {reason}.")
+        call = self._sender.calls[number]
+        unknown = {at: ("unknown", reason, False, call.attempt) for at in call.positions}
+        return Sent({**call.failures, **unknown}, [], f"The destination gave {reason}.")
 
     def _collect(self, rows: pa.Table, sent: Sent) -> list[dict[str, Any]]:
         """A batch's failures as rows of the rejections table."""
@@ -283,6 +289,7 @@ class Delivery:
             journal.append(
                 part.connection, part.statements, part.generation, journal.CHECKPOINT, self.ended.to_json()
             )
+        self._published += 1
         self._pending = []
 
 
@@ -296,15 +303,16 @@ def read_kinds(statements: Statements, values: Sequence[Any]) -> list[Any]:
 def make_batch(part: Part, operation: str, rows: pa.Table) -> Batch:
     """Rows of the plan as a batch in the destination's field names."""
     numbers = {column.name: column.number for column in part.record.columns}
+    tags = {number: tag for number, _sql, tag in part.statements.read_columns(part.record, operation)}
+    former = {column.name: column.previous != column.value for column in part.record.columns}
     arrays, fields = [], []
     for column, name in part.fields:
         array, field = rows.column(f"c_{numbers[column]}"), part.context.schema.field(name)
-        try:
-            array = array.cast(field.type)
-        except pa.ArrowInvalid:
-            # A removed row's value was delivered while the column had another type.
-            field = field.with_type(array.type)
-        arrays.append(array)
+        if operation == "removed" and former[column]:
+            # It was delivered while the column had another type, and goes out as it was delivered.
+            tag = tags[numbers[column]]
+            field = pa.field(name, array.type) if tag is None else tagged(name, tag)
+        arrays.append(array.cast(field.type))
         fields.append(field)
     return Batch(
         context=part.context,

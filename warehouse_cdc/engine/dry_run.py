@@ -125,7 +125,7 @@ def dry_run(connection: Connection, settings: Settings, sync: Sync) -> DryRun:
         unchanged=summary.unchanged,
         null_key_rows=null_keys,
         duplicate_keys=sum(summary.duplicates.values()),
-        guards=_guards(sync, kind, summary, record),
+        guards=_guards(sync, kind, summary, planning.rows_left(record, state.ended if state else None)),
         notes=notes,
         _select=resolved,
         _sql=statements.create_as(statements.run_tables(_RUN)[0], select),
@@ -149,9 +149,9 @@ def _state(
     return history.state
 
 
-def _guards(sync: Sync, kind: str, summary: planning.Summary, record: Any) -> list[str]:
+def _guards(sync: Sync, kind: str, summary: planning.Summary, rows_left: int) -> list[str]:
     try:
-        planning.check_guards(sync, kind, summary, record, allow_removed=False, allow_empty=False)
+        planning.check_guards(sync, kind, summary, rows_left, allow_removed=False, allow_empty=False)
     except GuardError as error:
         return [error.message]
     return []

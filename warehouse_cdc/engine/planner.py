@@ -25,7 +25,8 @@ class Planner:
         kind: As in ``PlanRecord``.
         layout: The compared columns.
         prior: The state to compare with, or None.
-        before: The last plan that was committed, for the guards.
+        before: The last plan that was committed.
+        rows_left: What it left at the destination, for the guards.
         allow_removed: Pass the ``max_removed`` guard.
         allow_empty: Pass the ``require_rows`` guard.
         notes: What the run says so far.
@@ -40,6 +41,7 @@ class Planner:
     layout: Layout
     prior: Prior | None
     before: PlanRecord | None
+    rows_left: int
     allow_removed: bool
     allow_empty: bool
     notes: list[str]
@@ -65,7 +67,7 @@ class Planner:
             self.sync,
             self.kind,
             summary,
-            self.before,
+            self.rows_left,
             allow_removed=self.allow_removed,
             allow_empty=self.allow_empty,
         )
@@ -125,7 +127,7 @@ class Planner:
             planned=dict(summary.planned) if counted else {},
             duplicates=dict(summary.duplicates) if counted else {},
             model_rows=summary.model_rows,
-            state_rows=summary.state_rows,
+            state_rows=self.rows_left if self.kind == "full" else summary.state_rows,
             null_key_rows=null_keys,
             dropped_rows=dropped,
             chunks=chunks,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from warehouse_cdc.compile.layout import Layout
 from warehouse_cdc.errors import GuardError
-from warehouse_cdc.plan.record import Chunk, PlanColumn, PlanRecord
+from warehouse_cdc.plan.record import Chunk, Ended, PlanColumn, PlanRecord
 from warehouse_cdc.plan.state import Prior
 from warehouse_cdc.sync import OPERATIONS, Sync
 
@@ -86,7 +86,7 @@ def check_guards(
     sync: Sync,
     kind: str,
     summary: Summary,
-    before: PlanRecord | None,
+    before: int,
     *,
     allow_removed: bool,
     allow_empty: bool,
@@ -97,7 +97,7 @@ def check_guards(
         GuardError: With what it saw and how to allow it.
     """
     effective = sync.sends_removed or sync.traits.replaces
-    held = max(summary.state_rows, before.model_rows if before is not None else 0)
+    held = max(summary.state_rows, before)
     if effective and sync.require_rows and not allow_empty and summary.model_rows == 0 and held > 0:
         raise GuardError(
             f"Sync {sync.id!r}: the model returns no row with a key, but the last run left {held}.",
@@ -108,7 +108,7 @@ def check_guards(
         )
     removed, rows = summary.newly_removed, summary.state_rows
     if sync.traits.replaces:
-        rows = before.model_rows if before is not None else 0
+        rows = before
         removed = max(0, rows - summary.model_rows)
     elif kind != "run" or not sync.sends_removed:
         return
@@ -121,6 +121,13 @@ def check_guards(
             limit=limit,
             hint="If that is right, pass allow_removed=True (--allow-removed) once, or raise max_removed.",
         )
+
+
+def rows_left(record: PlanRecord | None, ended: Ended | None) -> int:
+    """Rows that the last run left at the destination; one without CDC that failed left what it found."""
+    if record is None or ended is None:
+        return 0
+    return record.state_rows if record.kind == "full" and ended.status != "success" else record.model_rows
 
 
 def removal_limit(sync: Sync, state_rows: int) -> int | None:

@@ -56,6 +56,8 @@ def _published(
         chunks = [i for i, chunk in enumerate(record.chunks) if chunk.operation == operation]
         if operation not in context.operations or (chunks and chunks[-1] < delivered):
             continue
+        if not chunks and record.cdc:
+            continue  # nothing of it could be lost
         known = sync.destination.published(context, operation) if same else None
         if known:
             delivered = chunks[-1] + 1 if chunks else delivered

@@ -27,6 +27,7 @@ from warehouse_cdc.errors import (
     CdcError,
     ConfigError,
     ConnectionLostError,
+    DestinationError,
     LeaseLostError,
     StateError,
     SyncInProgressError,
@@ -119,7 +120,14 @@ class Runner:
             ConfigError: It doesn't.
             DestinationError: It can't be reached.
         """
-        self._sync.destination.check(self._context("", None, layout, self._schema(layout)))
+        try:
+            self._sync.destination.check(self._context("", None, layout, self._schema(layout)))
+        except CdcError:
+            raise
+        except Exception as error:
+            raise DestinationError(
+                f"The destination's check failed ({type(error).__name__}).", retryable=False
+            ) from error
 
     # -- before the plan --------------------------------------------------------------------------
 
@@ -209,6 +217,7 @@ class Runner:
             layout=layout,
             prior=prior,
             before=state.plan if state is not None else None,
+            rows_left=planning.rows_left(state.plan, state.ended) if state is not None else 0,
             allow_removed=self._options.allow_removed,
             allow_empty=self._options.allow_empty,
             notes=self._notes,

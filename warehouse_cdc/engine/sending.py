@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from tenacity.wait import wait_random_exponential
@@ -31,6 +31,23 @@ class Sent:
     fatal: str | None = None
 
 
+@dataclass(frozen=True)
+class Call:
+    """A call under way.
+
+    Attributes:
+        began: When, by the monotonic clock.
+        positions: The rows of the batch that it sends.
+        attempt: Which attempt it is.
+        failures: What became of the batch's rows before.
+    """
+
+    began: float
+    positions: tuple[int, ...]
+    attempt: int
+    failures: dict[int, tuple[str, str, bool, int]]
+
+
 class Sender:
     """Sends batches with retries; called from several threads."""
 
@@ -45,8 +62,8 @@ class Sender:
         self._wait = wait_random_exponential(multiplier=sync.retry_wait, max=sync.retry_wait_max)
         self.stopped = threading.Event()
         """Set when the run can't go on: no new batch starts."""
-        self.calls: dict[int, float] = {}
-        """Number of a batch to the time at which its call under way began."""
+        self.calls: dict[int, Call] = {}
+        """Number of a batch to its call under way."""
 
     def send(self, batch: Batch, number: int) -> Sent:
         """Send a batch until each row has an outcome, the attempts are used up or the run stops.
@@ -67,6 +84,7 @@ class Sender:
                 return sent
             part = batch if len(pending) == len(batch) else batch.take(pending)
             self._check_lease()
+            self.calls[number] = Call(time.monotonic(), tuple(pending), attempt, dict(sent.failures))
             answer = self._attempt(part, attempt, number)
             outcomes, last = answer.outcomes, attempt == self._sync.max_attempts
             again = []
@@ -83,7 +101,7 @@ class Sender:
             pending = again
             fatal = answer.fatal or (answer.unreachable if last else None)
             if fatal:
-                sent.fatal = without_values(fatal, part)
+                sent.fatal = printable(without_values(fatal, part))
                 self.stopped.set()
             if not pending or sent.fatal or last or not self._pause(attempt, answer.pause):
                 return sent
@@ -93,13 +111,13 @@ class Sender:
     def _note(sent: Sent, position: int, outcome: Outcome, tainted: bool, attempt: int) -> None:
         """One unknown attempt makes the operation's outcome unknown (D10)."""
         kind = "unknown" if tainted else "failed"
-        sent.failures[position] = (kind, outcome.reason or "no reason given", outcome.permanent, attempt)
+        reason = printable(outcome.reason) or "no reason given"
+        sent.failures[position] = (kind, reason, outcome.permanent, attempt)
 
     def _attempt(self, batch: Batch, attempt: int, number: int) -> _Answer:
         """One call."""
         if attempt > 1:
             batch = batch.take(range(len(batch)), attempt=attempt)
-        self.calls[number] = time.monotonic()
         try:
             return _Answer(self._checked(batch, self._writer.write(batch)))
         except AuthenticationError as error:
@@ -121,9 +139,16 @@ class Sender:
 
     @staticmethod
     def _checked(batch: Batch, outcomes: Outcomes) -> Outcomes:
-        if not all(0 <= position < len(batch) for position in outcomes):
+        known = isinstance(outcomes, Mapping) and all(
+            isinstance(position, int)
+            and 0 <= position < len(batch)
+            and isinstance(outcome, Outcome)
+            and outcome.status in ("retryable", "rejected", "unknown")
+            for position, outcome in outcomes.items()
+        )
+        if not known:
             raise DestinationError(
-                "The writer reported rows that the batch doesn't have.", outcome_unknown=True
+                "The writer didn't answer with outcomes of the batch's rows.", outcome_unknown=True
             )
         return outcomes
 
@@ -166,11 +191,28 @@ class _Attempt:
 
 def without_values(message: str, batch: Batch) -> str:
     """A message for logs and ``sync_runs``, with whatever the batch's rows hold taken out (D27)."""
-    texts = {str(value) for row in batch.rows for value in row.values() if value is not None}
+    texts = {text for row in batch.rows for value in row.values() for text in _leaves(value)}
     for text in sorted({*texts, *batch.row_ids}, key=len, reverse=True):
         if len(text) > 1:
             message = message.replace(text, "…")
     return message
+
+
+def _leaves(value: object) -> Iterator[str]:
+    """The texts of a value and of all that it holds."""
+    if isinstance(value, dict):
+        for part in value.values():
+            yield from _leaves(part)
+    elif isinstance(value, (list, tuple)):
+        for part in value:
+            yield from _leaves(part)
+    elif value is not None:
+        yield str(value)
+
+
+def printable(text: str) -> str:
+    """A text that UTF-8 can hold."""
+    return str(text).encode("utf-8", "replace").decode()
 
 
 def _all(batch: Batch, outcome: Outcome) -> Outcomes:

@@ -49,7 +49,8 @@ class PlanRecord:
         planned: Operations by kind, duplicates not counted.
         duplicates: Duplicated keys by the operation that they count as.
         model_rows: Distinct keys of the model's result.
-        state_rows: Rows of the previous state that weren't absent.
+        state_rows: Rows of the previous state that weren't absent; in modes without CDC, the rows that the
+            run before had left at the destination.
         null_key_rows: Rows without a key.
         dropped_rows: Copies that ``keep_one`` dropped.
         chunks: What is sent, in order.

@@ -70,7 +70,7 @@ class DuckDBConnection(Connection):
         try:
             table: pa.Table = self._cursor.sql(sql).to_arrow_table()
         except duckdb.Error as error:
-            raise _mapped(error, sql) from error
+            raise _mapped(error, sql) from None
         return list(zip(*(column.to_pylist() for column in table.columns), strict=True))
 
     def execute(self, sql: str) -> None:
@@ -105,7 +105,7 @@ class DuckDBConnection(Connection):
             finally:
                 reader.close()
         except duckdb.Error as error:
-            raise _mapped(error, sql) from error
+            raise _mapped(error, sql) from None
 
     def arrow_types(self, kinds: Sequence[ColumnType]) -> list[pa.DataType]:
         """As DuckDB itself exports a NULL of each type."""
@@ -183,7 +183,7 @@ class DuckDBConnection(Connection):
         try:
             return self._cursor.execute(sql)
         except duckdb.Error as error:
-            raise _mapped(error, sql) from error
+            raise _mapped(error, sql) from None
 
 
 def _mapped(error: duckdb.Error, sql: str) -> WarehouseError:

@@ -7,16 +7,17 @@ and no cursor outlives its transaction, so a pooler in transaction mode may stan
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import psycopg
 import pyarrow as pa
 from psycopg import errors as pg
 from psycopg.adapt import Buffer, Loader
 from psycopg.pq import Format
+from psycopg.rows import tuple_row
 
 from warehouse_cdc.dialects import ColumnType, Postgres
 from warehouse_cdc.errors import (
@@ -24,9 +25,13 @@ from warehouse_cdc.errors import (
     PermissionDeniedError,
     QueryError,
     StateError,
+    UnsupportedError,
     WarehouseError,
 )
 from warehouse_cdc.warehouses.base import Connection, redacted
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 _SETTINGS = (
     "SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, YMD'; SET LOCAL IntervalStyle = 'iso_8601'; "
@@ -108,12 +113,12 @@ def open_postgres(conninfo: str) -> PostgresConnection:
     """
     try:
         connection = psycopg.connect(conninfo, autocommit=True, prepare_threshold=None, connect_timeout=15)
-    except psycopg.ProgrammingError as error:
+    except psycopg.ProgrammingError:
         raise ConnectionLostError(
             "The PostgreSQL connection string can't be read.",
             hint="postgresql://user:password@host:5432/database",
             retryable=False,
-        ) from error.with_traceback(None)
+        ) from None
     except psycopg.Error as error:
         refused = "password" in str(error) or "authentication" in str(error)
         raise ConnectionLostError(
@@ -124,11 +129,49 @@ def open_postgres(conninfo: str) -> PostgresConnection:
     return PostgresConnection(connection, owned=True)
 
 
+def from_engine(engine: Engine) -> PostgresConnection:
+    """A connection of a SQLAlchemy engine's own making, taken out of its pool.
+
+    Raises:
+        UnsupportedError: The engine's driver isn't psycopg 3.
+        ConnectionLostError: It can't connect.
+    """
+    if engine.driver != "psycopg":
+        raise UnsupportedError(
+            f"An Engine with the driver {engine.driver!r} can't be used.",
+            code="connect-target",
+            hint="Make it with postgresql+psycopg://, or pass the URL.",
+        )
+    try:
+        pooled = engine.raw_connection()
+    except Exception as error:
+        raise ConnectionLostError(f"The Engine can't connect ({type(error).__name__}).") from None
+    connection = pooled.driver_connection
+    pooled.detach()
+    assert isinstance(connection, psycopg.Connection)
+    connection.rollback()
+    connection.prepare_threshold = None
+    return PostgresConnection(connection, owned=True, opener=lambda: from_engine(engine))
+
+
 class PostgresConnection(Connection):
     """A psycopg connection in autocommit mode."""
 
-    def __init__(self, connection: psycopg.Connection[Any], *, owned: bool) -> None:
-        """Take a connection; one that isn't owned is left open and gets its autocommit mode back."""
+    def __init__(
+        self,
+        connection: psycopg.Connection[Any],
+        *,
+        owned: bool,
+        opener: Callable[[], PostgresConnection] | None = None,
+    ) -> None:
+        """Take a connection.
+
+        Args:
+            connection: One that isn't owned is left open and gets its autocommit mode back.
+            owned: Whether to close it.
+            opener: Makes another one like it; by its own parameters if None.
+        """
+        self._opener = opener
         self.dialect = Postgres()
         self.statements = 0
         self._connection = connection
@@ -163,7 +206,7 @@ class PostgresConnection(Connection):
         self.statements += 1
         text = sql if self._in_transaction else f"{_SETTINGS}; {sql}"
         with self._mapped(sql):
-            cursor = self._connection.cursor()
+            cursor = self._connection.cursor(row_factory=tuple_row)
             cursor.adapters.register_loader("timestamptz", _Instant)
             try:
                 cursor.execute(text.encode())
@@ -218,7 +261,7 @@ class PostgresConnection(Connection):
         pa.array([])  # the first array imports pandas where it is installed: not inside the transaction
         with self.transaction(idle_timeout=idle_timeout), self._mapped(sql):
             self.statements += 1
-            with self._connection.cursor("wcdc_stream", binary=True) as cursor:
+            with self._connection.cursor("wcdc_stream", binary=True, row_factory=tuple_row) as cursor:
                 for name, loader in _LOADERS.items():
                     cursor.adapters.register_loader(name, loader)
                 cursor.itersize = batch_rows
@@ -300,7 +343,7 @@ class PostgresConnection(Connection):
 
     def clone(self) -> PostgresConnection:
         """Another session with the same parameters."""
-        return open_postgres(self._conninfo)
+        return open_postgres(self._conninfo) if self._opener is None else self._opener()
 
     def close(self) -> None:
         """Close the session, or give it back."""
@@ -314,7 +357,7 @@ class PostgresConnection(Connection):
         try:
             yield
         except psycopg.Error as error:
-            raise _mapped(error, sql, lost=self._connection.closed or self._connection.broken) from error
+            raise _mapped(error, sql, lost=self._connection.closed or self._connection.broken) from None
 
 
 _NAMES_ONLY = (
