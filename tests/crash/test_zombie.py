@@ -171,7 +171,7 @@ def test_resumed_in_the_middle_of_the_other_run(world: World, nursery: Nursery) 
 
 @pytest.mark.postgres
 @pytest.mark.parametrize("moment", ["locked", "committing"])
-@pytest.mark.parametrize("step", [Step.JOURNAL_PLAN, Step.CHECKPOINT, Step.COMMIT])
+@pytest.mark.parametrize("step", [Step.JOURNAL_PLAN, Step.CHECKPOINT, Step.SNAPSHOT])
 def test_nobody_takes_over_while_a_write_is_on_its_way(
     world: World, nursery: Nursery, step: Step, moment: str
 ) -> None:
