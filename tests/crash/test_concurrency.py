@@ -128,7 +128,7 @@ def in_thread(act: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]:
 
 def test_two_threads_start_at_once(world: World) -> None:
     """Each has a warehouse object of its own; on DuckDB they share the file and the process."""
-    for number in range(10):
+    for number in range(6):
         world.sql(f"INSERT INTO {world.table} VALUES ({1000 + number}, 'round', {number})")
         barrier, gate = threading.Barrier(2), Gate(world)
 

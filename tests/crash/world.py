@@ -112,6 +112,7 @@ class World:
 
     def sql(self, *statements: str) -> list[tuple[Any, ...]]:
         """Run statements; the rows of the last."""
+        _MODELS.pop(self, None)
         with self.database() as run:
             return [run(statement) for statement in statements][-1]
 
@@ -170,10 +171,13 @@ class World:
 
     def model(self) -> dict[str, list[Values]]:
         """Row id to the copies that the model has."""
+        if self in _MODELS:
+            return _MODELS[self]
         found: dict[str, list[Values]] = {}
         for number, name, score in self.sql(f"SELECT id, name, score FROM {self.table} ORDER BY 1, 2"):
             if number is not None:
                 found.setdefault(str(number), []).append({"id": number, "name": name, "score": score})
+        _MODELS[self] = found
         return found
 
     # -- the destination --------------------------------------------------------------------------
@@ -209,6 +213,10 @@ class World:
             elif sent.applied:
                 held[sent.row_id] = sent.values
         return held
+
+
+_MODELS: dict[World, dict[str, list[Values]]] = {}
+"""The models as last read: they change by ``World.sql`` only."""
 
 
 def _name(number: int) -> str:

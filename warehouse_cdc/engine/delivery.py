@@ -19,7 +19,7 @@ from warehouse_cdc.engine import journal
 from warehouse_cdc.engine.lease import Lease
 from warehouse_cdc.engine.pool import Pool
 from warehouse_cdc.engine.result import Progress
-from warehouse_cdc.engine.sending import Sender, Sent
+from warehouse_cdc.engine.sending import Call, Sender, Sent
 from warehouse_cdc.engine.spool import Spool
 from warehouse_cdc.engine.transitions import Observer, Step, observed
 from warehouse_cdc.errors import CdcError, LeaseLostError
@@ -177,24 +177,30 @@ class Delivery:
             finished, waiting = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
             for future in finished:
                 failures += self._collect(batches[futures[future]], future.result())
-            overdue = [future for future in waiting if self._overdue(futures[future])]
-            for future in overdue:
+            overdue = [(future, call) for future in waiting if (call := self._overdue(futures[future]))]
+            for future, call in overdue:
                 waiting.discard(future)
-                failures += self._collect(batches[futures[future]], self._give_up(futures[future]))
+                failures += self._collect(batches[futures[future]], self._give_up(call))
+            # What waits behind a call that hangs would wait for ever: it was never sent.
+            for future in [each for each in waiting if overdue and each.cancel()]:
+                waiting.discard(future)
+                rows = batches[futures[future]]
+                failures += self._collect(rows, Sent(unsent=list(range(rows.num_rows))))
         return failures
 
     def _observed(self, batch: Batch, number: int) -> Sent:
         with observed(self._part.observer, Step.SEND):
             return self._sender.send(batch, number)
 
-    def _overdue(self, number: int) -> bool:
+    def _overdue(self, number: int) -> Call | None:
+        """The batch's call under way, if its time is over."""
         call = self._sender.calls.get(number)
-        return call is not None and time.monotonic() - call.began > self._part.sync.batch_timeout
+        late = call is not None and time.monotonic() - call.began > self._part.sync.batch_timeout
+        return call if late else None
 
-    def _give_up(self, number: int) -> Sent:
+    def _give_up(self, call: Call) -> Sent:
         """The rows of an overdue call are unknown; those that had an outcome before keep it."""
         reason = f"no answer within {self._part.sync.batch_timeout:g} s"
-        call = self._sender.calls[number]
         unknown = {at: ("unknown", reason, False, call.attempt) for at in call.positions}
         return Sent({**call.failures, **unknown}, [], f"The destination gave {reason}.")
 
