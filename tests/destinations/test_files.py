@@ -247,7 +247,7 @@ def test_empty_operations(tmp_path: Path, format_: type[FileDestination]) -> Non
     publish(format_(tmp_path / "all"), context, *operations)
     publish(format_(tmp_path / "some", skip_empty=True), context, *operations)
     assert len(names(tmp_path / "all")) == 3 and len(names(tmp_path / "some")) == 1
-    assert format_(tmp_path / "some", skip_empty=True).published(context, "removed") is False
+    assert format_(tmp_path / "some", skip_empty=True).published(context, "removed") is None
     empty = next((tmp_path / "all").glob("*_removed*"))
     if format_ is Parquet:
         assert pq.read_table(empty).schema.names == ["id", "name"]

@@ -86,7 +86,7 @@ wcdc_stored AS (
   FROM wcdc_model
 ),
 wcdc_current AS (
-  SELECT x.*, (('[' || to_json(((v_1)::text) COLLATE "C")::text || ',' || to_json(((v_2)::text) COLLATE "C")::text || ']')) COLLATE "C" AS row_id, hash_record_extended(ROW(v_1, v_2, v_3, v_4 IS NULL, v_4), 0) AS hash, TRUE AS in_model
+  SELECT x.*, (('[' || to_json(((v_1)::text) COLLATE "C")::text || ',' || to_json(((v_2)::text) COLLATE "C")::text || ']')) COLLATE "C" AS row_id, hash_record_extended(ROW(v_1, v_2, (v_2 >> 32)::integer, v_3, v_4 IS NULL, v_4), 0) AS hash, TRUE AS in_model
   FROM wcdc_stored x
 ),
 wcdc_joined AS (
@@ -171,7 +171,7 @@ wcdc_stored AS (
   FROM wcdc_model
 ),
 wcdc_current AS (
-  SELECT x.*, (('[' || to_json(((v_1)::text) COLLATE "C")::text || ',' || to_json(((v_2)::text) COLLATE "C")::text || ']')) COLLATE "C" AS row_id, hash_record_extended(ROW(v_1, v_2, v_3, v_4 IS NULL, v_4), 0) AS hash, TRUE AS in_model
+  SELECT x.*, (('[' || to_json(((v_1)::text) COLLATE "C")::text || ',' || to_json(((v_2)::text) COLLATE "C")::text || ']')) COLLATE "C" AS row_id, hash_record_extended(ROW(v_1, v_2, (v_2 >> 32)::integer, v_3, v_4 IS NULL, v_4), 0) AS hash, TRUE AS in_model
   FROM wcdc_stored x
 ),
 wcdc_prior AS (

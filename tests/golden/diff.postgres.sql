@@ -84,7 +84,7 @@ wcdc_stored AS (
   FROM wcdc_model
 ),
 wcdc_current AS (
-  SELECT x.*, (((v_1)::text) COLLATE "C") COLLATE "C" AS row_id, hash_record_extended(ROW(v_1, (CASE WHEN strpos((v_2)::text, '\u0000') > 0 THEN to_jsonb((v_2)::text) ELSE (v_2)::jsonb END)::text COLLATE "C"), 0) AS hash, TRUE AS in_model
+  SELECT x.*, (((v_1)::text) COLLATE "C") COLLATE "C" AS row_id, hash_record_extended(ROW(v_1, (v_1 >> 32)::integer, (CASE WHEN strpos((v_2)::text, '\u0000') > 0 THEN to_jsonb((v_2)::text) ELSE (v_2)::jsonb END)::text COLLATE "C"), 0) AS hash, TRUE AS in_model
   FROM wcdc_stored x
 ),
 wcdc_joined AS (
@@ -159,7 +159,7 @@ wcdc_stored AS (
   FROM wcdc_model
 ),
 wcdc_current AS (
-  SELECT x.*, (((v_1)::text) COLLATE "C") COLLATE "C" AS row_id, hash_record_extended(ROW(v_1, (CASE WHEN strpos((v_2)::text, '\u0000') > 0 THEN to_jsonb((v_2)::text) ELSE (v_2)::jsonb END)::text COLLATE "C"), 0) AS hash, TRUE AS in_model
+  SELECT x.*, (((v_1)::text) COLLATE "C") COLLATE "C" AS row_id, hash_record_extended(ROW(v_1, (v_1 >> 32)::integer, (CASE WHEN strpos((v_2)::text, '\u0000') > 0 THEN to_jsonb((v_2)::text) ELSE (v_2)::jsonb END)::text COLLATE "C"), 0) AS hash, TRUE AS in_model
   FROM wcdc_stored x
 ),
 wcdc_prior AS (

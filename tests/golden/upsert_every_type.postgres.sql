@@ -93,7 +93,7 @@ wcdc_stored AS (
   FROM wcdc_model
 ),
 wcdc_current AS (
-  SELECT x.*, (((v_1)::text) COLLATE "C") COLLATE "C" AS row_id, hash_record_extended(ROW(v_1, v_2, v_3, v_4, (CASE WHEN strpos((v_5)::text, '\u0000') > 0 THEN to_jsonb((v_5)::text) ELSE (v_5)::jsonb END)::text COLLATE "C", CASE WHEN v_6 < 0 THEN -1 WHEN v_6 = 'NaN' THEN 2 WHEN v_6 IS NOT NULL THEN 1 END, v_6, v_7, v_8 IS NULL, v_8, v_9, (v_10)::text COLLATE "C", v_11), 0) AS hash, TRUE AS in_model
+  SELECT x.*, (((v_1)::text) COLLATE "C") COLLATE "C" AS row_id, hash_record_extended(ROW(v_1, (v_1 >> 32)::integer, v_2, v_3, v_4, (CASE WHEN strpos((v_5)::text, '\u0000') > 0 THEN to_jsonb((v_5)::text) ELSE (v_5)::jsonb END)::text COLLATE "C", CASE WHEN v_6 < 0 THEN -1 WHEN v_6 = 'NaN' THEN 2 WHEN v_6 IS NOT NULL THEN 1 END, v_6, v_7, v_8 IS NULL, v_8, (v_9)::text COLLATE "C", (v_10)::text COLLATE "C", (v_11)::text COLLATE "C"), 0) AS hash, TRUE AS in_model
   FROM wcdc_stored x
 ),
 wcdc_joined AS (
@@ -213,7 +213,7 @@ wcdc_stored AS (
   FROM wcdc_model
 ),
 wcdc_current AS (
-  SELECT x.*, (((v_1)::text) COLLATE "C") COLLATE "C" AS row_id, hash_record_extended(ROW(v_1, v_2, v_3, v_4, (CASE WHEN strpos((v_5)::text, '\u0000') > 0 THEN to_jsonb((v_5)::text) ELSE (v_5)::jsonb END)::text COLLATE "C", CASE WHEN v_6 < 0 THEN -1 WHEN v_6 = 'NaN' THEN 2 WHEN v_6 IS NOT NULL THEN 1 END, v_6, v_7, v_8 IS NULL, v_8, v_9, (v_10)::text COLLATE "C", v_11), 0) AS hash, TRUE AS in_model
+  SELECT x.*, (((v_1)::text) COLLATE "C") COLLATE "C" AS row_id, hash_record_extended(ROW(v_1, (v_1 >> 32)::integer, v_2, v_3, v_4, (CASE WHEN strpos((v_5)::text, '\u0000') > 0 THEN to_jsonb((v_5)::text) ELSE (v_5)::jsonb END)::text COLLATE "C", CASE WHEN v_6 < 0 THEN -1 WHEN v_6 = 'NaN' THEN 2 WHEN v_6 IS NOT NULL THEN 1 END, v_6, v_7, v_8 IS NULL, v_8, (v_9)::text COLLATE "C", (v_10)::text COLLATE "C", (v_11)::text COLLATE "C"), 0) AS hash, TRUE AS in_model
   FROM wcdc_stored x
 ),
 wcdc_prior AS (

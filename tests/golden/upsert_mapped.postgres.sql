@@ -85,7 +85,7 @@ wcdc_stored AS (
   FROM wcdc_model
 ),
 wcdc_current AS (
-  SELECT x.*, (((v_1)::text) COLLATE "C") COLLATE "C" AS row_id, hash_record_extended(ROW(v_1, v_2, CASE WHEN v_3 < 0 THEN -1 WHEN v_3 = 'NaN' THEN 2 WHEN v_3 IS NOT NULL THEN 1 END, v_3), 0) AS hash, TRUE AS in_model
+  SELECT x.*, (((v_1)::text) COLLATE "C") COLLATE "C" AS row_id, hash_record_extended(ROW(v_1, (v_1 >> 32)::integer, v_2, CASE WHEN v_3 < 0 THEN -1 WHEN v_3 = 'NaN' THEN 2 WHEN v_3 IS NOT NULL THEN 1 END, v_3), 0) AS hash, TRUE AS in_model
   FROM wcdc_stored x
 ),
 wcdc_joined AS (
@@ -165,7 +165,7 @@ wcdc_stored AS (
   FROM wcdc_model
 ),
 wcdc_current AS (
-  SELECT x.*, (((v_1)::text) COLLATE "C") COLLATE "C" AS row_id, hash_record_extended(ROW(v_1, v_2, CASE WHEN v_3 < 0 THEN -1 WHEN v_3 = 'NaN' THEN 2 WHEN v_3 IS NOT NULL THEN 1 END, v_3), 0) AS hash, TRUE AS in_model
+  SELECT x.*, (((v_1)::text) COLLATE "C") COLLATE "C" AS row_id, hash_record_extended(ROW(v_1, (v_1 >> 32)::integer, v_2, CASE WHEN v_3 < 0 THEN -1 WHEN v_3 = 'NaN' THEN 2 WHEN v_3 IS NOT NULL THEN 1 END, v_3), 0) AS hash, TRUE AS in_model
   FROM wcdc_stored x
 ),
 wcdc_prior AS (
