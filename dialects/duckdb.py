@@ -115,7 +115,8 @@ class DuckDB(Dialect):
         if kind.kind == "decimal":
             return f"CASE WHEN contains({text}, '.') THEN rtrim(rtrim({text}, '0'), '.') ELSE {text} END"
         if kind.kind == "float":
-            return f"CASE WHEN {expression} = 0 THEN '0' ELSE regexp_replace({text}, '\\.0$', '') END"
+            whole = f"abs({expression}) < 1e18 AND {expression} = trunc({expression})"
+            return f"CASE WHEN {whole} THEN CAST(TRY_CAST({expression} AS BIGINT) AS VARCHAR) ELSE {text} END"
         if kind.kind in ("timestamp", "timestamptz"):
             return self._timestamp_text(expression, kind)
         if kind.kind in ("json", "nested"):

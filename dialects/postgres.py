@@ -89,7 +89,8 @@ class Postgres(Dialect):
         if kind.kind == "decimal":
             text = f"trim_scale({expression})::text"
         elif kind.kind == "float":
-            text = f"CASE WHEN {expression} = 0 THEN '0' ELSE {text} END"
+            whole = f"abs({expression}) < 1e18 AND {expression} = trunc({expression})"
+            text = f"CASE WHEN {whole} THEN ({expression})::bigint::text ELSE {text} END"
         elif kind.kind in ("timestamp", "timestamptz"):
             value = f"timezone('UTC', {expression})" if kind.kind == "timestamptz" else expression
             text = (

@@ -204,8 +204,8 @@ class Pooled(PostgresConnection):
             self._turn()
 
     @contextmanager
-    def transaction(self, *, idle_timeout: float | None = None) -> Iterator[None]:
-        with super().transaction(idle_timeout=idle_timeout):
+    def transaction(self, **options: Any) -> Iterator[None]:
+        with super().transaction(**options):
             yield
         self._turn()
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 import warehouse_cdc as wcdc
-from tests.conformance.helpers import Engine, Recorder, sync_of
-from warehouse_cdc.destinations import JsonLines, SqlTable, retryable
+from tests.conformance.helpers import Engine, PostgresEngine, Recorder, sync_of
+from warehouse_cdc.destinations import JsonLines, Parquet, SqlTable, retryable
 
 PAIRS = [
     ("BIGINT", "1", "4294967296"),
@@ -94,6 +95,61 @@ def test_d9_a_text_key_is_not_deleted_as_a_number(engine: Engine) -> None:
     engine.table("id INTEGER, v TEXT", "(7, 'b')")
     warehouse.run(sync_of(crm))
     assert set(held) == {"7"}
+
+
+def test_d9_a_parquet_file_of_removed_rows_has_the_types_of_their_delivery(
+    engine: Engine, tmp_path: Any
+) -> None:
+    engine.table("id INTEGER, v TEXT", "(1, 'a')", "(2, 'b')")
+    sync = sync_of(Parquet(tmp_path, "{sync.run.id}_{operation}.parquet"), mode="diff", on_removed="nothing")
+    warehouse = engine.connect()
+    warehouse.run(sync)
+    engine.table("id INTEGER, v INTEGER", "(2, 5)")
+    run = warehouse.run(sync)
+    assert run.counts["removed"].failed == 0, run.rejections().to_pylist()
+    (removed,) = tmp_path.glob(f"{run.run_id}_removed.parquet")
+    assert pq.read_table(removed).to_pylist() == [{"id": 1, "v": "a"}]
+
+
+def test_d7_an_integer_that_becomes_a_float_and_back_is_no_change(engine: Engine, crm: Recorder) -> None:
+    values = "(1, 7)", "(2, 0)", "(3, -4503599627370496)", "(4, 100000000000000000)"
+    warehouse, sync = engine.connect(), sync_of(crm)
+    for kind in ("BIGINT", "DOUBLE PRECISION", "BIGINT"):
+        engine.table(f"id INTEGER, v {kind}", *values)
+        warehouse.run(sync)
+        assert {operation for operation, _id in crm.take()} <= {"added"}
+
+
+def test_d11_a_row_without_a_match_value_has_nothing_to_remove(engine: Engine) -> None:
+    engine.execute("CREATE TABLE crm_people (mail TEXT PRIMARY KEY, id INTEGER)")
+    engine.table("id INTEGER, mail TEXT", "(1, NULL)", "(2, 'b')")
+    where = engine.url if engine.name == "postgres" else engine._connection
+    sync = sync_of(SqlTable(where, "crm_people"), mappings={"id": "id"}, match={"mail": "mail"})
+    warehouse = engine.connect()
+    warehouse.reset_cdc(sync)
+    engine.execute("DELETE FROM people WHERE id = 1")
+    run = warehouse.run(sync)
+    assert run.status == "success" and run.counts["removed"].succeeded == 1
+
+
+@pytest.mark.postgres
+def test_somebody_who_reads_an_old_plan_does_not_hold_up_the_next_runs(
+    postgres: PostgresEngine, crm: Recorder
+) -> None:
+    import psycopg
+
+    engine, sync = postgres, sync_of(crm)
+    engine.table("id INTEGER", "(1)")
+    warehouse = engine.connect()
+    warehouse.run(sync)
+    warehouse.run(sync)
+    with psycopg.connect(engine.url) as reader:
+        tables = reader.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'hightouch_planner'")
+        for (name,) in tables.fetchall():
+            reader.execute(f'SELECT count(*) FROM hightouch_planner."{name}"')
+        notes = [warehouse.run(sync).notes for _ in range(2)]
+    assert any("could not be dropped" in note for note in notes[-1])
+    assert warehouse.run(sync).notes == []
 
 
 def test_d10_an_overdue_retry_leaves_the_rows_that_had_succeeded(engine: Engine) -> None:

@@ -96,8 +96,8 @@ class Hook:
         fenced, check = Lease.fenced, Lease.check
 
         @contextlib.contextmanager
-        def watched_fence(lease: Lease, connection: Any) -> Iterator[None]:
-            with fenced(lease, connection):
+        def watched_fence(lease: Lease, connection: Any, **options: Any) -> Iterator[None]:
+            with fenced(lease, connection, **options):
                 hook.inside("locked")
                 yield
 

@@ -307,7 +307,7 @@ CREATE TABLE "hightouch_planner"."it_s_a_sync_5fc7e05c_0000000000000000000000000
 WITH wcdc_ranked AS (
   SELECT x.*,
     count(*) OVER (PARTITION BY row_id) AS wcdc_copies,
-    row_number() OVER (PARTITION BY row_id ORDER BY ((v_1)::text) COLLATE "C" NULLS FIRST, ((v_2)::text) COLLATE "C" NULLS FIRST, ((v_3)::text) COLLATE "C" NULLS FIRST, (CASE WHEN v_4 = 0 THEN '0' ELSE (v_4)::text END) COLLATE "C" NULLS FIRST) AS wcdc_place
+    row_number() OVER (PARTITION BY row_id ORDER BY ((v_1)::text) COLLATE "C" NULLS FIRST, ((v_2)::text) COLLATE "C" NULLS FIRST, ((v_3)::text) COLLATE "C" NULLS FIRST, (CASE WHEN abs(v_4) < 1e18 AND v_4 = trunc(v_4) THEN (v_4)::bigint::text ELSE (v_4)::text END) COLLATE "C" NULLS FIRST) AS wcdc_place
   FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000002_staged" x
   WHERE row_id IS NOT NULL
 )

@@ -136,12 +136,15 @@ class DuckDBWriter(Writer):
         kind = self._kind(batch.operation)
         if kind == "nothing":
             return {}
-        outcomes = self._without_key(batch) if kind in MATCHING or batch.operation == "removed" else {}
+        removes = batch.operation == "removed"
+        without = self._without_key(batch) if kind in MATCHING or removes else {}
         columns = [batch.arrow.column(index) for index in range(len(self._context.schema))]
         names = [f"c{index}" for index in range(len(columns))]
         rows = pa.table([*columns, pa.array(range(len(batch)), pa.int32())], names=[*names, "i"])
-        if outcomes:
-            rows = rows.filter(pa.array([position not in outcomes for position in range(len(batch))]))
+        if without:
+            rows = rows.filter(pa.array([position not in without for position in range(len(batch))]))
+        # No record was ever written for a row without a match value, so none is there to remove.
+        outcomes = {} if removes else without
         # Over before the engine gives up, so that it learns what became of the rows.
         deadline = time.monotonic() + 0.9 * self._context.batch_timeout
         with self._lock:

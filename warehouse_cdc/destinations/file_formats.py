@@ -196,12 +196,14 @@ class _ParquetUnit(Unit):
 
     def __init__(self, path: Path, schema: pa.Schema, compression: str) -> None:
         super().__init__(path, schema)
-        self._target = pa.schema([_parquet_field(field) for field in schema])
+        self._schema = schema
+        self._compression = compression
         self._waiting: list[pa.Table] = []
         self._file = open(path, "wb")  # noqa: SIM115
-        self._writer = pq.ParquetWriter(self._file, self._target, compression=compression)
+        self._writer: Any = None
 
     def add(self, table: pa.Table) -> dict[int, str]:
+        self._start(table.schema)
         invalid: dict[int, str] = {}
         columns = [
             self._column(table.column(index), field, target, invalid)
@@ -217,6 +219,7 @@ class _ParquetUnit(Unit):
         return invalid
 
     def finish(self) -> None:
+        self._start(self._schema)
         self._flush()
         self._writer.close()
         self._file.flush()
@@ -226,9 +229,16 @@ class _ParquetUnit(Unit):
     def discard(self) -> None:
         self._waiting.clear()
         try:
-            self._writer.close()
+            if self._writer is not None:
+                self._writer.close()
         finally:
             self._file.close()
+
+    def _start(self, schema: pa.Schema) -> None:
+        """The first rows give the types: removed rows may have those of their delivery, all the same ones."""
+        if self._writer is None:
+            self._target = pa.schema([_parquet_field(field) for field in schema])
+            self._writer = pq.ParquetWriter(self._file, self._target, compression=self._compression)
 
     def _column(
         self, column: pa.ChunkedArray, field: pa.Field, target: pa.Field, invalid: dict[int, str]
@@ -237,10 +247,7 @@ class _ParquetUnit(Unit):
             return column
         if pa.types.is_string(target.type) and pa.types.is_interval(column.type):
             return pa.chunked_array([pa.array(encode_column(column, field, TEXT, invalid), target.type)])
-        try:
-            return column.cast(target.type)
-        except pa.ArrowException:
-            return _cast_each(column, target, invalid)
+        return column.cast(target.type)
 
     def _flush(self) -> None:
         if not self._waiting:
@@ -248,18 +255,6 @@ class _ParquetUnit(Unit):
         table = pa.concat_tables(self._waiting)
         self._waiting.clear()
         self._writer.write_table(table, row_group_size=_GROUP_ROWS)
-
-
-def _cast_each(column: pa.ChunkedArray, target: pa.Field, invalid: dict[int, str]) -> Any:
-    """The values that have the file's type; the others (of a removed row, delivered long ago) are refused."""
-    values: list[Any] = []
-    for position, scalar in enumerate(column):
-        try:
-            values.append(scalar.cast(target.type))
-        except pa.ArrowException:
-            invalid.setdefault(position, f"field {target.name!r}: the value is not valid as {target.type}")
-            values.append(pa.scalar(None, target.type))
-    return pa.array([value.as_py() for value in values], target.type)
 
 
 def _parquet_field(field: pa.Field) -> pa.Field:

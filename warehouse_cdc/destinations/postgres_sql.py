@@ -114,6 +114,7 @@ def encode_rows(
         extra: More columns, as JSON tokens.
     """
     invalid: dict[int, str] = {}
+    without: set[int] = set()
     heads: list[str] = []
     columns: list[Sequence[str | None]] = []
     for number, slot in enumerate(slots):
@@ -121,6 +122,7 @@ def encode_rows(
         if slot.name in required and column.null_count:
             for position, empty in enumerate(column.is_null().to_pylist()):
                 if empty:
+                    without.add(position)
                     invalid.setdefault(position, f"the match field {slot.name!r} is NULL")
         heads.append(f'"c{number}":')
         columns.append(encode_column(column, slot.field, slot.style, invalid))
@@ -135,8 +137,13 @@ def encode_rows(
         if "\\u0000" in text and _NUL.search(text):
             invalid.setdefault(position, "text with a NUL character, which PostgreSQL can't store")
         rows.append(Row(position, text))
-    refused = {position: rejected(reason, permanent=True) for position, reason in invalid.items()}
-    return [row for row in rows if row.position not in refused], refused
+    refused = {
+        position: rejected(reason, permanent=True)
+        for position, reason in invalid.items()
+        # No record was ever written for a row without a match value, so none is there to remove.
+        if batch.operation != "removed" or position not in without
+    }
+    return [row for row in rows if row.position not in invalid], refused
 
 
 class Statements:

@@ -107,8 +107,12 @@ class Lease:
         return None if math.isinf(self._seconds) else self._seconds
 
     @contextmanager
-    def fenced(self, connection: Connection) -> Iterator[None]:
+    def fenced(self, connection: Connection, *, lock_timeout: float | None = None) -> Iterator[None]:
         """A transaction that commits only if this run still holds the sync.
+
+        Args:
+            connection: Where the lease is.
+            lock_timeout: As of ``Connection.transaction``.
 
         Raises:
             LeaseLostError: It doesn't.
@@ -116,7 +120,7 @@ class Lease:
         if self._lost.is_set():
             raise self._error()
         dialect = self._statements.dialect
-        with connection.transaction(idle_timeout=self.idle_timeout):
+        with connection.transaction(idle_timeout=self.idle_timeout, lock_timeout=lock_timeout):
             held = connection.query(
                 f"SELECT generation FROM {self._statements.planner(LEASES)} "
                 f"WHERE sync_id = {dialect.literal(self._statements.sync_id)} "

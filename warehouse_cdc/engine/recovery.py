@@ -49,7 +49,7 @@ def _published(
     context: RunContext,
 ) -> Ended:
     """Units that take effect as a whole: ask the destination about the one after the last checkpoint."""
-    context = replace(context, mode=record.mode)
+    context = replace(context, mode=record.mode, model_name=record.model_name, model_id=record.model_id)
     same = sync.destination.name == record.destination and sync.mode == record.mode
     delivered = progress.delivered
     for operation in OPERATIONS:

@@ -316,6 +316,8 @@ class Runner:
             else:
                 with lease.fenced(self._connection):
                     lease.expire(self._connection)
+        except LeaseLostError:
+            raise  # that is why the run failed: its successor may have dropped its tables
         except CdcError as second:
             _log.warning("sync %r: the failed run could not be closed: %s", self._sync.id, second.code)
 

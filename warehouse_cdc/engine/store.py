@@ -17,6 +17,9 @@ from warehouse_cdc.plan.record import Ended, PlanRecord
 from warehouse_cdc.plan.statements import Statements
 from warehouse_cdc.warehouses.base import Connection
 
+LOCK_SECONDS = 2.0
+"""How long a drop waits for somebody who reads the table; the next run tries again."""
+
 _GO_ON = "Restore the table, or start afresh with a full resync (sends every row) or a reset (sends nothing)."
 
 
@@ -57,7 +60,7 @@ def drop_garbage(
         f"AND generation < {state.number if state is not None else 0}"
     )
     try:
-        with lease.fenced(connection):
+        with lease.fenced(connection, lock_timeout=LOCK_SECONDS):
             for name in garbage:
                 connection.execute(f"DROP TABLE {statements.planner(name)}")
             connection.execute(forget)
@@ -66,7 +69,7 @@ def drop_garbage(
     except WarehouseError:
         for name in garbage:  # one at a time, so that one that can't be dropped keeps no other
             try:
-                with lease.fenced(connection):
+                with lease.fenced(connection, lock_timeout=LOCK_SECONDS):
                     connection.execute(f"DROP TABLE {statements.planner(name)}")
             except ConnectionLostError:
                 raise

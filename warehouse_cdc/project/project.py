@@ -33,7 +33,8 @@ class Source:
         snapshot: Write ``sync_snapshot``.
         sync_runs: Write ``sync_runs``.
         retention_days: Days that audit rows are kept; for ever if None.
-        lease_seconds: Seconds after which another process may take over a run that stopped.
+        lease_seconds: How long a run's lease lasts unless its process extends it.
+        lease_margin: Seconds after a lease's expiry before another process may take the sync over.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Source:
     sync_runs: bool = True
     retention_days: int | None = None
     lease_seconds: float = 60.0
+    lease_margin: float = 5.0
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -61,7 +63,7 @@ class Source:
         for label in ("planner_schema", "audit_schema"):
             if not getattr(self, label).strip():
                 raise ConfigError(f"Source {self.name!r}: {label} is empty.", code="source-schema")
-        for label, low in (("retention_days", 1), ("lease_seconds", 1)):
+        for label, low in (("retention_days", 1), ("lease_seconds", 1), ("lease_margin", 0)):
             value = getattr(self, label)
             if value is not None and not value >= low:
                 raise ConfigError(
@@ -92,6 +94,7 @@ class Source:
             sync_runs=self.sync_runs,
             retention_days=self.retention_days,
             lease_seconds=self.lease_seconds,
+            lease_margin=self.lease_margin,
         )
 
 

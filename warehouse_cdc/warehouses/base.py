@@ -44,12 +44,15 @@ class Connection(ABC):
         """Run a statement without a result; alone, or in the open transaction."""
 
     @abstractmethod
-    def transaction(self, *, idle_timeout: float | None = None) -> AbstractContextManager[None]:
+    def transaction(
+        self, *, idle_timeout: float | None = None, lock_timeout: float | None = None
+    ) -> AbstractContextManager[None]:
         """A transaction around the block: committed at its end, rolled back by an exception.
 
         Args:
             idle_timeout: Seconds after which the warehouse itself ends the transaction of a client that
                 went silent inside it, where it can.
+            lock_timeout: Seconds that a statement may wait for a lock, where it can wait.
         """
 
     @abstractmethod

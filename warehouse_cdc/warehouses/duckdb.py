@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import duckdb
@@ -78,13 +78,16 @@ class DuckDBConnection(Connection):
         self._run(sql)
 
     @contextmanager
-    def transaction(self, *, idle_timeout: float | None = None) -> Iterator[None]:
+    def transaction(
+        self, *, idle_timeout: float | None = None, lock_timeout: float | None = None
+    ) -> Iterator[None]:
         """An optimistic transaction: a conflict raises a retryable QueryError."""
         self._run("BEGIN")
         try:
             yield
         except BaseException:
-            self._cursor.execute("ROLLBACK")
+            with suppress(duckdb.Error):  # the failure has ended the transaction already
+                self._cursor.execute("ROLLBACK")
             raise
         self._run("COMMIT")
 
@@ -186,6 +189,10 @@ class DuckDBConnection(Connection):
             raise _mapped(error, sql) from None
 
 
+_CONFLICTS = (duckdb.TransactionException, duckdb.ConstraintException)
+"""Two transactions wrote the same row, or both inserted it: the leases' key is the only constraint here."""
+
+
 def _mapped(error: duckdb.Error, sql: str) -> WarehouseError:
     """Map an error; only messages that can't hold row values are passed on."""
     kind = type(error).__name__
@@ -197,9 +204,10 @@ def _mapped(error: duckdb.Error, sql: str) -> WarehouseError:
     detail = f": {text}" if text else "."
     if isinstance(error, duckdb.ConnectionException):
         return ConnectionLostError(f"The DuckDB connection is gone ({kind}).", sql=redacted(sql))
+    conflict = isinstance(error, _CONFLICTS)
     return QueryError(
         f"DuckDB refused a statement ({kind}){detail}",
         sql=redacted(sql),
-        code="query-conflict" if isinstance(error, duckdb.TransactionException) else None,
-        retryable=isinstance(error, duckdb.TransactionException),
+        code="query-conflict" if conflict else None,
+        retryable=conflict,
     )

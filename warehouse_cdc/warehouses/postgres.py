@@ -217,13 +217,16 @@ class PostgresConnection(Connection):
                 cursor.close()
 
     @contextmanager
-    def transaction(self, *, idle_timeout: float | None = None) -> Iterator[None]:
+    def transaction(
+        self, *, idle_timeout: float | None = None, lock_timeout: float | None = None
+    ) -> Iterator[None]:
         """A READ COMMITTED transaction."""
         self.statements += 1
         begin = f"BEGIN ISOLATION LEVEL READ COMMITTED; {_SETTINGS}"
-        if idle_timeout is not None:
-            milliseconds = max(1, int(idle_timeout * 1000))
-            begin += f"; SET LOCAL idle_in_transaction_session_timeout = {milliseconds}"
+        limits = {"idle_in_transaction_session_timeout": idle_timeout, "lock_timeout": lock_timeout}
+        for name, seconds in limits.items():
+            if seconds is not None:
+                begin += f"; SET LOCAL {name} = {max(1, int(seconds * 1000))}"
         with self._mapped("BEGIN"):
             self._connection.execute(begin.encode())
         self._in_transaction = True
