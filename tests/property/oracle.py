@@ -70,6 +70,16 @@ class Setup:
         return ",".join(self.fields)
 
 
+def remembered(state: dict[str, Held], last_version: str | None, setup: Setup) -> dict[str, Held]:
+    """A plan keeps the columns of its own mapping: once one is dropped, older versions can't come back."""
+    if last_version is None or set(last_version.split(",")) <= set(setup.fields):
+        return state
+    return {
+        row_id: held if held.version == setup.version else replace(held, version="")
+        for row_id, held in state.items()
+    }
+
+
 def plan(rows: list[Values], state: dict[str, Held], setup: Setup, run_id: str, kind: str = "run") -> Plan:
     """What a run of this kind plans, for a model that returns these rows."""
     made = Plan(run_id, setup.version, before=dict(state))

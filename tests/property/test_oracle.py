@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 )
 
 import warehouse_cdc as wcdc
-from tests.property.oracle import Held, Plan, Setup, counts, plan, settle, snapshot
+from tests.property.oracle import Held, Plan, Setup, counts, plan, remembered, settle, snapshot
 from warehouse_cdc.destinations import rejected, retryable, unknown
 from warehouse_cdc.engine import journal
 from warehouse_cdc.engine.transitions import Step
@@ -66,6 +66,8 @@ class Machine(RuleBasedStateMachine):
         self.setup = Setup()
         self.rows: list[dict[str, Any]] = []
         self.state: dict[str, Held] = {}
+        self.version: str | None = None
+        """Of the last plan."""
         self.destination: dict[str, dict[str, Any]] = {}
         self.doubtful: set[str] = set()
         self.faults: dict[str, str] = {}
@@ -254,7 +256,8 @@ class Machine(RuleBasedStateMachine):
         if last.plan is None:
             assert self.sent[first_sent:] == []
             return
-        made = plan(self.rows, self.state, self.setup, last.run_id, kind)
+        state = remembered(self.state, self.version, self.setup)
+        made = plan(self.rows, state, self.setup, last.run_id, kind)
         self.check_sent(made, first_sent)
         if last.delivered:
             self.finish(made, last.run_id, self.outcomes)
@@ -299,6 +302,7 @@ class Machine(RuleBasedStateMachine):
             if not (operation.kind == "removed" and made.auto_removed):
                 outcomes.setdefault(row_id, "aborted")
         self.state = settle(made, outcomes)
+        self.version = made.version
         if made.forgotten:
             self.doubtful |= made.forgotten
         if made.auto_removed or made.clears:

@@ -31,6 +31,7 @@ from warehouse_cdc.errors import (
     LeaseLostError,
     StateError,
     SyncInProgressError,
+    WarehouseError,
 )
 from warehouse_cdc.mapping.values import tagged
 from warehouse_cdc.plan.record import Ended, PlanRecord
@@ -309,16 +310,20 @@ class Runner:
         self._closer.finish(lease, generation, generation.plan, ended, release=False)
 
     def _give_up(self, lease: Lease, error: Exception) -> None:
-        """Leave a failed run so that the next one can go on at once."""
+        """Leave a failed run so that the next one can go on at once.
+
+        Raises:
+            LeaseLostError: That is why a statement failed: its successor may have dropped its tables.
+        """
         try:
             if lease.generation.plan is None:
                 self._closer.finish_unplanned(lease, lease.generation, self._sync, told(error), release=True)
             else:
                 with lease.fenced(self._connection):
                     lease.expire(self._connection)
-        except LeaseLostError:
-            raise  # that is why the run failed: its successor may have dropped its tables
         except CdcError as second:
+            if isinstance(second, LeaseLostError) and isinstance(error, WarehouseError):
+                raise second from error
             _log.warning("sync %r: the failed run could not be closed: %s", self._sync.id, second.code)
 
     def _result(self, run_id: str, record: PlanRecord, ended: Ended, closed: str | None) -> Run:
