@@ -17,7 +17,7 @@ from warehouse_cdc.dialects.types import ColumnType
 BUCKETS = 16_384
 """Ranges of the row id's hash that delivery can cut chunks from."""
 
-FINGERPRINT_ENCODING = 1
+FINGERPRINT_ENCODING = 2
 """Version of the fingerprint's encoding; raising it makes runs compare values once (D6)."""
 
 
@@ -36,6 +36,8 @@ class Dialect(ABC):
     share_lock = ""
     """Clause that locks a row against ``row_lock`` only, or nothing."""
     now = "now()"
+    scratch = ""
+    """Word for a table that needn't survive a crash of the warehouse, or nothing."""
 
     @property
     def lineage(self) -> tuple[str, ...]:

@@ -51,6 +51,7 @@ class Postgres(Dialect):
     row_lock = "FOR UPDATE NOWAIT"
     share_lock = "FOR KEY SHARE"
     now = "clock_timestamp()"
+    scratch = "UNLOGGED"
 
     def column_type(self, name: str) -> ColumnType:
         """Classify a type as ``format_type`` prints it."""
@@ -139,17 +140,16 @@ class Postgres(Dialect):
 
         PostgreSQL's own hashes are for hash joins: those of 0.0 and of numeric NaN are that of NULL, numeric
         ignores the sign, jsonb ignores signs, nesting and what is empty, and values of 64 bits are folded
-        into 32.
+        into 32. Their binary forms have none of that, once equal decimals have one scale.
         """
         if kind.kind == "integer" and kind.name.lower() in ("bigint", "int8"):
             return [expression, f"({expression} >> 32)::integer"]
         if kind.kind in ("time", "timestamp", "timestamptz"):
-            return [f'({expression})::text COLLATE "C"']
+            return [f"{kind.kind}_send({expression})"]
         if kind.kind == "float":
             return [f"{expression} IS NULL", expression]
         if kind.kind == "decimal":
-            sign = f"WHEN {expression} < 0 THEN -1 WHEN {expression} = 'NaN' THEN 2"
-            return [f"CASE {sign} WHEN {expression} IS NOT NULL THEN 1 END", expression]
+            return [f"numeric_send(trim_scale({expression}))"]
         value = self.comparable(expression, kind)
         return [f'({value})::text COLLATE "C"' if kind.kind == "json" else value]
 

@@ -217,14 +217,13 @@ class Warehouse:
         statements = Statements(self._connection.dialect, self._settings.schemas, sync_id)
         planner = self._settings.schemas.planner
         known = (planner, JOURNAL) in self._connection.tables(planner)
-        state = journal.load(self._connection, statements).state if known else None
-        if state is None or state.plan is None or state.ended is None:
+        last = journal.load(self._connection, statements).committed if known else None
+        if last is None or last.plan is None or last.ended is None:
             raise StateError(
                 f"Sync {sync_id!r} has no finished run.", code="state-no-run", hint="Run it first."
             )
-        if state.plan.kind == "reset":
-            return read_rejections(self._connection, statements, state.plan, state.ended, duplicates=False)
-        return read_rejections(self._connection, statements, state.plan, state.ended)
+        duplicates = last.plan.kind != "reset"
+        return read_rejections(self._connection, statements, last.plan, last.ended, duplicates=duplicates)
 
     # -- setup ------------------------------------------------------------------------------------
 
@@ -280,6 +279,7 @@ def connect(
     retention_days: float | None = None,
     lease_seconds: float = 60.0,
     lease_margin: float = 5.0,
+    compaction: float = 1.0,
 ) -> Warehouse:
     """Connect to a warehouse.
 
@@ -294,6 +294,8 @@ def connect(
         retention_days: Delete changelog and run rows older than this after each run; None keeps all.
         lease_seconds: How long a run's lease lasts unless extended.
         lease_margin: Seconds after a lease's expiry before another run may take over.
+        compaction: A run writes a full plan again once the plans of differences since the last one add up to
+            this share of its rows; 0 makes every plan a full one.
 
     Raises:
         ConfigError: A setting is wrong or an extra is missing.
@@ -313,6 +315,7 @@ def connect(
         retention_days=retention_days,
         lease_seconds=lease_seconds,
         lease_margin=lease_margin,
+        compaction=compaction,
     )
     connection, owned = _open(target)
     return Warehouse(connection, settings, owned=owned)

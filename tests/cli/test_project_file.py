@@ -163,6 +163,7 @@ def test_a_source_connects_with_its_options(project: Project, monkeypatch: pytes
         "retention_days": 30,
         "lease_seconds": 90,
         "lease_margin": 5.0,
+        "compaction": 1.0,
     }
     assert local["url"].startswith("duckdb:///")
 

@@ -408,7 +408,7 @@ def test_d6_a_newer_journal_is_refused(engine: Engine, crm: Recorder) -> None:
     warehouse, sync = engine.connect(), sync_of(crm)
     warehouse.run(sync)
     engine.execute(
-        f"""UPDATE {PLANNER}.wcdc_journal SET data = replace(data, '"format": 1', '"format": 99')"""
+        f"""UPDATE {PLANNER}.wcdc_journal SET data = replace(data, '"format": 2', '"format": 99')"""
     )
     with pytest.raises(wcdc.StateVersionError) as caught:
         warehouse.run(sync)

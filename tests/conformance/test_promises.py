@@ -1289,7 +1289,8 @@ def _empty_plan(engine: Engine) -> None:
 
 
 def _truncate_plan(engine: Engine) -> None:
-    engine.execute(f"DELETE FROM {engine.plan_table()} WHERE row_id = '2'")
+    plan = engine.plan_table()
+    engine.execute(f"DELETE FROM {plan} WHERE row_id = (SELECT max(row_id) FROM {plan})")
 
 
 def _drop_rejections(engine: Engine) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import warehouse_cdc as wcdc
 from tests.crash.points import STEPS
-from tests.crash.world import CHUNK_ROWS, SYNC, WAIT, Sent, Values, World, make_sync
+from tests.crash.world import CHUNK_ROWS, WAIT, Sent, Values, World, make_sync
 from warehouse_cdc.engine.transitions import Step
 
 _SAVED = tempfile.TemporaryDirectory(prefix="wcdc-crash-")
@@ -114,10 +114,13 @@ def _check_snapshot(seen: Seen, model: dict[str, list[Values]], changes: dict[st
 
 
 def _check_planner(seen: Seen, run_id: str) -> None:
-    """Two pairs at most, and nothing else but the shared tables; the lease is free."""
-    newest = [row[2] for row in seen.journal if row[3] == "committed"][-2:]
-    assert newest[-1] == run_id
-    pairs = {f"{SYNC}_{run.lower()}_{what}" for run in newest for what in ("plan", "rejections")}
+    """The full plan's pair and the two newest, and nothing else but the shared tables; the lease is free."""
+    committed = [row[0] for row in seen.journal if row[3] == "committed"]
+    assert [row[2] for row in seen.journal if row[0] == committed[-1]][-1] == run_id
+    plans = {row[0]: json.loads(row[4]) for row in seen.journal if row[3] == "planned"}
+    written = [number for number in committed if plans[number]["plan_table"]]
+    needed = {*written[-2:], plans[written[-1]]["base"] or written[-1]}
+    pairs = {plans[number][f"{what}_table"] for number in needed for what in ("plan", "rejections")}
     assert seen.tables == {"wcdc_journal", "wcdc_leases"} | pairs
     assert [row[1:] for row in seen.leases] == [(None, None)]
     assert len({row[:2] for row in seen.journal}) == len(seen.journal)

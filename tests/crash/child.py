@@ -130,7 +130,8 @@ def run_once(spec: dict[str, Any]) -> dict[str, Any]:
     recorder = Recorder(world, hook.around)
     sync = make_sync(world, spec.get("scenario", "plain"), recorder, spec.get("workers", 1), lease)
     try:
-        with world.connect(lease) as warehouse:
+        full = spec.get("scenario") == "full"
+        with world.connect(lease, 0.0 if full else 100.0) as warehouse:
             run = warehouse.run(sync, wait=spec.get("wait", 0.0), observer=hook.observer)
     except CdcError as error:
         return {"reached": hook.reached, "error": type(error).__name__, "message": str(error)}

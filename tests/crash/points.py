@@ -7,7 +7,7 @@ import pytest
 from warehouse_cdc.engine.transitions import Step
 
 STEPS = list(Step)
-SCENARIO = {Step.REJECTIONS: "files", Step.PUBLISH: "files"}
+SCENARIO = {Step.COPY_MODEL: "copied", Step.REJECTIONS: "files", Step.PUBLISH: "files"}
 """What reaches a step, if not the plain scenario."""
 NTH = {Step.READ: 2, Step.SEND: 6, Step.CHECKPOINT: 3, Step.REJECTIONS: 2, Step.PUBLISH: 2}
 """Which occurrence, of a step that occurs several times: one in the middle of delivery."""
@@ -16,6 +16,7 @@ CLOSING = (Step.CLAIM, Step.CLOSE, Step.CHANGELOG, Step.SNAPSHOT, Step.SYNC_RUNS
 
 UNFENCED = {
     Step.CLAIM,
+    Step.COPY_MODEL,
     Step.WRITE_PLAN,
     Step.RESOLVE,
     Step.CREATE_REJECTIONS,
@@ -24,7 +25,7 @@ UNFENCED = {
     Step.PUBLISH,
 }
 """Steps that write nothing but garbage, or nothing in the warehouse; all others must hold the lease's row."""
-PLAIN_STATEMENTS = {Step.WRITE_PLAN, Step.CREATE_REJECTIONS, Step.READ, Step.SEND, Step.PUBLISH}
+PLAIN_STATEMENTS = {Step.COPY_MODEL, Step.CREATE_REJECTIONS, Step.READ, Step.SEND, Step.PUBLISH}
 """Steps without a transaction of several statements."""
 
 

@@ -34,6 +34,16 @@ def test_killed_at(world: World, nursery: Nursery, step: Step, moment: str) -> N
     story.check_healed()
 
 
+@pytest.mark.parametrize("step", [Step.WRITE_PLAN, Step.RESOLVE, Step.CHECKPOINT, Step.SNAPSHOT, Step.COMMIT])
+def test_killed_with_a_full_plan(world: World, nursery: Nursery, step: Step) -> None:
+    """Where differences have added up; the next run goes on with one of differences."""
+    story = Story(world)
+    nursery.start(world, scenario="full", at=(step, "after"), nth=NTH.get(step, 1)).killed()
+    world.let_time_pass()
+    story.check_convergence(*story.killed())
+    story.check_healed()
+
+
 @pytest.mark.parametrize("moment", ["before", "after"])
 @pytest.mark.parametrize("nth", [1, 3])
 def test_killed_at_each_publication(world: World, nursery: Nursery, nth: int, moment: str) -> None:

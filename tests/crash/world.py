@@ -83,13 +83,15 @@ class World:
     def files(self) -> Path:
         return Path(self.folder) / "files"
 
-    def connect(self, lease: float = LONG_LEASE) -> wcdc.Warehouse:
+    def connect(self, lease: float = LONG_LEASE, compaction: float = 100.0) -> wcdc.Warehouse:
+        """All plans but the first are of differences, unless ``compaction`` is 0."""
         return wcdc.connect(
             self.url,
             planner_schema=self.planner,
             audit_schema=self.audit,
             lease_seconds=lease,
             lease_margin=MARGIN,
+            compaction=compaction,
         )
 
     @contextmanager
@@ -299,8 +301,15 @@ def make_sync(
     concurrency: int = 1,
     lease: float = LONG_LEASE,
 ) -> wcdc.Sync:
-    """The sync of a scenario: ``plain`` calls a function, ``files`` publishes files."""
-    model = wcdc.Model("customers", table=world.table, primary_key="id")
+    """The sync of a scenario.
+
+    ``plain`` and ``full`` (plans) call a function, ``files`` publishes files, ``copied`` has a model that can't
+    be read twice.
+    """
+    source: dict[str, Any] = {"table": world.table}
+    if scenario == "copied":
+        source = {"sql": f"SELECT id, name, score FROM {world.table} WHERE random() >= 0"}
+    model = wcdc.Model("customers", primary_key="id", **source)
     common: dict[str, Any] = {
         "id": SYNC,
         "model": model,

@@ -89,50 +89,45 @@ wcdc_current AS (
 ),
 wcdc_joined AS (
   SELECT
-    m.row_id,
-    'absent' AS was,
+    m.row_id AS row_id,
+    CAST(NULL AS BIGINT) AS base_hash,
+    CAST(NULL AS TEXT) AS was,
     CAST(NULL AS TEXT) AS try_run, CAST(NULL AS TEXT) AS try_of,
-    CAST(NULL AS INTEGER) AS tries, CAST(NULL AS TIMESTAMP WITH TIME ZONE) AS failed_since, FALSE AS pending,
-    CAST(NULL AS TEXT) AS was_version, CAST(NULL AS BIGINT) AS was_hash, FALSE AS confirmed,
+    CAST(NULL AS INTEGER) AS tries, CAST(NULL AS TIMESTAMP WITH TIME ZONE) AS failed_since, CAST(NULL AS BOOLEAN) AS pending,
+    CAST(NULL AS TEXT) AS was_version, CAST(NULL AS BIGINT) AS was_hash, CAST(NULL AS BOOLEAN) AS confirmed,
     CAST(NULL AS BIGINT) AS p_1,
     CAST(NULL AS UUID) AS p_2,
-    m.v_1,
-    m.v_2,
+    m.v_1 AS v_1,
+    m.v_2 AS v_2,
     m.hash,
     CASE
       WHEN m.in_model AND m.row_id IS NULL THEN 'null_key'
       ELSE 'added'
     END AS op
   FROM wcdc_current m
-),
-wcdc_keyed AS (
-  SELECT x.*,
-    op || ':' || coalesce(CAST(CASE WHEN op = 'removed' THEN was_hash ELSE hash END AS TEXT), '') || ':4c02d28c839e0046' AS key_of
-  FROM wcdc_joined x
-  WHERE op IS NOT NULL
 )
 SELECT
   row_id,
   op,
   was,
   pending,
-  1 AS copies,
+  CAST(NULL AS BIGINT) AS copies,
   (hashtextextended(row_id, 0) & 16383)::integer AS bucket,
   hash,
+  base_hash,
   was_hash,
   was_version,
   confirmed,
-  CASE WHEN try_of = key_of THEN try_run ELSE '00000000000000000000000001' END AS key_run,
-  key_of,
+  CAST(NULL AS TEXT) AS key_run,
   try_run,
   try_of,
   tries,
   failed_since,
   v_1,
   v_2,
-  CASE WHEN op <> 'unchanged' THEN p_1 END AS p_1,
-  CASE WHEN op <> 'unchanged' THEN p_2 END AS p_2
-FROM wcdc_keyed;
+  p_1,
+  p_2
+FROM wcdc_joined;
 
 -- first_rejections
 CREATE TABLE "hightouch_planner"."people_00000000000000000000000001_rejections" (
@@ -146,6 +141,152 @@ CREATE TABLE "hightouch_planner"."people_00000000000000000000000001_rejections" 
   first_failed_at TIMESTAMP WITH TIME ZONE,
   last_failed_at TIMESTAMP WITH TIME ZONE
 );
+
+-- first_changelog
+INSERT INTO "hightouch_audit"."sync_changelog" (sync_id, sync_run_id, op_type, row_id, status, failure_reason, fields)
+SELECT 'people', '00000000000000000000000001', op_type, row_id, status, failure_reason, fields
+FROM (
+SELECT
+  row_id,
+  outcome,
+  op,
+  CASE
+    WHEN copies > 1 THEN CASE WHEN coalesce(was, 'absent') = 'absent' THEN 'added' ELSE 'changed' END
+    WHEN op = 'kept' THEN 'unchanged'
+    ELSE op
+  END AS op_type,
+  CASE
+    WHEN copies > 1 THEN 'failed'
+    WHEN outcome IN ('failed', 'unknown') THEN 'failed'
+    WHEN outcome = 'aborted' THEN 'aborted'
+    ELSE 'succeeded'
+  END AS status,
+  CASE
+    WHEN copies > 1 THEN 'duplicate primary key (' || CAST(copies AS TEXT) || ' rows)'
+    WHEN outcome = 'unknown' THEN 'outcome unknown' || coalesce(': ' || r_reason, '')
+    WHEN outcome = 'failed' THEN coalesce(r_reason, 'failed')
+    WHEN outcome = 'aborted' THEN 'not sent'
+  END AS failure_reason,
+  CASE WHEN op = 'removed' OR (op = 'kept' AND coalesce(copies, 1) = 1) THEN (jsonb_build_object('id'::text, p_1, 'token'::text, p_2)) ELSE (jsonb_build_object('id'::text, v_1, 'token'::text, v_2)) END AS fields
+FROM (
+SELECT p.*,
+  r.attempts AS r_attempts, r.first_failed_at AS r_first_failed_at, r.reason AS r_reason,
+  CASE
+    WHEN p.op NOT IN ('added', 'changed', 'removed') THEN 'none'
+    WHEN p.op = 'removed' THEN 'succeeded'
+    WHEN r.outcome IS NOT NULL THEN r.outcome
+    WHEN p.op = 'removed' THEN 'succeeded'
+    WHEN p.op = 'changed' THEN 'succeeded'
+    WHEN p.op = 'added' THEN 'succeeded'
+    ELSE 'aborted'
+  END AS outcome
+FROM "hightouch_planner"."people_00000000000000000000000001_plan" p
+LEFT JOIN (SELECT * FROM "hightouch_planner"."people_00000000000000000000000001_rejections" WHERE chunk < 3) r ON r.row_id = p.row_id
+WHERE p.op IN ('added', 'changed', 'removed') OR p.copies > 1
+
+) o
+WHERE op NOT IN ('null_key', 'gone')
+) a;
+
+-- first_snapshot_1
+DELETE FROM "hightouch_audit"."sync_snapshot"
+WHERE sync_id = 'people'
+AND NOT EXISTS (
+  SELECT 1 FROM (
+SELECT
+  row_id,
+  outcome,
+  op,
+  CASE
+    WHEN copies > 1 THEN CASE WHEN coalesce(was, 'absent') = 'absent' THEN 'added' ELSE 'changed' END
+    WHEN op = 'kept' THEN 'unchanged'
+    ELSE op
+  END AS op_type,
+  CASE
+    WHEN copies > 1 THEN 'failed'
+    WHEN outcome IN ('failed', 'unknown') THEN 'failed'
+    WHEN outcome = 'aborted' THEN 'aborted'
+    ELSE 'succeeded'
+  END AS status,
+  CASE
+    WHEN copies > 1 THEN 'duplicate primary key (' || CAST(copies AS TEXT) || ' rows)'
+    WHEN outcome = 'unknown' THEN 'outcome unknown' || coalesce(': ' || r_reason, '')
+    WHEN outcome = 'failed' THEN coalesce(r_reason, 'failed')
+    WHEN outcome = 'aborted' THEN 'not sent'
+  END AS failure_reason,
+  CASE WHEN op = 'removed' OR (op = 'kept' AND coalesce(copies, 1) = 1) THEN (jsonb_build_object('id'::text, p_1, 'token'::text, p_2)) ELSE (jsonb_build_object('id'::text, v_1, 'token'::text, v_2)) END AS fields
+FROM (
+SELECT p.*,
+  r.attempts AS r_attempts, r.first_failed_at AS r_first_failed_at, r.reason AS r_reason,
+  CASE
+    WHEN p.op NOT IN ('added', 'changed', 'removed') THEN 'none'
+    WHEN p.op = 'removed' THEN 'succeeded'
+    WHEN r.outcome IS NOT NULL THEN r.outcome
+    WHEN p.op = 'removed' THEN 'succeeded'
+    WHEN p.op = 'changed' THEN 'succeeded'
+    WHEN p.op = 'added' THEN 'succeeded'
+    ELSE 'aborted'
+  END AS outcome
+FROM "hightouch_planner"."people_00000000000000000000000001_plan" p
+LEFT JOIN (SELECT * FROM "hightouch_planner"."people_00000000000000000000000001_rejections" WHERE chunk < 3) r ON r.row_id = p.row_id
+
+) o
+WHERE op NOT IN ('null_key', 'gone')
+  ) a
+  WHERE a.row_id = "hightouch_audit"."sync_snapshot".row_id
+    AND NOT (a.op = 'removed' AND a.outcome = 'succeeded')
+    AND a.op_type = "hightouch_audit"."sync_snapshot".op_type
+    AND a.status = "hightouch_audit"."sync_snapshot".status
+    AND a.failure_reason IS NOT DISTINCT FROM "hightouch_audit"."sync_snapshot".failure_reason
+    AND (CAST(a.fields AS TEXT) = CAST("hightouch_audit"."sync_snapshot".fields AS TEXT))
+);
+
+-- first_snapshot_2
+INSERT INTO "hightouch_audit"."sync_snapshot" (sync_id, sync_run_id, op_type, row_id, status, failure_reason, fields)
+SELECT 'people', '00000000000000000000000001', op_type, row_id, status, failure_reason, fields
+FROM (
+SELECT
+  row_id,
+  outcome,
+  op,
+  CASE
+    WHEN copies > 1 THEN CASE WHEN coalesce(was, 'absent') = 'absent' THEN 'added' ELSE 'changed' END
+    WHEN op = 'kept' THEN 'unchanged'
+    ELSE op
+  END AS op_type,
+  CASE
+    WHEN copies > 1 THEN 'failed'
+    WHEN outcome IN ('failed', 'unknown') THEN 'failed'
+    WHEN outcome = 'aborted' THEN 'aborted'
+    ELSE 'succeeded'
+  END AS status,
+  CASE
+    WHEN copies > 1 THEN 'duplicate primary key (' || CAST(copies AS TEXT) || ' rows)'
+    WHEN outcome = 'unknown' THEN 'outcome unknown' || coalesce(': ' || r_reason, '')
+    WHEN outcome = 'failed' THEN coalesce(r_reason, 'failed')
+    WHEN outcome = 'aborted' THEN 'not sent'
+  END AS failure_reason,
+  CASE WHEN op = 'removed' OR (op = 'kept' AND coalesce(copies, 1) = 1) THEN (jsonb_build_object('id'::text, p_1, 'token'::text, p_2)) ELSE (jsonb_build_object('id'::text, v_1, 'token'::text, v_2)) END AS fields
+FROM (
+SELECT p.*,
+  r.attempts AS r_attempts, r.first_failed_at AS r_first_failed_at, r.reason AS r_reason,
+  CASE
+    WHEN p.op NOT IN ('added', 'changed', 'removed') THEN 'none'
+    WHEN p.op = 'removed' THEN 'succeeded'
+    WHEN r.outcome IS NOT NULL THEN r.outcome
+    WHEN p.op = 'removed' THEN 'succeeded'
+    WHEN p.op = 'changed' THEN 'succeeded'
+    WHEN p.op = 'added' THEN 'succeeded'
+    ELSE 'aborted'
+  END AS outcome
+FROM "hightouch_planner"."people_00000000000000000000000001_plan" p
+LEFT JOIN (SELECT * FROM "hightouch_planner"."people_00000000000000000000000001_rejections" WHERE chunk < 3) r ON r.row_id = p.row_id
+
+) o
+WHERE op NOT IN ('null_key', 'gone')
+) a
+WHERE NOT (op = 'removed' AND outcome = 'succeeded')
+  AND NOT EXISTS (SELECT 1 FROM "hightouch_audit"."sync_snapshot" t WHERE t.sync_id = 'people' AND t.row_id = a.row_id);
 
 -- plan
 CREATE TABLE "hightouch_planner"."people_00000000000000000000000002_plan" AS
@@ -164,50 +305,45 @@ wcdc_current AS (
 ),
 wcdc_joined AS (
   SELECT
-    m.row_id,
-    'absent' AS was,
+    m.row_id AS row_id,
+    CAST(NULL AS BIGINT) AS base_hash,
+    CAST(NULL AS TEXT) AS was,
     CAST(NULL AS TEXT) AS try_run, CAST(NULL AS TEXT) AS try_of,
-    CAST(NULL AS INTEGER) AS tries, CAST(NULL AS TIMESTAMP WITH TIME ZONE) AS failed_since, FALSE AS pending,
-    CAST(NULL AS TEXT) AS was_version, CAST(NULL AS BIGINT) AS was_hash, FALSE AS confirmed,
+    CAST(NULL AS INTEGER) AS tries, CAST(NULL AS TIMESTAMP WITH TIME ZONE) AS failed_since, CAST(NULL AS BOOLEAN) AS pending,
+    CAST(NULL AS TEXT) AS was_version, CAST(NULL AS BIGINT) AS was_hash, CAST(NULL AS BOOLEAN) AS confirmed,
     CAST(NULL AS BIGINT) AS p_1,
     CAST(NULL AS UUID) AS p_2,
-    m.v_1,
-    m.v_2,
+    m.v_1 AS v_1,
+    m.v_2 AS v_2,
     m.hash,
     CASE
       WHEN m.in_model AND m.row_id IS NULL THEN 'null_key'
       ELSE 'added'
     END AS op
   FROM wcdc_current m
-),
-wcdc_keyed AS (
-  SELECT x.*,
-    op || ':' || coalesce(CAST(CASE WHEN op = 'removed' THEN was_hash ELSE hash END AS TEXT), '') || ':4c02d28c839e0046' AS key_of
-  FROM wcdc_joined x
-  WHERE op IS NOT NULL
 )
 SELECT
   row_id,
   op,
   was,
   pending,
-  1 AS copies,
+  CAST(NULL AS BIGINT) AS copies,
   (hashtextextended(row_id, 0) & 16383)::integer AS bucket,
   hash,
+  base_hash,
   was_hash,
   was_version,
   confirmed,
-  CASE WHEN try_of = key_of THEN try_run ELSE '00000000000000000000000002' END AS key_run,
-  key_of,
+  CAST(NULL AS TEXT) AS key_run,
   try_run,
   try_of,
   tries,
   failed_since,
   v_1,
   v_2,
-  CASE WHEN op <> 'unchanged' THEN p_1 END AS p_1,
-  CASE WHEN op <> 'unchanged' THEN p_2 END AS p_2
-FROM wcdc_keyed;
+  p_1,
+  p_2
+FROM wcdc_joined;
 
 -- duplicates
 SELECT
@@ -234,8 +370,8 @@ SELECT
   CASE WHEN wcdc_copies > 1 THEN 'kept' ELSE op END AS op,
   was,
   pending,
-  wcdc_copies AS copies,
-  bucket, hash, was_hash, was_version, confirmed, key_run, key_of, try_run, try_of, tries, failed_since,
+  CASE WHEN wcdc_copies > 1 THEN wcdc_copies END AS copies,
+  bucket, hash, base_hash, was_hash, was_version, confirmed, key_run, try_run, try_of, tries, failed_since,
   v_1,
   v_2,
   CASE WHEN wcdc_copies > 1 THEN CASE WHEN op = 'unchanged' THEN v_1 ELSE p_1 END ELSE p_1 END AS p_1,
@@ -249,13 +385,14 @@ DROP TABLE "hightouch_planner"."people_00000000000000000000000002_staged";
 -- summary
 SELECT
   op,
-  was,
-  pending,
-  copies > 1 AS duplicate,
+  coalesce(was, 'absent') AS was,
+  coalesce(pending, FALSE) AS pending,
+  coalesce(copies > 1, FALSE) AS duplicate,
+  base_hash IS NOT NULL AS in_base,
   CASE WHEN op IN ('added', 'changed', 'removed') THEN bucket END AS bucket,
   count(*) AS row_count
 FROM "hightouch_planner"."people_00000000000000000000000002_plan" p
-GROUP BY 1, 2, 3, 4, 5;
+GROUP BY 1, 2, 3, 4, 5, 6;
 
 -- create_rejections
 CREATE TABLE "hightouch_planner"."people_00000000000000000000000002_rejections" (
@@ -274,40 +411,37 @@ CREATE TABLE "hightouch_planner"."people_00000000000000000000000002_rejections" 
 SELECT
   row_id,
   bucket,
-  key_run,
+  coalesce(key_run, '00000000000000000000000002') AS key_run,
   tries,
   failed_since,
   p_1 AS c_1,
   (p_2)::text AS c_2
 FROM "hightouch_planner"."people_00000000000000000000000002_plan"
-WHERE op = 'removed' AND bucket BETWEEN 0 AND 16383
-ORDER BY bucket, row_id;
+WHERE op = 'removed';
 
 -- read_changed
 SELECT
   row_id,
   bucket,
-  key_run,
+  coalesce(key_run, '00000000000000000000000002') AS key_run,
   tries,
   failed_since,
   v_1 AS c_1,
   (v_2)::text AS c_2
 FROM "hightouch_planner"."people_00000000000000000000000002_plan"
-WHERE op = 'changed' AND bucket BETWEEN 0 AND 16383
-ORDER BY bucket, row_id;
+WHERE op = 'changed';
 
 -- read_added
 SELECT
   row_id,
   bucket,
-  key_run,
+  coalesce(key_run, '00000000000000000000000002') AS key_run,
   tries,
   failed_since,
   v_1 AS c_1,
   (v_2)::text AS c_2
 FROM "hightouch_planner"."people_00000000000000000000000002_plan"
-WHERE op = 'added' AND bucket BETWEEN 0 AND 16383
-ORDER BY bucket, row_id;
+WHERE op = 'added';
 
 -- changelog
 INSERT INTO "hightouch_audit"."sync_changelog" (sync_id, sync_run_id, op_type, row_id, status, failure_reason, fields)
@@ -315,12 +449,10 @@ SELECT 'people', '00000000000000000000000002', op_type, row_id, status, failure_
 FROM (
 SELECT
   row_id,
-  was,
   outcome,
-  copies,
   op,
   CASE
-    WHEN copies > 1 THEN CASE WHEN was = 'absent' THEN 'added' ELSE 'changed' END
+    WHEN copies > 1 THEN CASE WHEN coalesce(was, 'absent') = 'absent' THEN 'added' ELSE 'changed' END
     WHEN op = 'kept' THEN 'unchanged'
     ELSE op
   END AS op_type,
@@ -336,7 +468,7 @@ SELECT
     WHEN outcome = 'failed' THEN coalesce(r_reason, 'failed')
     WHEN outcome = 'aborted' THEN 'not sent'
   END AS failure_reason,
-  CASE WHEN op = 'removed' OR (op = 'kept' AND copies = 1) THEN (jsonb_build_object('id'::text, p_1, 'token'::text, p_2)) ELSE (jsonb_build_object('id'::text, v_1, 'token'::text, v_2)) END AS fields
+  CASE WHEN op = 'removed' OR (op = 'kept' AND coalesce(copies, 1) = 1) THEN (jsonb_build_object('id'::text, p_1, 'token'::text, p_2)) ELSE (jsonb_build_object('id'::text, v_1, 'token'::text, v_2)) END AS fields
 FROM (
 SELECT p.*,
   r.attempts AS r_attempts, r.first_failed_at AS r_first_failed_at, r.reason AS r_reason,
@@ -351,26 +483,23 @@ SELECT p.*,
   END AS outcome
 FROM "hightouch_planner"."people_00000000000000000000000002_plan" p
 LEFT JOIN (SELECT * FROM "hightouch_planner"."people_00000000000000000000000002_rejections" WHERE chunk < 3) r ON r.row_id = p.row_id
+WHERE p.op IN ('added', 'changed', 'removed') OR p.copies > 1
 
 ) o
-WHERE op <> 'null_key'
-) a
-WHERE op_type <> 'unchanged'
-  AND NOT EXISTS (SELECT 1 FROM "hightouch_audit"."sync_changelog" t WHERE t.sync_id = 'people' AND t.sync_run_id = '00000000000000000000000002');
+WHERE op NOT IN ('null_key', 'gone')
+) a;
 
--- snapshot_delete
+-- snapshot_1
 DELETE FROM "hightouch_audit"."sync_snapshot"
 WHERE sync_id = 'people'
 AND NOT EXISTS (
   SELECT 1 FROM (
 SELECT
   row_id,
-  was,
   outcome,
-  copies,
   op,
   CASE
-    WHEN copies > 1 THEN CASE WHEN was = 'absent' THEN 'added' ELSE 'changed' END
+    WHEN copies > 1 THEN CASE WHEN coalesce(was, 'absent') = 'absent' THEN 'added' ELSE 'changed' END
     WHEN op = 'kept' THEN 'unchanged'
     ELSE op
   END AS op_type,
@@ -386,7 +515,7 @@ SELECT
     WHEN outcome = 'failed' THEN coalesce(r_reason, 'failed')
     WHEN outcome = 'aborted' THEN 'not sent'
   END AS failure_reason,
-  CASE WHEN op = 'removed' OR (op = 'kept' AND copies = 1) THEN (jsonb_build_object('id'::text, p_1, 'token'::text, p_2)) ELSE (jsonb_build_object('id'::text, v_1, 'token'::text, v_2)) END AS fields
+  CASE WHEN op = 'removed' OR (op = 'kept' AND coalesce(copies, 1) = 1) THEN (jsonb_build_object('id'::text, p_1, 'token'::text, p_2)) ELSE (jsonb_build_object('id'::text, v_1, 'token'::text, v_2)) END AS fields
 FROM (
 SELECT p.*,
   r.attempts AS r_attempts, r.first_failed_at AS r_first_failed_at, r.reason AS r_reason,
@@ -403,28 +532,26 @@ FROM "hightouch_planner"."people_00000000000000000000000002_plan" p
 LEFT JOIN (SELECT * FROM "hightouch_planner"."people_00000000000000000000000002_rejections" WHERE chunk < 3) r ON r.row_id = p.row_id
 
 ) o
-WHERE op <> 'null_key'
+WHERE op NOT IN ('null_key', 'gone')
   ) a
   WHERE a.row_id = "hightouch_audit"."sync_snapshot".row_id
     AND NOT (a.op = 'removed' AND a.outcome = 'succeeded')
     AND a.op_type = "hightouch_audit"."sync_snapshot".op_type
     AND a.status = "hightouch_audit"."sync_snapshot".status
     AND a.failure_reason IS NOT DISTINCT FROM "hightouch_audit"."sync_snapshot".failure_reason
-    AND (a.op_type = 'unchanged' OR CAST(a.fields AS TEXT) = CAST("hightouch_audit"."sync_snapshot".fields AS TEXT))
+    AND (CAST(a.fields AS TEXT) = CAST("hightouch_audit"."sync_snapshot".fields AS TEXT))
 );
 
--- snapshot_insert
+-- snapshot_2
 INSERT INTO "hightouch_audit"."sync_snapshot" (sync_id, sync_run_id, op_type, row_id, status, failure_reason, fields)
 SELECT 'people', '00000000000000000000000002', op_type, row_id, status, failure_reason, fields
 FROM (
 SELECT
   row_id,
-  was,
   outcome,
-  copies,
   op,
   CASE
-    WHEN copies > 1 THEN CASE WHEN was = 'absent' THEN 'added' ELSE 'changed' END
+    WHEN copies > 1 THEN CASE WHEN coalesce(was, 'absent') = 'absent' THEN 'added' ELSE 'changed' END
     WHEN op = 'kept' THEN 'unchanged'
     ELSE op
   END AS op_type,
@@ -440,7 +567,7 @@ SELECT
     WHEN outcome = 'failed' THEN coalesce(r_reason, 'failed')
     WHEN outcome = 'aborted' THEN 'not sent'
   END AS failure_reason,
-  CASE WHEN op = 'removed' OR (op = 'kept' AND copies = 1) THEN (jsonb_build_object('id'::text, p_1, 'token'::text, p_2)) ELSE (jsonb_build_object('id'::text, v_1, 'token'::text, v_2)) END AS fields
+  CASE WHEN op = 'removed' OR (op = 'kept' AND coalesce(copies, 1) = 1) THEN (jsonb_build_object('id'::text, p_1, 'token'::text, p_2)) ELSE (jsonb_build_object('id'::text, v_1, 'token'::text, v_2)) END AS fields
 FROM (
 SELECT p.*,
   r.attempts AS r_attempts, r.first_failed_at AS r_first_failed_at, r.reason AS r_reason,
@@ -457,7 +584,7 @@ FROM "hightouch_planner"."people_00000000000000000000000002_plan" p
 LEFT JOIN (SELECT * FROM "hightouch_planner"."people_00000000000000000000000002_rejections" WHERE chunk < 3) r ON r.row_id = p.row_id
 
 ) o
-WHERE op <> 'null_key'
+WHERE op NOT IN ('null_key', 'gone')
 ) a
 WHERE NOT (op = 'removed' AND outcome = 'succeeded')
   AND NOT EXISTS (SELECT 1 FROM "hightouch_audit"."sync_snapshot" t WHERE t.sync_id = 'people' AND t.row_id = a.row_id);

@@ -89,50 +89,45 @@ wcdc_current AS (
 ),
 wcdc_joined AS (
   SELECT
-    m.row_id,
-    'absent' AS was,
+    m.row_id AS row_id,
+    CAST(NULL AS BIGINT) AS base_hash,
+    CAST(NULL AS TEXT) AS was,
     CAST(NULL AS TEXT) AS try_run, CAST(NULL AS TEXT) AS try_of,
-    CAST(NULL AS INTEGER) AS tries, CAST(NULL AS TIMESTAMP WITH TIME ZONE) AS failed_since, FALSE AS pending,
-    CAST(NULL AS TEXT) AS was_version, CAST(NULL AS BIGINT) AS was_hash, FALSE AS confirmed,
+    CAST(NULL AS INTEGER) AS tries, CAST(NULL AS TIMESTAMP WITH TIME ZONE) AS failed_since, CAST(NULL AS BOOLEAN) AS pending,
+    CAST(NULL AS TEXT) AS was_version, CAST(NULL AS BIGINT) AS was_hash, CAST(NULL AS BOOLEAN) AS confirmed,
     CAST(NULL AS BIGINT) AS p_1,
     CAST(NULL AS JSON) AS p_2,
-    m.v_1,
-    m.v_2,
+    m.v_1 AS v_1,
+    m.v_2 AS v_2,
     m.hash,
     CASE
       WHEN m.in_model AND m.row_id IS NULL THEN 'null_key'
       ELSE 'added'
     END AS op
   FROM wcdc_current m
-),
-wcdc_keyed AS (
-  SELECT x.*,
-    op || ':' || coalesce(CAST(CASE WHEN op = 'removed' THEN was_hash ELSE hash END AS TEXT), '') || ':64fae2d44dc93129' AS key_of
-  FROM wcdc_joined x
-  WHERE op IS NOT NULL
 )
 SELECT
   row_id,
   op,
   was,
   pending,
-  1 AS copies,
+  CAST(NULL AS BIGINT) AS copies,
   (hashtextextended(row_id, 0) & 16383)::integer AS bucket,
   hash,
+  base_hash,
   was_hash,
   was_version,
   confirmed,
-  CASE WHEN try_of = key_of THEN try_run ELSE '00000000000000000000000001' END AS key_run,
-  key_of,
+  CAST(NULL AS TEXT) AS key_run,
   try_run,
   try_of,
   tries,
   failed_since,
   v_1,
   v_2,
-  CASE WHEN op <> 'unchanged' THEN p_1 END AS p_1,
-  CASE WHEN op <> 'unchanged' THEN p_2 END AS p_2
-FROM wcdc_keyed;
+  p_1,
+  p_2
+FROM wcdc_joined;
 
 -- first_rejections
 CREATE TABLE "hightouch_planner"."people_00000000000000000000000001_rejections" (
@@ -147,54 +142,79 @@ CREATE TABLE "hightouch_planner"."people_00000000000000000000000001_rejections" 
   last_failed_at TIMESTAMP WITH TIME ZONE
 );
 
--- plan
-CREATE TABLE "hightouch_planner"."people_00000000000000000000000002_plan" AS
-WITH wcdc_model AS (
-SELECT * FROM sales.people
-),
-wcdc_stored AS (
-  SELECT
-    "id" AS v_1,
-    "extra" AS v_2
-  FROM wcdc_model
-),
-wcdc_current AS (
-  SELECT x.*, (((v_1)::text) COLLATE "C") COLLATE "C" AS row_id, hash_record_extended(ROW(v_1, (v_1 >> 32)::integer, (CASE WHEN strpos((v_2)::text, '\u0000') > 0 THEN to_jsonb((v_2)::text) ELSE (v_2)::jsonb END)::text COLLATE "C"), 0) AS hash, TRUE AS in_model
-  FROM wcdc_stored x
-),
-wcdc_prior AS (
+-- first_changelog
+INSERT INTO "hightouch_audit"."sync_changelog" (sync_id, sync_run_id, op_type, row_id, status, failure_reason, fields)
+SELECT 'people', '00000000000000000000000001', op_type, row_id, status, failure_reason, fields
+FROM (
 SELECT
   row_id,
-  state,
-  CASE WHEN op = 'unchanged' OR takes_new THEN '64fae2d44dc93129' ELSE was_version END AS version,
-  CASE WHEN op = 'unchanged' OR takes_new THEN hash ELSE was_hash END AS hash,
-  CASE WHEN op = 'unchanged' OR outcome = 'succeeded' THEN TRUE ELSE confirmed END AS confirmed,
-  op = 'removed' AS gone,
-  CASE WHEN outcome = 'unknown' THEN key_run WHEN op = 'unchanged' OR outcome = 'succeeded' THEN NULL ELSE try_run END AS try_run,
-  CASE WHEN outcome = 'unknown' THEN key_of WHEN op = 'unchanged' OR outcome = 'succeeded' THEN NULL ELSE try_of END AS try_of,
-  CASE WHEN outcome IN ('failed', 'unknown') THEN coalesce(r_attempts, coalesce(tries, 0) + 1)
-       WHEN outcome IN ('aborted', 'none') AND op <> 'unchanged' THEN tries END AS tries,
-  CASE WHEN outcome IN ('failed', 'unknown') THEN coalesce(r_first_failed_at, failed_since)
-       WHEN outcome IN ('aborted', 'none') AND op <> 'unchanged' THEN failed_since END AS failed_since,
-  CASE WHEN op = 'unchanged' OR takes_new THEN v_1 ELSE p_1 END AS p_1,
-  CASE WHEN op = 'unchanged' OR takes_new THEN v_2 ELSE p_2 END AS p_2
+  outcome,
+  op,
+  CASE
+    WHEN copies > 1 THEN CASE WHEN coalesce(was, 'absent') = 'absent' THEN 'added' ELSE 'changed' END
+    WHEN op = 'kept' THEN 'unchanged'
+    ELSE op
+  END AS op_type,
+  CASE
+    WHEN copies > 1 THEN 'failed'
+    WHEN outcome IN ('failed', 'unknown') THEN 'failed'
+    WHEN outcome = 'aborted' THEN 'aborted'
+    ELSE 'succeeded'
+  END AS status,
+  CASE
+    WHEN copies > 1 THEN 'duplicate primary key (' || CAST(copies AS TEXT) || ' rows)'
+    WHEN outcome = 'unknown' THEN 'outcome unknown' || coalesce(': ' || r_reason, '')
+    WHEN outcome = 'failed' THEN coalesce(r_reason, 'failed')
+    WHEN outcome = 'aborted' THEN 'not sent'
+  END AS failure_reason,
+  CASE WHEN op = 'removed' OR (op = 'kept' AND coalesce(copies, 1) = 1) THEN (jsonb_build_object('id'::text, p_1, 'extra'::text, CASE WHEN strpos((p_2)::text, '\u0000') > 0 THEN to_jsonb((p_2)::text) ELSE (p_2)::jsonb END)) ELSE (jsonb_build_object('id'::text, v_1, 'extra'::text, CASE WHEN strpos((v_2)::text, '\u0000') > 0 THEN to_jsonb((v_2)::text) ELSE (v_2)::jsonb END)) END AS fields
 FROM (
-  SELECT o.*,
-    CASE
-      WHEN op = 'unchanged' THEN 'present'
-      WHEN op = 'kept' THEN was
-      WHEN op = 'removed' THEN
-        CASE WHEN outcome = 'succeeded' THEN NULL
-             WHEN outcome = 'unknown' OR was = 'unconfirmed' THEN 'unconfirmed'
-             ELSE 'stale' END
-      WHEN outcome = 'succeeded' THEN 'present'
-      WHEN op = 'changed' THEN 'stale'
-      WHEN op = 'added' AND outcome = 'unknown' THEN 'unconfirmed'
-      WHEN op = 'added' THEN was
-    END AS state,
-    (op IN ('added', 'changed') AND outcome = 'succeeded')
-      OR (op = 'added' AND outcome = 'unknown' AND NOT confirmed) AS takes_new
-  FROM (
+SELECT p.*,
+  r.attempts AS r_attempts, r.first_failed_at AS r_first_failed_at, r.reason AS r_reason,
+  CASE
+    WHEN p.op NOT IN ('added', 'changed', 'removed') THEN 'none'
+    WHEN r.outcome IS NOT NULL THEN r.outcome
+    WHEN p.op = 'removed' THEN 'succeeded'
+    WHEN p.op = 'changed' THEN 'succeeded'
+    WHEN p.op = 'added' THEN 'succeeded'
+    ELSE 'aborted'
+  END AS outcome
+FROM "hightouch_planner"."people_00000000000000000000000001_plan" p
+LEFT JOIN (SELECT * FROM "hightouch_planner"."people_00000000000000000000000001_rejections" WHERE chunk < 3) r ON r.row_id = p.row_id
+WHERE p.op IN ('added', 'changed', 'removed') OR p.copies > 1
+
+) o
+WHERE op NOT IN ('null_key', 'gone')
+) a;
+
+-- first_snapshot_1
+DELETE FROM "hightouch_audit"."sync_snapshot"
+WHERE sync_id = 'people'
+AND NOT EXISTS (
+  SELECT 1 FROM (
+SELECT
+  row_id,
+  outcome,
+  op,
+  CASE
+    WHEN copies > 1 THEN CASE WHEN coalesce(was, 'absent') = 'absent' THEN 'added' ELSE 'changed' END
+    WHEN op = 'kept' THEN 'unchanged'
+    ELSE op
+  END AS op_type,
+  CASE
+    WHEN copies > 1 THEN 'failed'
+    WHEN outcome IN ('failed', 'unknown') THEN 'failed'
+    WHEN outcome = 'aborted' THEN 'aborted'
+    ELSE 'succeeded'
+  END AS status,
+  CASE
+    WHEN copies > 1 THEN 'duplicate primary key (' || CAST(copies AS TEXT) || ' rows)'
+    WHEN outcome = 'unknown' THEN 'outcome unknown' || coalesce(': ' || r_reason, '')
+    WHEN outcome = 'failed' THEN coalesce(r_reason, 'failed')
+    WHEN outcome = 'aborted' THEN 'not sent'
+  END AS failure_reason,
+  CASE WHEN op = 'removed' OR (op = 'kept' AND coalesce(copies, 1) = 1) THEN (jsonb_build_object('id'::text, p_1, 'extra'::text, CASE WHEN strpos((p_2)::text, '\u0000') > 0 THEN to_jsonb((p_2)::text) ELSE (p_2)::jsonb END)) ELSE (jsonb_build_object('id'::text, v_1, 'extra'::text, CASE WHEN strpos((v_2)::text, '\u0000') > 0 THEN to_jsonb((v_2)::text) ELSE (v_2)::jsonb END)) END AS fields
+FROM (
 SELECT p.*,
   r.attempts AS r_attempts, r.first_failed_at AS r_first_failed_at, r.reason AS r_reason,
   CASE
@@ -208,22 +228,215 @@ SELECT p.*,
 FROM "hightouch_planner"."people_00000000000000000000000001_plan" p
 LEFT JOIN (SELECT * FROM "hightouch_planner"."people_00000000000000000000000001_rejections" WHERE chunk < 3) r ON r.row_id = p.row_id
 
+) o
+WHERE op NOT IN ('null_key', 'gone')
+  ) a
+  WHERE a.row_id = "hightouch_audit"."sync_snapshot".row_id
+    AND NOT (a.op = 'removed' AND a.outcome = 'succeeded')
+    AND a.op_type = "hightouch_audit"."sync_snapshot".op_type
+    AND a.status = "hightouch_audit"."sync_snapshot".status
+    AND a.failure_reason IS NOT DISTINCT FROM "hightouch_audit"."sync_snapshot".failure_reason
+    AND (CAST(a.fields AS TEXT) = CAST("hightouch_audit"."sync_snapshot".fields AS TEXT))
+);
+
+-- first_snapshot_2
+INSERT INTO "hightouch_audit"."sync_snapshot" (sync_id, sync_run_id, op_type, row_id, status, failure_reason, fields)
+SELECT 'people', '00000000000000000000000001', op_type, row_id, status, failure_reason, fields
+FROM (
+SELECT
+  row_id,
+  outcome,
+  op,
+  CASE
+    WHEN copies > 1 THEN CASE WHEN coalesce(was, 'absent') = 'absent' THEN 'added' ELSE 'changed' END
+    WHEN op = 'kept' THEN 'unchanged'
+    ELSE op
+  END AS op_type,
+  CASE
+    WHEN copies > 1 THEN 'failed'
+    WHEN outcome IN ('failed', 'unknown') THEN 'failed'
+    WHEN outcome = 'aborted' THEN 'aborted'
+    ELSE 'succeeded'
+  END AS status,
+  CASE
+    WHEN copies > 1 THEN 'duplicate primary key (' || CAST(copies AS TEXT) || ' rows)'
+    WHEN outcome = 'unknown' THEN 'outcome unknown' || coalesce(': ' || r_reason, '')
+    WHEN outcome = 'failed' THEN coalesce(r_reason, 'failed')
+    WHEN outcome = 'aborted' THEN 'not sent'
+  END AS failure_reason,
+  CASE WHEN op = 'removed' OR (op = 'kept' AND coalesce(copies, 1) = 1) THEN (jsonb_build_object('id'::text, p_1, 'extra'::text, CASE WHEN strpos((p_2)::text, '\u0000') > 0 THEN to_jsonb((p_2)::text) ELSE (p_2)::jsonb END)) ELSE (jsonb_build_object('id'::text, v_1, 'extra'::text, CASE WHEN strpos((v_2)::text, '\u0000') > 0 THEN to_jsonb((v_2)::text) ELSE (v_2)::jsonb END)) END AS fields
+FROM (
+SELECT p.*,
+  r.attempts AS r_attempts, r.first_failed_at AS r_first_failed_at, r.reason AS r_reason,
+  CASE
+    WHEN p.op NOT IN ('added', 'changed', 'removed') THEN 'none'
+    WHEN r.outcome IS NOT NULL THEN r.outcome
+    WHEN p.op = 'removed' THEN 'succeeded'
+    WHEN p.op = 'changed' THEN 'succeeded'
+    WHEN p.op = 'added' THEN 'succeeded'
+    ELSE 'aborted'
+  END AS outcome
+FROM "hightouch_planner"."people_00000000000000000000000001_plan" p
+LEFT JOIN (SELECT * FROM "hightouch_planner"."people_00000000000000000000000001_rejections" WHERE chunk < 3) r ON r.row_id = p.row_id
+
+) o
+WHERE op NOT IN ('null_key', 'gone')
+) a
+WHERE NOT (op = 'removed' AND outcome = 'succeeded')
+  AND NOT EXISTS (SELECT 1 FROM "hightouch_audit"."sync_snapshot" t WHERE t.sync_id = 'people' AND t.row_id = a.row_id);
+
+-- touched
+CREATE UNLOGGED TABLE "hightouch_planner"."people_00000000000000000000000002_touched" AS
+WITH wcdc_model AS (
+SELECT * FROM sales.people
+),
+wcdc_stored AS (
+  SELECT
+    "id" AS v_1,
+    "extra" AS v_2
+  FROM wcdc_model
+),
+wcdc_differing AS (
+  SELECT
+    coalesce(m.v_1, b.v_1) AS v_1,
+    m.hash,
+    b.hash AS base_hash
+  FROM (
+    SELECT v_1, hash_record_extended(ROW(v_1, (v_1 >> 32)::integer, (CASE WHEN strpos((v_2)::text, '\u0000') > 0 THEN to_jsonb((v_2)::text) ELSE (v_2)::jsonb END)::text COLLATE "C"), 0) AS hash
+    FROM wcdc_stored
+    WHERE v_1 IS NOT NULL
+  ) m
+  FULL JOIN (
+    SELECT v_1, hash
+    FROM "hightouch_planner"."people_00000000000000000000000001_plan"
+    WHERE op NOT IN ('removed', 'null_key')
+  ) b ON m.v_1 = b.v_1
+  WHERE m.hash IS DISTINCT FROM b.hash
+)
+SELECT
+  (((v_1)::text) COLLATE "C") COLLATE "C" AS row_id,
+  v_1 AS k_1,
+  hash,
+  base_hash
+FROM wcdc_differing;
+
+-- differences
+SELECT
+  count(*) AS touched,
+  count(CASE WHEN hash IS NULL THEN 1 END) AS missing,
+  count(DISTINCT CASE WHEN base_hash IS NULL THEN row_id END) AS new_keys,
+  count(*)
+ AS news
+FROM "hightouch_planner"."people_00000000000000000000000002_touched";
+
+-- model_counts
+SELECT count(*) AS all_rows, count(CASE WHEN "id" IS NOT NULL THEN 1 END) AS keyed FROM (
+SELECT * FROM sales.people
+) wcdc_model;
+
+-- plan
+CREATE TABLE "hightouch_planner"."people_00000000000000000000000002_plan" AS
+WITH wcdc_model AS (
+SELECT * FROM sales.people
+),
+wcdc_stored AS (
+  SELECT
+    "id" AS v_1,
+    "extra" AS v_2
+  FROM wcdc_model
+),
+wcdc_keys AS (
+SELECT DISTINCT row_id, k_1, base_hash
+FROM "hightouch_planner"."people_00000000000000000000000002_touched"
+UNION ALL
+SELECT row_id, v_1, CASE WHEN op <> 'removed' THEN hash END
+FROM (
+SELECT p.*,
+  r.attempts AS r_attempts, r.first_failed_at AS r_first_failed_at, r.reason AS r_reason,
+  CASE
+    WHEN p.op NOT IN ('added', 'changed', 'removed') THEN 'none'
+    WHEN r.outcome IS NOT NULL THEN r.outcome
+    WHEN p.op = 'removed' THEN 'succeeded'
+    WHEN p.op = 'changed' THEN 'succeeded'
+    WHEN p.op = 'added' THEN 'succeeded'
+    ELSE 'aborted'
+  END AS outcome
+FROM "hightouch_planner"."people_00000000000000000000000001_plan" p
+LEFT JOIN (SELECT * FROM "hightouch_planner"."people_00000000000000000000000001_rejections" WHERE chunk < 3) r ON r.row_id = p.row_id
+
+) o
+WHERE (outcome NOT IN ('none', 'succeeded') OR copies > 1)
+  AND NOT EXISTS (SELECT 1 FROM "hightouch_planner"."people_00000000000000000000000002_touched" t WHERE t.row_id = o.row_id)
+),
+wcdc_current AS (
+  SELECT x.*, k.row_id, hash_record_extended(ROW(v_1, (v_1 >> 32)::integer, (CASE WHEN strpos((v_2)::text, '\u0000') > 0 THEN to_jsonb((v_2)::text) ELSE (v_2)::jsonb END)::text COLLATE "C"), 0) AS hash, TRUE AS in_model
+  FROM wcdc_stored x
+  JOIN wcdc_keys k ON x.v_1 = k.k_1
+),
+wcdc_prior AS (
+SELECT
+  row_id,
+  state,
+  CASE WHEN op = 'unchanged' OR takes_new THEN '64fae2d44dc93129' ELSE was_version END AS version,
+  CASE WHEN op = 'unchanged' OR takes_new THEN hash ELSE was_hash END AS hash,
+  CASE WHEN op = 'unchanged' OR outcome = 'succeeded' THEN TRUE ELSE coalesce(confirmed, FALSE) END AS confirmed,
+  op = 'removed' AS gone,
+  CASE WHEN outcome = 'unknown' THEN coalesce(key_run, '00000000000000000000000001') WHEN op = 'unchanged' OR outcome = 'succeeded' THEN NULL ELSE try_run END AS try_run,
+  CASE WHEN outcome = 'unknown' THEN op || ':' || coalesce(CAST(CASE WHEN op = 'removed' THEN was_hash ELSE hash END AS TEXT), '') || ':64fae2d44dc93129' WHEN op = 'unchanged' OR outcome = 'succeeded' THEN NULL ELSE try_of END AS try_of,
+  CASE WHEN outcome IN ('failed', 'unknown') THEN coalesce(r_attempts, coalesce(tries, 0) + 1)
+       WHEN outcome IN ('aborted', 'none') AND op <> 'unchanged' THEN tries END AS tries,
+  CASE WHEN outcome IN ('failed', 'unknown') THEN coalesce(r_first_failed_at, failed_since)
+       WHEN outcome IN ('aborted', 'none') AND op <> 'unchanged' THEN failed_since END AS failed_since,
+  CASE WHEN op = 'unchanged' OR takes_new THEN v_1 ELSE p_1 END AS p_1,
+  CASE WHEN op = 'unchanged' OR takes_new THEN v_2 ELSE p_2 END AS p_2
+FROM (
+  SELECT o.*,
+    CASE
+      WHEN op = 'unchanged' THEN 'present'
+      WHEN op = 'kept' THEN coalesce(was, 'absent')
+      WHEN op = 'removed' THEN
+        CASE WHEN outcome = 'succeeded' THEN NULL
+             WHEN outcome = 'unknown' OR was = 'unconfirmed' THEN 'unconfirmed'
+             ELSE 'stale' END
+      WHEN outcome = 'succeeded' THEN 'present'
+      WHEN op = 'changed' THEN 'stale'
+      WHEN op = 'added' AND outcome = 'unknown' THEN 'unconfirmed'
+      WHEN op = 'added' THEN coalesce(was, 'absent')
+    END AS state,
+    (op IN ('added', 'changed') AND outcome = 'succeeded')
+      OR (op = 'added' AND outcome = 'unknown' AND NOT coalesce(confirmed, FALSE)) AS takes_new
+  FROM (
+SELECT p.*,
+  r.attempts AS r_attempts, r.first_failed_at AS r_first_failed_at, r.reason AS r_reason,
+  CASE
+    WHEN p.op NOT IN ('added', 'changed', 'removed') THEN 'none'
+    WHEN r.outcome IS NOT NULL THEN r.outcome
+    WHEN p.op = 'removed' THEN 'succeeded'
+    WHEN p.op = 'changed' THEN 'succeeded'
+    WHEN p.op = 'added' THEN 'succeeded'
+    ELSE 'aborted'
+  END AS outcome
+FROM "hightouch_planner"."people_00000000000000000000000001_plan" p
+LEFT JOIN (SELECT * FROM "hightouch_planner"."people_00000000000000000000000001_rejections" WHERE chunk < 3) r ON r.row_id = p.row_id
+WHERE p.row_id IN (SELECT row_id FROM wcdc_keys)
+
   ) o
 ) states
 WHERE state IS NOT NULL AND (state <> 'absent' OR tries IS NOT NULL OR outcome = 'failed')
 ),
 wcdc_joined AS (
   SELECT
-    coalesce(m.row_id, s.row_id) AS row_id,
-    coalesce(s.state, 'absent') AS was,
-    s.try_run, s.try_of, s.tries, s.failed_since, coalesce(s.gone, FALSE) AS pending,
+    k.row_id,
+    k.base_hash,
+    s.state AS was,
+    s.try_run, s.try_of, s.tries, s.failed_since, s.gone AS pending,
     s.version AS was_version,
     s.hash AS was_hash,
-    coalesce(s.confirmed, FALSE) AS confirmed,
+    s.confirmed,
     s.p_1,
     s.p_2,
-    m.v_1,
-    m.v_2,
+    k.k_1 AS v_1,
+    m.v_2 AS v_2,
     m.hash,
     CASE
       WHEN m.in_model AND m.row_id IS NULL THEN 'null_key'
@@ -235,38 +448,34 @@ wcdc_joined AS (
       ) THEN 'changed'
       WHEN m.in_model THEN 'unchanged'
       WHEN s.state <> 'absent' THEN 'removed'
+      ELSE 'gone'
     END AS op
-  FROM wcdc_current m
-  FULL JOIN wcdc_prior s ON m.row_id = s.row_id
-),
-wcdc_keyed AS (
-  SELECT x.*,
-    op || ':' || coalesce(CAST(CASE WHEN op = 'removed' THEN was_hash ELSE hash END AS TEXT), '') || ':64fae2d44dc93129' AS key_of
-  FROM wcdc_joined x
-  WHERE op IS NOT NULL
+  FROM wcdc_keys k
+  LEFT JOIN wcdc_current m ON m.row_id = k.row_id
+  LEFT JOIN wcdc_prior s ON s.row_id = k.row_id
 )
 SELECT
   row_id,
   op,
   was,
   pending,
-  1 AS copies,
+  CAST(NULL AS BIGINT) AS copies,
   (hashtextextended(row_id, 0) & 16383)::integer AS bucket,
   hash,
+  base_hash,
   was_hash,
   was_version,
   confirmed,
-  CASE WHEN try_of = key_of THEN try_run ELSE '00000000000000000000000002' END AS key_run,
-  key_of,
+  CASE WHEN try_of = op || ':' || coalesce(CAST(CASE WHEN op = 'removed' THEN was_hash ELSE hash END AS TEXT), '') || ':64fae2d44dc93129' THEN try_run END AS key_run,
   try_run,
   try_of,
   tries,
   failed_since,
   v_1,
   v_2,
-  CASE WHEN op <> 'unchanged' THEN p_1 END AS p_1,
-  CASE WHEN op <> 'unchanged' THEN p_2 END AS p_2
-FROM wcdc_keyed;
+  CASE WHEN op NOT IN ('unchanged', 'gone') THEN p_1 END AS p_1,
+  CASE WHEN op NOT IN ('unchanged', 'gone') THEN p_2 END AS p_2
+FROM wcdc_joined;
 
 -- duplicates
 SELECT
@@ -293,8 +502,8 @@ SELECT
   CASE WHEN wcdc_copies > 1 THEN 'kept' ELSE op END AS op,
   was,
   pending,
-  wcdc_copies AS copies,
-  bucket, hash, was_hash, was_version, confirmed, key_run, key_of, try_run, try_of, tries, failed_since,
+  CASE WHEN wcdc_copies > 1 THEN wcdc_copies END AS copies,
+  bucket, hash, base_hash, was_hash, was_version, confirmed, key_run, try_run, try_of, tries, failed_since,
   v_1,
   v_2,
   CASE WHEN wcdc_copies > 1 THEN CASE WHEN op = 'unchanged' THEN v_1 ELSE p_1 END ELSE p_1 END AS p_1,
@@ -308,13 +517,14 @@ DROP TABLE "hightouch_planner"."people_00000000000000000000000002_staged";
 -- summary
 SELECT
   op,
-  was,
-  pending,
-  copies > 1 AS duplicate,
+  coalesce(was, 'absent') AS was,
+  coalesce(pending, FALSE) AS pending,
+  coalesce(copies > 1, FALSE) AS duplicate,
+  base_hash IS NOT NULL AS in_base,
   CASE WHEN op IN ('added', 'changed', 'removed') THEN bucket END AS bucket,
   count(*) AS row_count
 FROM "hightouch_planner"."people_00000000000000000000000002_plan" p
-GROUP BY 1, 2, 3, 4, 5;
+GROUP BY 1, 2, 3, 4, 5, 6;
 
 -- create_rejections
 CREATE TABLE "hightouch_planner"."people_00000000000000000000000002_rejections" (
@@ -333,40 +543,37 @@ CREATE TABLE "hightouch_planner"."people_00000000000000000000000002_rejections" 
 SELECT
   row_id,
   bucket,
-  key_run,
+  coalesce(key_run, '00000000000000000000000002') AS key_run,
   tries,
   failed_since,
   p_1 AS c_1,
   (p_2)::text AS c_2
 FROM "hightouch_planner"."people_00000000000000000000000002_plan"
-WHERE op = 'removed' AND bucket BETWEEN 0 AND 16383
-ORDER BY bucket, row_id;
+WHERE op = 'removed';
 
 -- read_changed
 SELECT
   row_id,
   bucket,
-  key_run,
+  coalesce(key_run, '00000000000000000000000002') AS key_run,
   tries,
   failed_since,
   v_1 AS c_1,
   (v_2)::text AS c_2
 FROM "hightouch_planner"."people_00000000000000000000000002_plan"
-WHERE op = 'changed' AND bucket BETWEEN 0 AND 16383
-ORDER BY bucket, row_id;
+WHERE op = 'changed';
 
 -- read_added
 SELECT
   row_id,
   bucket,
-  key_run,
+  coalesce(key_run, '00000000000000000000000002') AS key_run,
   tries,
   failed_since,
   v_1 AS c_1,
   (v_2)::text AS c_2
 FROM "hightouch_planner"."people_00000000000000000000000002_plan"
-WHERE op = 'added' AND bucket BETWEEN 0 AND 16383
-ORDER BY bucket, row_id;
+WHERE op = 'added';
 
 -- changelog
 INSERT INTO "hightouch_audit"."sync_changelog" (sync_id, sync_run_id, op_type, row_id, status, failure_reason, fields)
@@ -374,12 +581,10 @@ SELECT 'people', '00000000000000000000000002', op_type, row_id, status, failure_
 FROM (
 SELECT
   row_id,
-  was,
   outcome,
-  copies,
   op,
   CASE
-    WHEN copies > 1 THEN CASE WHEN was = 'absent' THEN 'added' ELSE 'changed' END
+    WHEN copies > 1 THEN CASE WHEN coalesce(was, 'absent') = 'absent' THEN 'added' ELSE 'changed' END
     WHEN op = 'kept' THEN 'unchanged'
     ELSE op
   END AS op_type,
@@ -395,7 +600,7 @@ SELECT
     WHEN outcome = 'failed' THEN coalesce(r_reason, 'failed')
     WHEN outcome = 'aborted' THEN 'not sent'
   END AS failure_reason,
-  CASE WHEN op = 'removed' OR (op = 'kept' AND copies = 1) THEN (jsonb_build_object('id'::text, p_1, 'extra'::text, CASE WHEN strpos((p_2)::text, '\u0000') > 0 THEN to_jsonb((p_2)::text) ELSE (p_2)::jsonb END)) ELSE (jsonb_build_object('id'::text, v_1, 'extra'::text, CASE WHEN strpos((v_2)::text, '\u0000') > 0 THEN to_jsonb((v_2)::text) ELSE (v_2)::jsonb END)) END AS fields
+  CASE WHEN op = 'removed' OR (op = 'kept' AND coalesce(copies, 1) = 1) THEN (jsonb_build_object('id'::text, p_1, 'extra'::text, CASE WHEN strpos((p_2)::text, '\u0000') > 0 THEN to_jsonb((p_2)::text) ELSE (p_2)::jsonb END)) ELSE (jsonb_build_object('id'::text, v_1, 'extra'::text, CASE WHEN strpos((v_2)::text, '\u0000') > 0 THEN to_jsonb((v_2)::text) ELSE (v_2)::jsonb END)) END AS fields
 FROM (
 SELECT p.*,
   r.attempts AS r_attempts, r.first_failed_at AS r_first_failed_at, r.reason AS r_reason,
@@ -409,31 +614,30 @@ SELECT p.*,
   END AS outcome
 FROM "hightouch_planner"."people_00000000000000000000000002_plan" p
 LEFT JOIN (SELECT * FROM "hightouch_planner"."people_00000000000000000000000002_rejections" WHERE chunk < 3) r ON r.row_id = p.row_id
+WHERE p.op IN ('added', 'changed', 'removed') OR p.copies > 1
 
 ) o
-WHERE op <> 'null_key'
-) a
-WHERE op_type <> 'unchanged'
-  AND NOT EXISTS (SELECT 1 FROM "hightouch_audit"."sync_changelog" t WHERE t.sync_id = 'people' AND t.sync_run_id = '00000000000000000000000002');
+WHERE op NOT IN ('null_key', 'gone')
+) a;
 
--- snapshot_delete
+-- snapshot_1
+UPDATE "hightouch_audit"."sync_snapshot"
+SET op_type = 'unchanged', status = 'succeeded', failure_reason = NULL, sync_run_id = '00000000000000000000000002'
+WHERE sync_id = 'people' AND op_type <> 'unchanged'
+AND NOT EXISTS (SELECT 1 FROM "hightouch_planner"."people_00000000000000000000000002_plan" p WHERE p.row_id = "hightouch_audit"."sync_snapshot".row_id);
+
+-- snapshot_2
 DELETE FROM "hightouch_audit"."sync_snapshot"
 WHERE sync_id = 'people'
-AND row_id IN (
-  SELECT row_id FROM "hightouch_planner"."people_00000000000000000000000002_plan" WHERE op <> 'unchanged' AND row_id IS NOT NULL
-  UNION ALL
-  SELECT row_id FROM "hightouch_audit"."sync_snapshot" WHERE sync_id = 'people' AND op_type <> 'unchanged'
-)
+AND row_id IN (SELECT p.row_id FROM "hightouch_planner"."people_00000000000000000000000002_plan" p WHERE p.row_id IS NOT NULL)
 AND NOT EXISTS (
   SELECT 1 FROM (
 SELECT
   row_id,
-  was,
   outcome,
-  copies,
   op,
   CASE
-    WHEN copies > 1 THEN CASE WHEN was = 'absent' THEN 'added' ELSE 'changed' END
+    WHEN copies > 1 THEN CASE WHEN coalesce(was, 'absent') = 'absent' THEN 'added' ELSE 'changed' END
     WHEN op = 'kept' THEN 'unchanged'
     ELSE op
   END AS op_type,
@@ -449,7 +653,7 @@ SELECT
     WHEN outcome = 'failed' THEN coalesce(r_reason, 'failed')
     WHEN outcome = 'aborted' THEN 'not sent'
   END AS failure_reason,
-  CASE WHEN op = 'removed' OR (op = 'kept' AND copies = 1) THEN (jsonb_build_object('id'::text, p_1, 'extra'::text, CASE WHEN strpos((p_2)::text, '\u0000') > 0 THEN to_jsonb((p_2)::text) ELSE (p_2)::jsonb END)) ELSE (jsonb_build_object('id'::text, v_1, 'extra'::text, CASE WHEN strpos((v_2)::text, '\u0000') > 0 THEN to_jsonb((v_2)::text) ELSE (v_2)::jsonb END)) END AS fields
+  CASE WHEN op = 'removed' OR (op = 'kept' AND coalesce(copies, 1) = 1) THEN (jsonb_build_object('id'::text, p_1, 'extra'::text, CASE WHEN strpos((p_2)::text, '\u0000') > 0 THEN to_jsonb((p_2)::text) ELSE (p_2)::jsonb END)) ELSE (jsonb_build_object('id'::text, v_1, 'extra'::text, CASE WHEN strpos((v_2)::text, '\u0000') > 0 THEN to_jsonb((v_2)::text) ELSE (v_2)::jsonb END)) END AS fields
 FROM (
 SELECT p.*,
   r.attempts AS r_attempts, r.first_failed_at AS r_first_failed_at, r.reason AS r_reason,
@@ -463,30 +667,29 @@ SELECT p.*,
   END AS outcome
 FROM "hightouch_planner"."people_00000000000000000000000002_plan" p
 LEFT JOIN (SELECT * FROM "hightouch_planner"."people_00000000000000000000000002_rejections" WHERE chunk < 3) r ON r.row_id = p.row_id
+WHERE p.row_id IS NOT NULL
 
 ) o
-WHERE op <> 'null_key'
+WHERE op NOT IN ('null_key', 'gone')
   ) a
   WHERE a.row_id = "hightouch_audit"."sync_snapshot".row_id
     AND NOT (a.op = 'removed' AND a.outcome = 'succeeded')
     AND a.op_type = "hightouch_audit"."sync_snapshot".op_type
     AND a.status = "hightouch_audit"."sync_snapshot".status
     AND a.failure_reason IS NOT DISTINCT FROM "hightouch_audit"."sync_snapshot".failure_reason
-    AND (a.op_type = 'unchanged' OR CAST(a.fields AS TEXT) = CAST("hightouch_audit"."sync_snapshot".fields AS TEXT))
+    AND (CAST(a.fields AS TEXT) = CAST("hightouch_audit"."sync_snapshot".fields AS TEXT))
 );
 
--- snapshot_insert
+-- snapshot_3
 INSERT INTO "hightouch_audit"."sync_snapshot" (sync_id, sync_run_id, op_type, row_id, status, failure_reason, fields)
 SELECT 'people', '00000000000000000000000002', op_type, row_id, status, failure_reason, fields
 FROM (
 SELECT
   row_id,
-  was,
   outcome,
-  copies,
   op,
   CASE
-    WHEN copies > 1 THEN CASE WHEN was = 'absent' THEN 'added' ELSE 'changed' END
+    WHEN copies > 1 THEN CASE WHEN coalesce(was, 'absent') = 'absent' THEN 'added' ELSE 'changed' END
     WHEN op = 'kept' THEN 'unchanged'
     ELSE op
   END AS op_type,
@@ -502,7 +705,7 @@ SELECT
     WHEN outcome = 'failed' THEN coalesce(r_reason, 'failed')
     WHEN outcome = 'aborted' THEN 'not sent'
   END AS failure_reason,
-  CASE WHEN op = 'removed' OR (op = 'kept' AND copies = 1) THEN (jsonb_build_object('id'::text, p_1, 'extra'::text, CASE WHEN strpos((p_2)::text, '\u0000') > 0 THEN to_jsonb((p_2)::text) ELSE (p_2)::jsonb END)) ELSE (jsonb_build_object('id'::text, v_1, 'extra'::text, CASE WHEN strpos((v_2)::text, '\u0000') > 0 THEN to_jsonb((v_2)::text) ELSE (v_2)::jsonb END)) END AS fields
+  CASE WHEN op = 'removed' OR (op = 'kept' AND coalesce(copies, 1) = 1) THEN (jsonb_build_object('id'::text, p_1, 'extra'::text, CASE WHEN strpos((p_2)::text, '\u0000') > 0 THEN to_jsonb((p_2)::text) ELSE (p_2)::jsonb END)) ELSE (jsonb_build_object('id'::text, v_1, 'extra'::text, CASE WHEN strpos((v_2)::text, '\u0000') > 0 THEN to_jsonb((v_2)::text) ELSE (v_2)::jsonb END)) END AS fields
 FROM (
 SELECT p.*,
   r.attempts AS r_attempts, r.first_failed_at AS r_first_failed_at, r.reason AS r_reason,
@@ -516,9 +719,10 @@ SELECT p.*,
   END AS outcome
 FROM "hightouch_planner"."people_00000000000000000000000002_plan" p
 LEFT JOIN (SELECT * FROM "hightouch_planner"."people_00000000000000000000000002_rejections" WHERE chunk < 3) r ON r.row_id = p.row_id
+WHERE p.row_id IS NOT NULL
 
 ) o
-WHERE op <> 'null_key'
+WHERE op NOT IN ('null_key', 'gone')
 ) a
 WHERE NOT (op = 'removed' AND outcome = 'succeeded')
   AND NOT EXISTS (SELECT 1 FROM "hightouch_audit"."sync_snapshot" t WHERE t.sync_id = 'people' AND t.row_id = a.row_id);

@@ -71,13 +71,16 @@ class Setup:
 
 
 def remembered(state: dict[str, Held], last_version: str | None, setup: Setup) -> dict[str, Held]:
-    """A plan keeps the columns of its own mapping: once one is dropped, older versions can't come back."""
-    if last_version is None or set(last_version.split(",")) <= set(setup.fields):
+    """A plan keeps the columns of its mapping: other values are gone, and older versions can't come back."""
+    if last_version is None:
         return state
-    return {
-        row_id: held if held.version == setup.version else replace(held, version="")
-        for row_id, held in state.items()
-    }
+    kept = last_version.split(",")
+    found = {}
+    for row_id, held in state.items():
+        held = replace(held, values={n: v for n, v in held.values.items() if n in ("id", *kept)})
+        lost = held.version != setup.version and not set(kept) <= set(setup.fields)
+        found[row_id] = replace(held, version="") if lost else held
+    return found
 
 
 def plan(rows: list[Values], state: dict[str, Held], setup: Setup, run_id: str, kind: str = "run") -> Plan:

@@ -17,8 +17,10 @@ TABLE: dict[str, list[str]] = {
     "changelog": ["default"],
     "changelog_table": ["default"],
     "create_table_as": ["default"],
+    "differences": ["default"],
     "duplicates": ["default"],
     "journal_table": ["default"],
+    "keys": ["default"],
     "leases_table": ["default"],
     "plan": ["default"],
     "read": ["default"],
@@ -26,10 +28,12 @@ TABLE: dict[str, list[str]] = {
     "resolve": ["default"],
     "snapshot_delete": ["default"],
     "snapshot_insert": ["default"],
+    "snapshot_settle": ["default"],
     "snapshot_table": ["default"],
     "state": ["audit", "macro"],
     "summary": ["default"],
     "sync_runs_table": ["default"],
+    "touched": ["default"],
 }
 """Statement to its templates: ``default``, and the dialects that differ. ``state`` holds macros."""
 
@@ -70,7 +74,7 @@ def test_an_undefined_name_is_an_error(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(DIALECTS))
 def test_what_a_template_receives_is_not_a_template(name: str) -> None:
     select = "SELECT '{{ 7 * 7 }}{% raw %}<&>' AS x"
-    assert render("create_table_as", get_dialect(name), table='"t"', select=select).endswith(select)
+    assert render("create_table_as", get_dialect(name), table='"t"', select=select, kind="").endswith(select)
 
 
 def test_templates_ask_capabilities_never_names() -> None:
@@ -87,6 +91,6 @@ def test_the_state_is_read_through_one_macro() -> None:
         statement
         for statement, names in existing().items()
         for name in names
-        if "prior.plan_table" in (FOLDER / statement / f"{name}.sql.j2").read_text(encoding="utf-8")
+        if ".rejections_table" in (FOLDER / statement / f"{name}.sql.j2").read_text(encoding="utf-8")
     ]
     assert readers == ["state"]

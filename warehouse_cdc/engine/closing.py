@@ -11,6 +11,7 @@ from warehouse_cdc.engine.result import count
 from warehouse_cdc.engine.settings import Settings
 from warehouse_cdc.engine.transitions import Observer, Step, observed
 from warehouse_cdc.plan.record import Ended, PlanRecord
+from warehouse_cdc.plan.state import Finished
 from warehouse_cdc.plan.statements import Statements
 from warehouse_cdc.sync import Sync
 from warehouse_cdc.warehouses.base import Connection
@@ -37,9 +38,19 @@ class Closer:
         ended: Ended,
         *,
         release: bool,
+        again: bool = False,
     ) -> None:
-        """Audit and commit a planned generation; its plan becomes the state."""
-        self._audit(lease, generation, record, ended)
+        """Audit and commit a planned generation; its plan becomes the state.
+
+        Args:
+            lease: Of the run that does so.
+            generation: The generation.
+            record: Its plan.
+            ended: How it ended.
+            release: Give the sync back.
+            again: Another process may have begun with this.
+        """
+        self._audit(lease, generation, record, ended, again)
         with observed(self.observer, Step.COMMIT), lease.fenced(self.connection):
             self.append(generation, journal.COMMITTED, ended.to_json())
             if self.settings.retention_days is not None:
@@ -49,14 +60,17 @@ class Closer:
                 lease.release(self.connection)
         generation.ended, generation.committed = ended, True
 
-    def _audit(self, lease: Lease, generation: journal.Generation, record: PlanRecord, ended: Ended) -> None:
+    def _audit(
+        self, lease: Lease, generation: journal.Generation, record: PlanRecord, ended: Ended, again: bool
+    ) -> None:
         connection, statements, run_id = self.connection, self.statements, generation.run_id
-        if "sync_changelog" in record.logs and record.kind != "reset":
+        plan = Finished(run_id, record, ended)
+        if "sync_changelog" in record.logs and record.kind != "reset" and record.operations:
             with observed(self.observer, Step.CHANGELOG), lease.fenced(connection):
-                connection.execute(statements.changelog(run_id, record, ended))
-        if "sync_snapshot" in record.logs:
+                connection.execute(statements.changelog(plan, again=again))
+        if "sync_snapshot" in record.logs and (written := statements.snapshot(plan)):
             with observed(self.observer, Step.SNAPSHOT), lease.fenced(connection):
-                for sql in statements.snapshot(run_id, record, ended):
+                for sql in written:
                     connection.execute(sql)
         if "sync_runs" in record.logs:
             row = run_row(

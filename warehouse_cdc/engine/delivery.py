@@ -11,6 +11,7 @@ from datetime import datetime, timezone
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -29,8 +30,13 @@ from warehouse_cdc.plan.statements import Statements
 from warehouse_cdc.sync import OPERATIONS, Sync
 from warehouse_cdc.warehouses.base import Connection
 
-READ_ROWS = 200_000
-"""Rows that one statement reads; several chunks are cut from them, so that a plan isn't scanned for each."""
+STATEMENT_ROWS = 10_000_000
+"""Rows that one statement reads: each scans the plan. They wait on local disk."""
+PART_ROWS = 100_000
+"""Rows that are in memory at once; several chunks are cut from them."""
+
+Numbered = list[tuple[int, Chunk]]
+"""Chunks with their place among the plan's."""
 
 REJECTIONS = pa.schema(
     [
@@ -136,31 +142,32 @@ class Delivery:
     # -- reading ----------------------------------------------------------------------------------
 
     def _chunks(self, operation: str) -> Iterator[tuple[int, Chunk, pa.Table]]:
-        """Each chunk of an operation with its rows; several chunks are read at once."""
+        """Each chunk of an operation with its rows, by row id."""
         numbered = [(i, c) for i, c in enumerate(self._part.record.chunks) if c.operation == operation]
-        while numbered:
-            taken, rows = [numbered.pop(0)], 0
-            rows = taken[0][1].rows
-            while numbered and rows + numbered[0][1].rows <= READ_ROWS:
-                taken.append(numbered.pop(0))
-                rows += taken[-1][1].rows
-            spool = self._read(operation, taken[0][1].low, taken[-1][1].high)
+        for taken in _grouped(numbered, STATEMENT_ROWS):
+            whole = len(taken) == len(numbered)
+            parts = _grouped(taken, PART_ROWS)
+            spool = self._read(operation, taken, [part[-1][1].high for part in parts], whole=whole)
             try:
-                start = 0
-                for index, chunk in taken:
-                    rows_of = spool.table.slice(start, chunk.rows)
-                    yield index, chunk, rows_of.take(pc.sort_indices(rows_of.column("row_id")))
-                    start += chunk.rows
+                for place, part in enumerate(parts):
+                    yield from _cut(spool.part(place), part)
             finally:
                 spool.close()
 
-    def _read(self, operation: str, low: int, high: int) -> Spool:
+    def _read(self, operation: str, taken: Numbered, highs: list[int], *, whole: bool) -> Spool:
         part = self._part
-        sql = part.statements.read(part.record, operation, low, high)
+        low, high = (None, None) if whole else (taken[0][1].low, taken[-1][1].high)
+        sql = part.statements.read(part.context.run_id, part.record, operation, low, high)
         values = [c.previous if operation == "removed" else c.value for c in part.record.columns]
         with observed(part.observer, Step.READ):
             kinds = read_kinds(part.statements, values)
-            return Spool(part.connection.stream(sql, kinds, idle_timeout=part.lease.idle_timeout))
+            rows = part.connection.stream(
+                sql,
+                kinds,
+                idle_timeout=part.lease.idle_timeout,
+                expected_rows=sum(chunk.rows for _index, chunk in taken),
+            )
+            return Spool(rows, highs)
 
     # -- sending ----------------------------------------------------------------------------------
 
@@ -297,6 +304,31 @@ class Delivery:
             )
         self._published += 1
         self._pending = []
+
+
+def _grouped(chunks: Numbered, rows: int) -> list[Numbered]:
+    """Runs of chunks with at most so many rows each, or one chunk."""
+    groups: list[Numbered] = []
+    size = 0
+    for numbered in chunks:
+        size += numbered[1].rows
+        if not groups or size > rows:
+            groups.append([])
+            size = numbered[1].rows
+        groups[-1].append(numbered)
+    return groups
+
+
+def _cut(rows: pa.Table, chunks: Numbered) -> Iterator[tuple[int, Chunk, pa.Table]]:
+    """Cut rows into chunks, each sorted by row id (D14)."""
+    highs = np.asarray([chunk.high for _index, chunk in chunks])
+    places = pa.array(np.searchsorted(highs, rows.column("bucket").to_numpy()))
+    keys = pa.table({"place": places, "row_id": rows.column("row_id")})
+    ordered = rows.take(pc.sort_indices(keys, [("place", "ascending"), ("row_id", "ascending")]))
+    start = 0
+    for index, chunk in chunks:
+        yield index, chunk, ordered.slice(start, chunk.rows)
+        start += chunk.rows
 
 
 def read_kinds(statements: Statements, values: Sequence[Any]) -> list[Any]:

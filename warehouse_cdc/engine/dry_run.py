@@ -11,10 +11,9 @@ from warehouse_cdc.compile.layout import lay_out
 from warehouse_cdc.compile.parse import read_model
 from warehouse_cdc.engine import journal, planning
 from warehouse_cdc.engine.settings import Settings
-from warehouse_cdc.engine.store import orphaned, verify
+from warehouse_cdc.engine.store import orphaned, state_of, verify
 from warehouse_cdc.errors import GuardError, StateError
 from warehouse_cdc.plan.names import JOURNAL
-from warehouse_cdc.plan.state import prior_state
 from warehouse_cdc.plan.statements import Statements
 from warehouse_cdc.sync import OPERATIONS, Sync
 from warehouse_cdc.warehouses.base import Connection
@@ -90,7 +89,8 @@ def dry_run(connection: Connection, settings: Settings, sync: Sync) -> DryRun:
     query = read_model(sync.model, dialect)
     layout = lay_out(sync, connection.describe(query.sql), dialect, connection.engine_version())
     notes: list[str] = []
-    state = _state(connection, statements, settings, notes)
+    history = _history(connection, statements, settings, notes)
+    state, last = history.state, history.committed
     record = state.plan if state is not None else None
     kind = "run" if sync.traits.cdc else "full"
     first = record is None or not record.cdc
@@ -105,15 +105,15 @@ def dry_run(connection: Connection, settings: Settings, sync: Sync) -> DryRun:
                 code="state-primary-key",
                 hint="Start afresh with a full resync (sends every row) or a reset (sends nothing).",
             )
-        verify(connection, statements, record, state.ended)
-        prior = prior_state(dialect, settings.schemas.planner, record, state.ended, layout)
+        verify(connection, statements, history)
+        prior = state_of(dialect, settings.schemas.planner, history, layout)
         notes += planning.type_notes(layout, record)
         if record.mapping_version != layout.mapping_version:
             notes.append("the mapping changed: every delivered row counts as changed where the mode sends it")
     elif kind == "run":
         notes.append("first run with change data capture: every row is added")
     columns = planning.plan_columns(layout, prior)
-    select = statements.plan(sync, layout, query.sql, _RUN, kind, prior)
+    select = statements.plan(sync, layout, query.sql, kind, prior)
     resolved = statements.resolve(
         f"(\n{select}\n)", layout, {c.name: c.previous for c in columns}, sync.on_duplicate == "keep_one"
     )
@@ -125,7 +125,7 @@ def dry_run(connection: Connection, settings: Settings, sync: Sync) -> DryRun:
         unchanged=summary.unchanged,
         null_key_rows=null_keys,
         duplicate_keys=sum(summary.duplicates.values()),
-        guards=_guards(sync, kind, summary, planning.rows_left(record, state.ended if state else None)),
+        guards=_guards(sync, kind, summary, planning.rows_left(last.plan, last.ended) if last else 0),
         notes=notes,
         _select=resolved,
         _sql=statements.create_as(statements.run_tables(_RUN)[0], select),
@@ -134,19 +134,19 @@ def dry_run(connection: Connection, settings: Settings, sync: Sync) -> DryRun:
     )
 
 
-def _state(
+def _history(
     connection: Connection, statements: Statements, settings: Settings, notes: list[str]
-) -> journal.Generation | None:
+) -> journal.History:
     present = connection.tables(settings.schemas.planner)
     if (settings.schemas.planner, JOURNAL) not in present:
         orphaned(connection, statements, ())
-        return None
+        return journal.History(())
     history = journal.load(connection, statements)
     if history.state is None:
         orphaned(connection, statements, history.generations)
     for generation in history.open:
         notes.append(f"run {generation.run_id} has not ended: this is what its predecessor left")
-    return history.state
+    return history
 
 
 def _guards(sync: Sync, kind: str, summary: planning.Summary, rows_left: int) -> list[str]:

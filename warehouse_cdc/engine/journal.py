@@ -10,6 +10,7 @@ from ulid import ULID
 
 from warehouse_cdc.plan.names import JOURNAL
 from warehouse_cdc.plan.record import Ended, PlanRecord
+from warehouse_cdc.plan.state import Finished
 from warehouse_cdc.plan.statements import Statements
 from warehouse_cdc.warehouses.base import Connection
 
@@ -49,6 +50,13 @@ class Generation:
     ended: Ended | None = None
     committed: bool = False
 
+    @property
+    def finished(self) -> Finished | None:
+        """Its plan and how it ended, once it has."""
+        if self.plan is None or self.ended is None:
+            return None
+        return Finished(self.run_id, self.plan, self.ended)
+
 
 @dataclass(frozen=True)
 class History:
@@ -62,9 +70,24 @@ class History:
         return self.generations[-1] if self.generations else None
 
     @property
-    def state(self) -> Generation | None:
-        """The newest generation whose plan is the state."""
+    def committed(self) -> Generation | None:
+        """The newest generation that was committed."""
         return next((g for g in reversed(self.generations) if g.committed), None)
+
+    @property
+    def state(self) -> Generation | None:
+        """The newest generation whose plan is the state: one with nothing to plan left it where it was."""
+        return next(
+            (g for g in reversed(self.generations) if g.committed and g.plan and g.plan.plan_table), None
+        )
+
+    @property
+    def base(self) -> Generation | None:
+        """The generation of the full plan that the state rests on."""
+        state = self.state
+        if state is None or state.plan is None or state.plan.base is None:
+            return state
+        return next((g for g in self.generations if g.number == state.plan.base), None)
 
     @property
     def open(self) -> tuple[Generation, ...]:

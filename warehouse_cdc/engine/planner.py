@@ -2,19 +2,60 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from warehouse_cdc.compile.determinism import reads_alike, tables_of
 from warehouse_cdc.compile.layout import Layout
+from warehouse_cdc.compile.parse import ModelQuery
 from warehouse_cdc.engine import journal, planning
 from warehouse_cdc.engine.lease import Lease
 from warehouse_cdc.engine.planning import Summary
 from warehouse_cdc.engine.settings import Settings
 from warehouse_cdc.engine.transitions import Observer, Step, observed
 from warehouse_cdc.plan.record import PlanColumn, PlanRecord
-from warehouse_cdc.plan.state import Prior
+from warehouse_cdc.plan.state import Finished, Prior
 from warehouse_cdc.plan.statements import Statements
 from warehouse_cdc.sync import Sync
 from warehouse_cdc.warehouses.base import Connection
+
+
+@dataclass(frozen=True)
+class Former:
+    """What a run begins with.
+
+    Attributes:
+        last: The plan of the last run that was committed, or None.
+        rows_left: Rows that it left at the destination, for the guards.
+        state: The newest plan that holds state, or None.
+        base: The full plan that it rests on.
+        base_generation: The generation of that.
+        prior: The state to compare with, or None.
+    """
+
+    last: PlanRecord | None = None
+    rows_left: int = 0
+    state: Finished | None = None
+    base: Finished | None = None
+    base_generation: int = 0
+    prior: Prior | None = None
+
+    @property
+    def delta_rows(self) -> int:
+        """Rows that plans of differences have written since the full plan."""
+        return self.state.record.delta_rows if self.state is not None else 0
+
+
+@dataclass
+class _Rows:
+    """What is known of the model's rows before the plan is summed up.
+
+    Attributes:
+        null_keys: Rows without a key.
+        repeated: Rows beyond the first of their key, or None if they weren't counted.
+    """
+
+    null_keys: int = 0
+    repeated: int | None = None
 
 
 @dataclass(frozen=True)
@@ -24,9 +65,7 @@ class Planner:
     Attributes:
         kind: As in ``PlanRecord``.
         layout: The compared columns.
-        prior: The state to compare with, or None.
-        before: The last plan that was committed.
-        rows_left: What it left at the destination, for the guards.
+        former: What the run begins with.
         allow_removed: Pass the ``max_removed`` guard.
         allow_empty: Pass the ``require_rows`` guard.
         notes: What the run says so far.
@@ -39,41 +78,32 @@ class Planner:
     observer: Observer
     kind: str
     layout: Layout
-    prior: Prior | None
-    before: PlanRecord | None
-    rows_left: int
+    former: Former
     allow_removed: bool
     allow_empty: bool
     notes: list[str]
 
-    def write(self, lease: Lease, model_sql: str) -> PlanRecord:
+    def write(self, lease: Lease, query: ModelQuery) -> PlanRecord:
         """Write, check and journal the plan.
 
         Raises:
             GuardError: A guard stopped the run; what was written is garbage.
         """
         run_id = lease.generation.run_id
-        table, rejections, _staged = self.statements.run_tables(run_id)
-        columns = planning.plan_columns(self.layout, self.prior)
-        select = self.statements.plan(self.sync, self.layout, model_sql, run_id, self.kind, self.prior)
-        with observed(self.observer, Step.WRITE_PLAN):
-            self.connection.execute(self.statements.create_as(table, select))
-        null_keys, dropped = self._one_row_per_key(lease, run_id, columns)
-        self._gather_statistics(table)
-        summary = planning.summarize(
-            self.connection.query(self.statements.summary(self.statements.planner(table)))
-        )
-        planning.check_guards(
-            self.sync,
-            self.kind,
-            summary,
-            self.rows_left,
-            allow_removed=self.allow_removed,
-            allow_empty=self.allow_empty,
-        )
-        with observed(self.observer, Step.CREATE_REJECTIONS):
-            self.connection.execute(self.statements.create_rejections(rejections))
-        record = self._record(run_id, columns, summary, null_keys, dropped)
+        model, _touched = self.statements.scratch_tables(run_id)
+        record, copied = None, False
+        model_sql = query.sql
+        if self._can_differ():
+            if not self._reads_alike(query):
+                copy = self.statements.copy_of_model(self.layout, model_sql)
+                with observed(self.observer, Step.COPY_MODEL):
+                    self.connection.execute(self.statements.create_as(model, copy, scratch=True))
+                model_sql, copied = f"SELECT * FROM {self.statements.planner(model)}", True
+            record = self._differences(lease, model_sql)
+        if record is None:
+            record = self._full(lease, model_sql)
+        if copied:
+            self.connection.execute(self.statements.drop(model))
         with observed(self.observer, Step.JOURNAL_PLAN), lease.fenced(self.connection):
             journal.append(
                 self.connection, self.statements, lease.generation, journal.PLANNED, record.to_json()
@@ -81,37 +111,158 @@ class Planner:
         lease.generation.plan = record
         return record
 
-    def _one_row_per_key(self, lease: Lease, run_id: str, columns: tuple[PlanColumn, ...]) -> tuple[int, int]:
-        """Resolve duplicates if there are any (D3); returns rows without a key, and dropped copies."""
+    # -- the two kinds of plan --------------------------------------------------------------------
+
+    def _can_differ(self) -> bool:
+        """Whether the plan may be one of differences from the last full plan."""
+        prior, base, last = self.former.prior, self.former.base, self.former.last
+        if self.kind != "run" or prior is None or base is None or last is None:
+            return False
+        kinds = {column.number: column.kind for column in prior.columns}
+        return (
+            self.settings.compaction > 0
+            and prior.same_fingerprint
+            and base.record.mapping_version == self.layout.mapping_version
+            and base.record.mode == self.sync.mode
+            and base.record.model_rows > 0
+            and all(kinds[column.number] == column.stored for column in self.layout.key)
+            and not self._compares_fields()
+        )
+
+    def _reads_alike(self, query: ModelQuery) -> bool:
+        """Whether two reads of the model in one snapshot surely agree (D28)."""
+        return reads_alike(query.tree) and self.connection.are_tables(tables_of(query.tree))
+
+    def _differences(self, lease: Lease, model_sql: str) -> PlanRecord | None:
+        """A plan of differences; None if a full one is due."""
+        connection, statements, layout = self.connection, self.statements, self.layout
+        base, state, prior = self.former.base, self.former.state, self.former.prior
+        assert base is not None and state is not None and prior is not None
+        run_id = lease.generation.run_id
+        table, _rejections, _staged = statements.run_tables(run_id)
+        _model, touched = statements.scratch_tables(run_id)
+        with (
+            observed(self.observer, Step.WRITE_PLAN),
+            connection.transaction(idle_timeout=lease.idle_timeout, snapshot=True),
+        ):
+            select = statements.touched(layout, model_sql, prior)
+            connection.execute(statements.create_as(touched, select, scratch=True))
+            self._gather_statistics(touched, ("row_id",))
+            ((found, missing, new_keys, news),) = connection.query(statements.differences(touched, prior))
+            ((all_rows, keyed),) = connection.query(statements.model_counts(layout, model_sql))
+            model_rows = base.record.model_rows - missing + new_keys
+            rows = _Rows(all_rows - keyed, keyed - model_rows)
+            refused = rows.repeated and self.sync.on_duplicate != "keep_one"
+            idle = not news and state.at_rest and not refused
+            size = self.former.delta_rows + found + (state.record.rows if prior.delta else 0)
+            due = not idle and size >= self.settings.compaction * base.record.rows
+            if not idle and not due:
+                keys = statements.keys(
+                    layout,
+                    prior,
+                    touched,
+                    undone=prior.delta is None and not state.settled,
+                    repeated=bool(refused),
+                )
+                plan = statements.plan(self.sync, layout, model_sql, self.kind, prior, keys)
+                connection.execute(statements.create_as(table, plan))
+            connection.execute(statements.drop(touched))
+        if due:
+            return None
+        if idle:
+            return self._idle(rows, model_rows)
+        return self._checked(lease, rows, base.record.model_rows)
+
+    def _full(self, lease: Lease, model_sql: str) -> PlanRecord:
+        table = self.statements.run_tables(lease.generation.run_id)[0]
+        select = self.statements.plan(self.sync, self.layout, model_sql, self.kind, self.former.prior)
+        with observed(self.observer, Step.WRITE_PLAN):
+            self.connection.execute(self.statements.create_as(table, select))
+        return self._checked(lease, _Rows(), 0)
+
+    def _idle(self, rows: _Rows, model_rows: int) -> PlanRecord:
+        """A run that has nothing to plan writes no tables: the state stays where it is."""
+        record = self._record("", "", Summary(model_rows=model_rows, state_rows=model_rows), rows)
+        return replace(record, settles=self.former.last is not None and self.former.last.operations > 0)
+
+    def _checked(self, lease: Lease, rows: _Rows, base_rows: int) -> PlanRecord:
+        """A written plan, with one row per key, past its guards."""
+        run_id = lease.generation.run_id
+        table, rejections, _staged = self.statements.run_tables(run_id)
+        if rows.repeated is None or rows.repeated:
+            rows = self._one_row_per_key(lease, run_id, rows)
+        self._gather_statistics(table, ("row_id", "op", "bucket"))
+        summary = planning.summarize(
+            self.connection.query(self.statements.summary(self.statements.planner(table))), base_rows
+        )
+        planning.check_guards(
+            self.sync,
+            self.kind,
+            summary,
+            self.former.rows_left,
+            allow_removed=self.allow_removed,
+            allow_empty=self.allow_empty,
+        )
+        with observed(self.observer, Step.CREATE_REJECTIONS):
+            self.connection.execute(self.statements.create_rejections(rejections))
+        record = self._record(table, rejections, summary, rows)
+        last, state = self.former.last, self.former.state
+        if not base_rows or last is None or state is None:
+            return record
+        return replace(
+            record,
+            base=self.former.base_generation,
+            delta_rows=self.former.delta_rows + summary.rows,
+            former_plan="" if state.record.base is None else state.record.plan_table,
+            settles=last.operations > 0 and bool(last.plan_table) and last.base is None,
+        )
+
+    def _one_row_per_key(self, lease: Lease, run_id: str, rows: _Rows) -> _Rows:
+        """Resolve duplicates if there are any (D3)."""
         connection, statements = self.connection, self.statements
         table, _rejections, staged = statements.run_tables(run_id)
         ((repeated, null_keys, keyed_rows),) = connection.query(statements.duplicates(table))
+        counted = rows.repeated is not None
+        if not counted:
+            rows = _Rows(null_keys, 0)
         if not repeated:
-            return null_keys, 0
+            return rows
         keep_one = self.sync.on_duplicate == "keep_one"
-        previous = {column.name: column.previous for column in columns}
+        previous = {column.name: column.previous for column in self._columns()}
         with observed(self.observer, Step.RESOLVE), connection.transaction(idle_timeout=lease.idle_timeout):
             connection.execute(statements.rename(table, staged))
             resolved = statements.resolve(statements.planner(staged), self.layout, previous, keep_one)
             connection.execute(statements.create_as(table, resolved))
             connection.execute(statements.drop(staged))
-        if not keep_one:
-            return null_keys, 0
-        ((kept,),) = connection.query(f"SELECT count(*) FROM {statements.planner(table)}")
-        return null_keys, keyed_rows - kept
+        if not counted:
+            ((kept,),) = connection.query(f"SELECT count(*) FROM {statements.planner(table)}")
+            rows.repeated = keyed_rows - kept
+        return rows
 
-    def _gather_statistics(self, table: str) -> None:
-        sql = self.connection.dialect.analyze(self.statements.planner(table), ("row_id", "op", "bucket"))
+    # -- what the journal keeps -------------------------------------------------------------------
+
+    def _gather_statistics(self, table: str, columns: tuple[str, ...]) -> None:
+        sql = self.connection.dialect.analyze(self.statements.planner(table), columns)
         if sql is not None:
             self.connection.execute(sql)
 
-    def _record(
-        self, run_id: str, columns: tuple[PlanColumn, ...], summary: Summary, null_keys: int, dropped: int
-    ) -> PlanRecord:
-        sync, layout, before = self.sync, self.layout, self.before
-        table, rejections, _staged = self.statements.run_tables(run_id)
-        if self.kind == "run" and self.prior is not None:
-            self.notes.extend(planning.type_notes(layout, before))
+    def _columns(self) -> tuple[PlanColumn, ...]:
+        return planning.plan_columns(self.layout, self.former.prior)
+
+    def _compares_fields(self) -> bool:
+        """Whether the snapshot may differ also in rows that neither this run nor the last touched."""
+        last = self.former.last
+        return (
+            self.kind != "run"
+            or last is None
+            or last.mapping_version != self.layout.mapping_version
+            or ("sync_snapshot" in self.settings.logs(self.sync) and "sync_snapshot" not in last.logs)
+        )
+
+    def _record(self, table: str, rejections: str, summary: Summary, rows: _Rows) -> PlanRecord:
+        sync, layout, former = self.sync, self.layout, self.former
+        if self.kind == "run" and former.prior is not None:
+            self.notes.extend(planning.type_notes(layout, former.last))
         counted = self.kind != "reset"
         auto_removed = not sync.sends_removed
         chunks = planning.cut_chunks(summary, sync.chunk_rows, skip_removed=auto_removed) if counted else ()
@@ -120,16 +271,16 @@ class Planner:
             plan_table=table,
             rejections_table=rejections,
             rows=summary.rows,
-            columns=columns,
+            columns=self._columns(),
             primary_key=layout.primary_key,
             mapping_version=layout.mapping_version,
             fingerprint_version=layout.fingerprint_version,
             planned=dict(summary.planned) if counted else {},
             duplicates=dict(summary.duplicates) if counted else {},
             model_rows=summary.model_rows,
-            state_rows=self.rows_left if self.kind == "full" else summary.state_rows,
-            null_key_rows=null_keys,
-            dropped_rows=dropped,
+            state_rows=former.rows_left if self.kind == "full" else summary.state_rows,
+            null_key_rows=rows.null_keys,
+            dropped_rows=(rows.repeated or 0) if sync.on_duplicate == "keep_one" else 0,
             chunks=chunks,
             auto_removed=auto_removed,
             publishes=sync.destination.publishes(sync.mode),
@@ -138,11 +289,7 @@ class Planner:
             model_name=sync.model.name,
             model_id=sync.model.id,
             logs=self.settings.logs(sync),
-            compare_fields=(
-                self.kind != "run"
-                or before is None
-                or before.mapping_version != layout.mapping_version
-                or "sync_snapshot" not in before.logs
-            ),
+            compare_fields=self._compares_fields(),
             notes=tuple(self.notes),
+            kept=summary.kept,
         )

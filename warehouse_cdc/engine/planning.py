@@ -28,6 +28,8 @@ class Summary:
         model_rows: Distinct keys of the model.
         state_rows: Rows of the former state that weren't absent.
         newly_removed: Rows that left the model since the last plan.
+        kept: Rows that stay as they were although the model has others.
+        rows: Rows of the plan.
         buckets: Rows by operation and bucket.
     """
 
@@ -37,21 +39,36 @@ class Summary:
     model_rows: int = 0
     state_rows: int = 0
     newly_removed: int = 0
+    kept: int = 0
     rows: int = 0
     buckets: dict[str, Counter[int]] = field(default_factory=lambda: defaultdict(Counter))
 
 
-def summarize(rows: Iterable[tuple[str, str, bool, bool, int | None, int]]) -> Summary:
-    """Fold the summary statement's rows (op, was, pending, duplicate, bucket, count)."""
-    found = Summary()
-    for op, was, pending, duplicate, bucket, count in rows:
+def summarize(
+    rows: Iterable[tuple[str, str, bool, bool, bool, int | None, int]], base_rows: int = 0
+) -> Summary:
+    """Fold the summary statement's rows (op, was, pending, duplicate, in_base, bucket, count).
+
+    Args:
+        rows: What the statement returned.
+        base_rows: Of a plan of differences: rows of the model at the last full plan. Those that this plan
+            doesn't hold are in the model and in the state as they were.
+    """
+    found = Summary(model_rows=base_rows, state_rows=base_rows, unchanged=base_rows)
+    for op, was, pending, duplicate, in_base, bucket, count in rows:
         found.rows += count
-        if op == "null_key":
+        if in_base and base_rows:
+            found.model_rows -= count
+            found.state_rows -= count
+            found.unchanged -= count
+        if op in ("null_key", "gone"):
             continue
         if was != "absent":
             found.state_rows += count
         if op != "removed":
             found.model_rows += count
+        if op == "kept":
+            found.kept += count
         if duplicate:
             found.duplicates["added" if was == "absent" else "changed"] += count
         elif op in OPERATIONS:

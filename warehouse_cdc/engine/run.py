@@ -11,17 +11,24 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from warehouse_cdc.compile.layout import Layout, lay_out
-from warehouse_cdc.compile.parse import read_model
+from warehouse_cdc.compile.parse import ModelQuery, read_model
 from warehouse_cdc.destinations.base import RunContext, Writer
 from warehouse_cdc.engine import journal, planning
 from warehouse_cdc.engine.closing import Closer
 from warehouse_cdc.engine.delivery import Delivery, Part
 from warehouse_cdc.engine.lease import Lease, claim
-from warehouse_cdc.engine.planner import Planner
+from warehouse_cdc.engine.planner import Former, Planner
 from warehouse_cdc.engine.recovery import how_it_ended
 from warehouse_cdc.engine.result import Progress, Run, count, status_of
 from warehouse_cdc.engine.settings import Settings
-from warehouse_cdc.engine.store import create_shared, drop_garbage, orphaned, read_rejections, verify
+from warehouse_cdc.engine.store import (
+    create_shared,
+    drop_garbage,
+    orphaned,
+    read_rejections,
+    state_of,
+    verify,
+)
 from warehouse_cdc.engine.transitions import Observer, Step, ignore, observed
 from warehouse_cdc.errors import (
     CdcError,
@@ -35,7 +42,7 @@ from warehouse_cdc.errors import (
 )
 from warehouse_cdc.mapping.values import tagged
 from warehouse_cdc.plan.record import Ended, PlanRecord
-from warehouse_cdc.plan.state import Prior, prior_state
+from warehouse_cdc.plan.state import Prior
 from warehouse_cdc.plan.statements import Statements
 from warehouse_cdc.sync import OPERATIONS, Sync
 from warehouse_cdc.warehouses.base import Connection
@@ -105,7 +112,7 @@ class Runner:
         lease = self._claim()
         try:
             lease.keep(self._connection)
-            return self._held(lease, query.sql, layout, schema)
+            return self._held(lease, query, layout, schema)
         except (LeaseLostError, ConnectionLostError):
             raise
         except Exception as error:
@@ -192,7 +199,7 @@ class Runner:
 
     # -- with the lease ---------------------------------------------------------------------------
 
-    def _held(self, lease: Lease, model_sql: str, layout: Layout, schema: pa.Schema) -> Run:
+    def _held(self, lease: Lease, query: ModelQuery, layout: Layout, schema: pa.Schema) -> Run:
         history = journal.load(self._connection, self._statements)
         others = tuple(g for g in history.generations if g.number != lease.generation.number)
         history = journal.History(others)
@@ -204,9 +211,10 @@ class Runner:
         kind = self._kind(state)
         if state is None and kind == "run":
             orphaned(self._connection, self._statements, others)
-        prior = self._prior(state, layout, kind)
+        prior = self._prior(history, layout, kind)
         with observed(self._options.observer, Step.COLLECT):
-            drop_garbage(self._connection, self._statements, lease, state, self._notes)
+            drop_garbage(self._connection, self._statements, lease, history, self._notes)
+        last = history.committed
         self._options.progress(Progress("querying"))
         record = Planner(
             connection=self._connection,
@@ -216,13 +224,18 @@ class Runner:
             observer=self._options.observer,
             kind=kind,
             layout=layout,
-            prior=prior,
-            before=state.plan if state is not None else None,
-            rows_left=planning.rows_left(state.plan, state.ended) if state is not None else 0,
+            former=Former(
+                last=last.plan if last is not None else None,
+                rows_left=planning.rows_left(last.plan, last.ended) if last is not None else 0,
+                state=state.finished if state is not None else None,
+                base=history.base.finished if history.base is not None else None,
+                base_generation=history.base.number if history.base is not None else 0,
+                prior=prior,
+            ),
             allow_removed=self._options.allow_removed,
             allow_empty=self._options.allow_empty,
             notes=self._notes,
-        ).write(lease, model_sql)
+        ).write(lease, query)
         if kind == "reset":
             ended = Ended("success")
         else:
@@ -243,11 +256,12 @@ class Runner:
             return "reset"
         return self._options.kind
 
-    def _prior(self, state: journal.Generation | None, layout: Layout, kind: str) -> Prior | None:
+    def _prior(self, history: journal.History, layout: Layout, kind: str) -> Prior | None:
         """The state to compare with, once it is known to be whole."""
-        record = state.plan if state is not None else None
-        if state is None or record is None or state.ended is None:
+        state = history.state.finished if history.state is not None else None
+        if state is None:
             return None
+        record = state.record
         if kind in ("reset", "full") or not record.cdc:
             return None
         if not planning.same_key(layout, record.primary_key):
@@ -260,14 +274,12 @@ class Runner:
                 hint="Start afresh with a full resync (sends every row) or a reset (sends nothing).",
             )
         try:
-            verify(self._connection, self._statements, record, state.ended)
+            verify(self._connection, self._statements, history)
         except StateError:
             if kind == "resync":
                 return None
             raise
-        return prior_state(
-            self._connection.dialect, self._settings.schemas.planner, record, state.ended, layout
-        )
+        return state_of(self._connection.dialect, self._settings.schemas.planner, history, layout)
 
     # -- delivery ---------------------------------------------------------------------------------
 
@@ -307,7 +319,7 @@ class Runner:
         ended = how_it_ended(self._connection, self._statements, generation, self._sync, context)
         with observed(self._options.observer, Step.CLOSE), lease.fenced(self._connection):
             self._closer.append(generation, journal.DELIVERED, ended.to_json())
-        self._closer.finish(lease, generation, generation.plan, ended, release=False)
+        self._closer.finish(lease, generation, generation.plan, ended, release=False, again=True)
 
     def _give_up(self, lease: Lease, error: Exception) -> None:
         """Leave a failed run so that the next one can go on at once.

@@ -21,6 +21,8 @@ class Settings:
         retention_days: Changelog and run rows older than this are deleted after a run; None keeps all.
         lease_seconds: How long a run's lease lasts unless extended.
         lease_margin: Seconds after a lease's expiry before another run may take over.
+        compaction: A full plan is written once the plans of differences since the last one have as many rows
+            as this share of it; 0 writes a full plan every run.
     """
 
     schemas: Schemas
@@ -30,11 +32,14 @@ class Settings:
     retention_days: float | None = None
     lease_seconds: float = 60.0
     lease_margin: float = 5.0
+    compaction: float = 1.0
 
     def __post_init__(self) -> None:
         """Check the numbers."""
         if self.lease_seconds <= 0 or self.lease_margin < 0:
             raise ConfigError("lease_seconds must be above 0 and lease_margin at least 0.", code="settings")
+        if self.compaction < 0:
+            raise ConfigError("compaction must be at least 0.", code="settings")
         if self.retention_days is not None and self.retention_days <= 0:
             raise ConfigError("retention_days must be above 0, or None.", code="settings")
         if self.schemas.planner == self.schemas.audit or not self.schemas.planner or not self.schemas.audit:

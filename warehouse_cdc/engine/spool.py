@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 LIMIT = 32 * 1024 * 1024
@@ -13,38 +15,84 @@ LIMIT = 32 * 1024 * 1024
 
 
 class Spool:
-    """A result that was read whole; closing it frees its file."""
+    """A result that was read whole, in parts by its column ``bucket``; closing it frees its file.
 
-    def __init__(self, batches: Iterable[pa.RecordBatch]) -> None:
+    Args:
+        batches: The result, in any order.
+        highs: The highest bucket of each part, ascending.
+    """
+
+    def __init__(self, batches: Iterable[pa.RecordBatch], highs: Sequence[int]) -> None:
         """Read all the batches."""
-        self._map: pa.MemoryMappedFile | None = None
-        held: list[pa.RecordBatch] = []
+        self._highs = np.asarray(highs)
+        self._held: list[list[pa.RecordBatch]] = [[] for _high in highs]
+        self._written: list[list[int]] = [[] for _high in highs]
+        self._count = 0
+        self._file: Any = None
+        self._map: Any = None
+        self._reader: Any = None
+        self._writer: Any = None
+        self._path = ""
         size = 0
-        source = iter(batches)
-        for batch in source:
-            held.append(batch)
-            size += batch.nbytes
-            if size > LIMIT:
-                self.table = self._spill(held, source)
-                return
-        self.table = pa.Table.from_batches(held) if held else None
-
-    def _spill(self, held: list[pa.RecordBatch], rest: Iterable[pa.RecordBatch]) -> pa.Table:
-        handle, path = tempfile.mkstemp(prefix="wcdc-", suffix=".arrow")
-        os.close(handle)
         try:
-            with pa.OSFile(path, "wb") as sink, pa.ipc.new_file(sink, held[0].schema) as writer:
-                while held:
-                    writer.write_batch(held.pop(0))
-                for batch in rest:
-                    writer.write_batch(batch)
-            self._map = pa.memory_map(path)
-            return pa.ipc.open_file(self._map).read_all()
-        finally:
-            os.unlink(path)
+            for batch in batches:
+                for place, part in self._parts(batch):
+                    self._held[place].append(part)
+                size += batch.nbytes
+                if size > LIMIT:
+                    self._spill()
+                    size = 0
+            if self._path:
+                self._spill()
+                self._writer.close()  # type: ignore[attr-defined]
+                self._map = pa.memory_map(self._path)
+                self._reader = pa.ipc.open_file(self._map)
+        except BaseException:
+            self.close()
+            raise
+
+    def part(self, place: int) -> pa.Table:
+        """The rows of a part."""
+        if self._reader is None:
+            return pa.Table.from_batches(self._held[place])
+        return pa.Table.from_batches([self._reader.get_batch(number) for number in self._written[place]])
 
     def close(self) -> None:
         """Free the rows."""
-        self.table = None
-        if self._map is not None:
-            self._map.close()
+        self._held = []
+        self._reader = None
+        for opened in (self._writer, self._file, self._map):
+            if opened is not None:
+                opened.close()
+        if self._path:
+            os.unlink(self._path)
+            self._path = ""
+
+    def _parts(self, batch: pa.RecordBatch) -> Iterable[tuple[int, pa.RecordBatch]]:
+        if len(self._highs) == 1:
+            return [(0, batch)]
+        places = np.searchsorted(self._highs, batch.column("bucket").to_numpy())
+        order = np.argsort(places, kind="stable")
+        ends = np.searchsorted(places[order], np.arange(len(self._highs)), side="right")
+        sorted_batch = batch.take(pa.array(order))
+        starts = [0, *ends[:-1]]
+        return [
+            (place, sorted_batch.slice(start, end - start))
+            for place, (start, end) in enumerate(zip(starts, ends, strict=True))
+            if end > start
+        ]
+
+    def _spill(self) -> None:
+        """Write what is held, a batch for each part."""
+        for place, held in enumerate(self._held):
+            if not held:
+                continue
+            if self._writer is None:
+                handle, self._path = tempfile.mkstemp(prefix="wcdc-", suffix=".arrow")
+                os.close(handle)
+                self._file = pa.OSFile(self._path, "wb")
+                self._writer = pa.ipc.new_file(self._file, held[0].schema)
+            self._writer.write_batch(pa.Table.from_batches(held).combine_chunks().to_batches()[0])
+            self._written[place].append(self._count)
+            self._count += 1
+            self._held[place] = []

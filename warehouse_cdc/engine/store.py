@@ -7,16 +7,28 @@ from typing import Any
 
 import pyarrow as pa
 
-from warehouse_cdc.dialects import ColumnType
+from warehouse_cdc.compile.layout import Layout
+from warehouse_cdc.dialects import ColumnType, Dialect
 from warehouse_cdc.engine import journal
 from warehouse_cdc.engine.lease import Lease
 from warehouse_cdc.engine.result import Table
 from warehouse_cdc.errors import ConnectionLostError, StateError, WarehouseError
 from warehouse_cdc.plan.names import JOURNAL, owned
 from warehouse_cdc.plan.record import Ended, PlanRecord
+from warehouse_cdc.plan.state import Prior, prior_state
 from warehouse_cdc.plan.statements import Statements
 from warehouse_cdc.warehouses.base import Connection
 
+REJECTIONS = pa.schema(
+    [
+        ("row_id", pa.string()),
+        ("op", pa.string()),
+        ("reason", pa.string()),
+        ("attempts", pa.int32()),
+        ("first_failed_at", pa.timestamp("us", tz="UTC")),
+        ("last_failed_at", pa.timestamp("us", tz="UTC")),
+    ]
+)
 LOCK_SECONDS = 2.0
 """How long a drop waits for somebody who reads the table; the next run tries again."""
 
@@ -41,24 +53,25 @@ def drop_garbage(
     connection: Connection,
     statements: Statements,
     lease: Lease,
-    state: journal.Generation | None,
+    history: journal.History,
     notes: list[str],
 ) -> None:
-    """Drop the sync's tables that the committed state doesn't need, and journal entries before it.
+    """Drop the sync's tables that the committed state doesn't need, and journal entries of no use.
 
     What is garbage to a run that has lost its lease may be the state of its successor: hence the fence.
     """
-    keep = set()
-    if state is not None and state.plan is not None:
-        keep = {state.plan.plan_table, state.plan.rejections_table}
+    needed = [g for g in (history.base, history.state, history.committed) if g is not None]
+    keep = {t for g in needed if g.plan for t in (g.plan.plan_table, g.plan.rejections_table)}
     planner = statements.schemas.planner
     names = {name for _schema, name in connection.tables(planner)}
     garbage = sorted(owned(statements.sync_id, names) - keep)
     forget = (
         f"DELETE FROM {statements.planner(JOURNAL)} "
         f"WHERE sync_id = {statements.dialect.literal(statements.sync_id)} "
-        f"AND generation < {state.number if state is not None else 0}"
+        f"AND generation < {max((g.number for g in needed), default=0)}"
     )
+    if needed:
+        forget += f" AND generation NOT IN ({', '.join(str(g.number) for g in needed)})"
     try:
         with lease.fenced(connection, lock_timeout=LOCK_SECONDS):
             for name in garbage:
@@ -97,13 +110,27 @@ def orphaned(
         )
 
 
-def verify(connection: Connection, statements: Statements, record: PlanRecord, ended: Ended) -> None:
+def verify(connection: Connection, statements: Statements, history: journal.History) -> None:
     """Check that the state's tables hold what the journal says (D30).
 
     Raises:
         StateError: A table is missing or has another number of rows.
     """
+    if history.state is not None and history.base is None:
+        raise StateError(
+            f"Sync {statements.sync_id!r}: its journal lacks the full plan that its state rests on.",
+            code="state-journal",
+            hint=_GO_ON,
+        )
     names = {name for _schema, name in connection.tables(statements.schemas.planner)}
+    for generation in {g.number: g for g in (history.base, history.state) if g is not None}.values():
+        if generation.plan is not None and generation.ended is not None:
+            _verify(connection, statements, names, generation.plan, generation.ended)
+
+
+def _verify(
+    connection: Connection, statements: Statements, names: set[str], record: PlanRecord, ended: Ended
+) -> None:
     for table in (record.plan_table, record.rejections_table):
         if table not in names:
             raise StateError(
@@ -126,6 +153,15 @@ def verify(connection: Connection, statements: Statements, record: PlanRecord, e
                 code="state-rows",
                 hint=_GO_ON,
             )
+
+
+def state_of(dialect: Dialect, planner: str, history: journal.History, layout: Layout) -> Prior | None:
+    """The state that the committed runs left, for the columns of a layout; None if there is none."""
+    state = history.state.finished if history.state is not None else None
+    base = history.base.finished if history.base is not None else None
+    if state is None or base is None:
+        return None
+    return prior_state(dialect, planner, base, None if state.record.base is None else state, layout)
 
 
 def count_rejections(
@@ -158,6 +194,8 @@ def read_rejections(
 ) -> Table:
     """Rows that failed in a run, duplicates included."""
     dialect = statements.dialect
+    if not record.plan_table:
+        return Table(REJECTIONS.empty_table())
     columns: list[tuple[str, Any]] = [
         ("row_id", dialect.text_type),
         ("op", dialect.text_type),
@@ -167,14 +205,15 @@ def read_rejections(
         ("last_failed_at", dialect.timestamp_type),
     ]
     text = dialect.text_type
+    never = dialect.null(dialect.timestamp_type)
     duplicate = f"'duplicate primary key (' || CAST(copies AS {text}) || ' rows)'"
     sql = (
         "SELECT row_id, op, "
         "CASE WHEN outcome = 'unknown' THEN 'outcome unknown: ' || reason ELSE reason END AS reason, "
         f"attempts, first_failed_at, last_failed_at FROM {statements.planner(record.rejections_table)} "
         f"WHERE outcome IN ('failed', 'unknown') AND chunk < {ended.delivered} UNION ALL "
-        f"SELECT row_id, CASE WHEN was = 'absent' THEN 'added' ELSE 'changed' END, {duplicate}, "
-        f"CAST(1 AS INTEGER), {dialect.null(dialect.timestamp_type)}, {dialect.null(dialect.timestamp_type)} "
+        f"SELECT row_id, CASE WHEN coalesce(was, 'absent') = 'absent' THEN 'added' ELSE 'changed' END, "
+        f"{duplicate}, CAST(1 AS INTEGER), {never}, {never} "
         f"FROM {statements.planner(record.plan_table)} "
         f"WHERE copies > 1 AND {'TRUE' if duplicates else 'FALSE'} ORDER BY 1"
     )

@@ -16,6 +16,8 @@ class Step(str, Enum):
     """An interrupted run is ended: what became of its operations is in the journal."""
     COLLECT = "collect"
     """Tables of earlier runs that nothing points to are dropped."""
+    COPY_MODEL = "copy_model"
+    """The model's rows are in a table of the run's own, because they can't be read twice."""
     WRITE_PLAN = "write_plan"
     """The plan table exists."""
     RESOLVE = "resolve"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from warehouse_cdc.compile.determinism import reads_alike
 from warehouse_cdc.compile.layout import Layout, lay_out
 from warehouse_cdc.compile.offline import Schema, describe_offline
 from warehouse_cdc.compile.parse import read_model
 from warehouse_cdc.dialects import get_dialect
 from warehouse_cdc.plan.names import table_name
 from warehouse_cdc.plan.record import Chunk, Ended, PlanColumn, PlanRecord
-from warehouse_cdc.plan.state import prior_state
+from warehouse_cdc.plan.state import Finished, prior_state
 from warehouse_cdc.plan.statements import AUDIT_TABLES, Schemas, Statements
 from warehouse_cdc.sync import OPERATIONS, Sync
 
@@ -71,21 +72,41 @@ def compile_sync(
         first,
         plan_table=table_name(sync.id, NEXT_RUN, "plan"),
         rejections_table=table_name(sync.id, NEXT_RUN, "rejections"),
+        base=1 if sync.traits.cdc else None,
+        compare_fields=False,
+        settles=sync.traits.cdc,
     )
     ended = Ended("success", delivered=len(OPERATIONS), rejections=1)
     plan, rejections, staged = build.run_tables(NEXT_RUN)
+    copied, touched = build.scratch_tables(NEXT_RUN)
     kind = "run" if sync.traits.cdc else "full"
-    prior = prior_state(spoken, planner_schema, first, ended, layout) if kind == "run" else None
+    before, now = Finished(FIRST_RUN, first, ended), Finished(NEXT_RUN, record, ended)
+    prior = prior_state(spoken, planner_schema, before, None, layout) if kind == "run" else None
     statements = {
         f"setup_{n}": sql for n, sql in enumerate(spoken.setup(planner_schema, audit_schema, None), 1)
     }
     for (_schema, name), sql in build.create_shared().items():
         statements[f"create_{name}"] = sql
     statements["first_plan"] = build.create_as(
-        first.plan_table, build.plan(sync, layout, query.sql, FIRST_RUN, kind, None)
+        first.plan_table, build.plan(sync, layout, query.sql, kind, None)
     )
     statements["first_rejections"] = build.create_rejections(first.rejections_table)
-    statements["plan"] = build.create_as(plan, build.plan(sync, layout, query.sql, NEXT_RUN, kind, prior))
+    statements["first_changelog"] = build.changelog(before, again=False)
+    for number, sql in enumerate(build.snapshot(before), 1):
+        statements[f"first_snapshot_{number}"] = sql
+    model_sql = query.sql
+    keys = None
+    if prior is not None:
+        if not reads_alike(query.tree):
+            copy = build.copy_of_model(layout, model_sql)
+            statements["copy_model"] = build.create_as(copied, copy, scratch=True)
+            model_sql = f"SELECT * FROM {build.planner(copied)}"
+        select = build.touched(layout, model_sql, prior)
+        statements["touched"] = build.create_as(touched, select, scratch=True)
+        statements["differences"] = build.differences(touched, prior)
+        statements["model_counts"] = build.model_counts(layout, model_sql)
+        keys = build.keys(layout, prior, touched, undone=True, repeated=False)
+    statements["plan"] = build.create_as(plan, build.plan(sync, layout, model_sql, kind, prior, keys))
     statements["duplicates"] = build.duplicates(plan)
     keep_one = sync.on_duplicate == "keep_one"
     resolved = build.resolve(build.planner(staged), layout, {c.name: c.previous for c in columns}, keep_one)
@@ -95,10 +116,10 @@ def compile_sync(
     statements["summary"] = build.summary(build.planner(plan))
     statements["create_rejections"] = build.create_rejections(rejections)
     for operation in OPERATIONS:
-        statements[f"read_{operation}"] = build.read(record, operation, 0, 16_383)
-    statements["changelog"] = build.changelog(NEXT_RUN, record, ended)
-    for name, sql in zip(("delete", "insert"), build.snapshot(NEXT_RUN, record, ended), strict=True):
-        statements[f"snapshot_{name}"] = sql
+        statements[f"read_{operation}"] = build.read(NEXT_RUN, record, operation, None, None)
+    statements["changelog"] = build.changelog(now, again=False)
+    for number, sql in enumerate(build.snapshot(now), 1):
+        statements[f"snapshot_{number}"] = sql
     return Compiled(sync.id, spoken.name, statements, layout)
 
 
@@ -126,5 +147,6 @@ def _example(sync: Sync, layout: Layout, columns: tuple[PlanColumn, ...], run_id
         model_name=sync.model.name,
         model_id=sync.model.id,
         logs=AUDIT_TABLES,
-        compare_fields=False,
+        compare_fields=True,
+        kept=0,
     )

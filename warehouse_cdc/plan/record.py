@@ -9,8 +9,8 @@ from typing import Any
 from warehouse_cdc.dialects import ColumnType
 from warehouse_cdc.errors import StateVersionError
 
-FORMAT = 1
-"""Version of the journal's entries; a newer one is refused."""
+FORMAT = 2
+"""Version of the journal's entries; a newer one is refused, an older one is read."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,9 @@ class PlanRecord:
 
     Attributes:
         kind: ``run``, ``resync``, ``reset`` or ``full`` (a mode without CDC).
-        plan_table: Name of the plan table in the planner schema.
-        rejections_table: Name of its rejections table.
+        plan_table: Name of the plan table in the planner schema; empty if there was nothing to plan, so that
+            the state stays where it was.
+        rejections_table: Name of its rejections table, or empty.
         rows: Rows of the plan table.
         columns: The compared columns.
         primary_key: The key's columns.
@@ -63,6 +64,12 @@ class PlanRecord:
         logs: Names of the audit tables that this run writes.
         compare_fields: The snapshot may differ also in rows that neither this run nor the last touched.
         notes: What the run did beyond the usual, for people.
+        base: The generation of the full plan that this one differs from; None if this is a full plan.
+        delta_rows: Rows that the plans since the full plan have written, this one included.
+        kept: Rows that stay as they were although the model has others: ignored changes, duplicate keys. None
+            in a plan of an earlier version.
+        former_plan: The plan table of the state that the run began with, or empty.
+        settles: The run before delivered rows that its snapshot row shows as such.
     """
 
     kind: str
@@ -89,6 +96,16 @@ class PlanRecord:
     logs: tuple[str, ...]
     compare_fields: bool
     notes: tuple[str, ...] = field(default=())
+    base: int | None = None
+    delta_rows: int = 0
+    kept: int | None = None
+    former_plan: str = ""
+    settles: bool = False
+
+    @property
+    def operations(self) -> int:
+        """How many operations it planned, duplicated keys included."""
+        return sum(self.planned.values()) + sum(self.duplicates.values())
 
     @property
     def cdc(self) -> bool:
@@ -149,6 +166,15 @@ class Ended:
     def to_json(self) -> str:
         """The entry as JSON text."""
         return json.dumps({"format": FORMAT, **asdict(self)}, ensure_ascii=False)
+
+    def complete(self, record: PlanRecord) -> bool:
+        """Whether every operation of the plan succeeded."""
+        return (
+            self.delivered == len(record.chunks)
+            and not self.unknown
+            and not self.rejections
+            and not any(self.aborted.values())
+        )
 
     @classmethod
     def from_json(cls, text: str) -> Ended:

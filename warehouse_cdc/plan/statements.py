@@ -9,8 +9,8 @@ from warehouse_cdc.compile.layout import Column, Layout
 from warehouse_cdc.compile.templates import render
 from warehouse_cdc.dialects import Dialect
 from warehouse_cdc.plan.names import JOURNAL, LEASES, table_name
-from warehouse_cdc.plan.record import Ended, PlanRecord
-from warehouse_cdc.plan.state import Prior, audited, values_differ
+from warehouse_cdc.plan.record import PlanRecord
+from warehouse_cdc.plan.state import Finished, Prior, audited, values_differ
 from warehouse_cdc.sync import MODES, Sync
 
 AUDIT_TABLES = ("sync_changelog", "sync_snapshot", "sync_runs")
@@ -47,31 +47,96 @@ class Statements:
     # -- the plan ---------------------------------------------------------------------------------
 
     def plan(
-        self, sync: Sync, layout: Layout, model_sql: str, run_id: str, kind: str, prior: Prior | None
+        self,
+        sync: Sync,
+        layout: Layout,
+        model_sql: str,
+        kind: str,
+        prior: Prior | None,
+        keys: str | None = None,
     ) -> str:
-        """The SELECT that makes a plan; ``kind`` as in PlanRecord."""
-        dialect = self.dialect
-        kinds = [(column.value, column.stored) for column in layout.columns]
-        key = [dialect.canonical_text(column.value, column.stored) for column in layout.key]
+        """The SELECT that makes a plan.
+
+        Args:
+            sync: The sync.
+            layout: Its layout.
+            model_sql: The model.
+            kind: As in PlanRecord.
+            prior: The state to compare with.
+            keys: The SELECT of the keys to look at (``keys``), for a plan of differences.
+        """
         return self.render(
             "plan",
             model_sql=model_sql,
-            columns=layout.columns,
-            row_id=dialect.row_id(key),
-            fingerprint=dialect.fingerprint(kinds),
-            bucket=dialect.bucket("row_id"),
+            **self._read_model(layout),
+            bucket=self.dialect.bucket("row_id"),
             prior=prior,
             kind=kind,
+            keys=keys,
             mapping_version=layout.mapping_version,
-            run_id=dialect.literal(run_id),
             sends_changed=sync.traits.changed,
             plans_removed=sync.traits.removed != "never",
-            values_differ=values_differ(dialect, layout, prior) if prior else "FALSE",
+            values_differ=values_differ(self.dialect, layout, prior) if prior else "FALSE",
         )
 
-    def create_as(self, name: str, select: str) -> str:
-        """CREATE TABLE in the planner schema from a SELECT."""
-        return self.render("create_table_as", table=self.planner(name), select=select)
+    def _read_model(self, layout: Layout) -> dict[str, Any]:
+        """What templates need to make stored values, row ids and fingerprints of a model's rows."""
+        dialect = self.dialect
+        kinds = [(column.value, column.stored) for column in layout.columns]
+        key = [dialect.canonical_text(column.value, column.stored) for column in layout.key]
+        return {
+            "columns": layout.columns,
+            "key": layout.key,
+            "row_id": dialect.row_id(key),
+            "fingerprint": dialect.fingerprint(kinds),
+        }
+
+    def touched(self, layout: Layout, model_sql: str, prior: Prior) -> str:
+        """The SELECT of the keys whose rows the model and the last full plan don't have alike."""
+        base_table = prior.base.plan_table
+        return self.render("touched", model_sql=model_sql, **self._read_model(layout), base_table=base_table)
+
+    def keys(self, layout: Layout, prior: Prior, touched: str, *, undone: bool, repeated: bool) -> str:
+        """The SELECT of the keys that a plan of differences looks at, as a CTE of ``plan``.
+
+        Args:
+            layout: The sync's layout.
+            prior: The state.
+            touched: The table with the rows of ``touched``.
+            undone: The full plan, which has no delta yet, left something undone.
+            repeated: The model has keys that occur more than once.
+        """
+        return self.render(
+            "keys",
+            **self._read_model(layout),
+            prior=prior,
+            touched=self.planner(touched),
+            undone=undone,
+            repeated=repeated,
+        )
+
+    def differences(self, touched: str, prior: Prior) -> str:
+        """Counts of the touched keys: all, missing from the model, new to it, not explained by the delta."""
+        delta = None if prior.delta is None else prior.delta.plan_table
+        return self.render("differences", touched=self.planner(touched), delta=delta)
+
+    def model_counts(self, layout: Layout, model_sql: str) -> str:
+        """The model's rows, and those with a key."""
+        named = " AND ".join(f"{self.dialect.quote(name)} IS NOT NULL" for name in layout.primary_key)
+        return (
+            f"SELECT count(*) AS all_rows, count(CASE WHEN {named} THEN 1 END) AS keyed "
+            f"FROM (\n{model_sql}\n) wcdc_model"
+        )
+
+    def copy_of_model(self, layout: Layout, model_sql: str) -> str:
+        """The SELECT of the model's compared columns, as they are."""
+        names = ", ".join(self.dialect.quote(column.name) for column in layout.columns)
+        return f"SELECT {names} FROM (\n{model_sql}\n) wcdc_model"
+
+    def create_as(self, name: str, select: str, *, scratch: bool = False) -> str:
+        """CREATE TABLE in the planner schema from a SELECT; a scratch table needn't survive the run."""
+        kind = self.dialect.scratch if scratch else ""
+        return self.render("create_table_as", table=self.planner(name), select=select, kind=kind)
 
     def rename(self, name: str, new_name: str) -> str:
         """Rename a table of the planner schema."""
@@ -110,11 +175,12 @@ class Statements:
         """Counts by operation, former state, pending removal, duplicate and bucket."""
         return self.render("summary", table=table, bucket="bucket" if by_bucket else "0")
 
-    def read(self, record: PlanRecord, operation: str, low: int, high: int) -> str:
-        """The operations of a range of buckets, with the values to send, in order."""
+    def read(self, run_id: str, record: PlanRecord, operation: str, low: int | None, high: int | None) -> str:
+        """The operations of a range of buckets, or all of a kind, with the values to send; in any order."""
         return self.render(
             "read",
             table=self.planner(record.plan_table),
+            run_id=self.dialect.literal(run_id),
             operation=operation,
             low=low,
             high=high,
@@ -154,28 +220,51 @@ class Statements:
 
     # -- audit ------------------------------------------------------------------------------------
 
-    def changelog(self, run_id: str, record: PlanRecord, ended: Ended) -> str:
-        """Write a run's changelog, once."""
-        return self._audit("changelog", "sync_changelog", run_id, record, ended)
+    def changelog(self, plan: Finished, *, again: bool) -> str:
+        """Write a run's changelog; ``again`` if it may have been written before."""
+        part = audited(self.dialect, self.schemas.planner, plan)
+        return self._audit("changelog", "sync_changelog", plan.run_id, part=part, again=again)
 
-    def snapshot(self, run_id: str, record: PlanRecord, ended: Ended) -> list[str]:
+    def snapshot(self, plan: Finished) -> list[str]:
         """Bring the snapshot to what a run left: drop what differs, insert what is missing."""
+        record, table = plan.record, "sync_snapshot"
+        if not record.plan_table:
+            return [self._settle(plan, None)] if record.settles else []
+        part = audited(self.dialect, self.schemas.planner, plan)
+        if record.base is not None:
+            candidates = "p.row_id IS NOT NULL"
+            if record.former_plan:
+                former = self.planner(record.former_plan)
+                candidates = (
+                    f"(p.op <> 'unchanged' OR p.row_id IN (SELECT q.row_id FROM {former} q "
+                    "WHERE q.op NOT IN ('unchanged', 'gone')))"
+                )
+        else:
+            narrow = not record.compare_fields and MODES[record.mode].changed
+            candidates = "narrow" if narrow else "all"
         return [
-            self._audit("snapshot_delete", "sync_snapshot", run_id, record, ended),
-            self._audit("snapshot_insert", "sync_snapshot", run_id, record, ended),
+            *([self._settle(plan, part.plan_table)] if record.settles else []),
+            self._audit("snapshot_delete", table, plan.run_id, part=part, candidates=candidates),
+            self._audit("snapshot_insert", table, plan.run_id, part=part, candidates=candidates),
         ]
 
-    def _audit(self, template: str, table: str, run_id: str, record: PlanRecord, ended: Ended) -> str:
+    def _settle(self, plan: Finished, touched: str | None) -> str:
+        return self._audit("snapshot_settle", "sync_snapshot", plan.run_id, touched=touched)
+
+    def _audit(self, template: str, table: str, run_id: str, **context: Any) -> str:
         literal = self.dialect.literal
         return self.render(
             template,
             table=self.audit(table),
             sync_id=literal(self.sync_id),
             run_id=literal(run_id),
-            audit=audited(self.dialect, self.schemas.planner, record, ended),
-            compare_fields=record.compare_fields,
-            narrow=not record.compare_fields and MODES[record.mode].changed,
+            **context,
         )
+
+    def scratch_tables(self, run_id: str) -> tuple[str, str]:
+        """Names of a run's tables that it drops itself: the model's rows, and the touched keys."""
+        model, touched = (table_name(self.sync_id, run_id, what) for what in ("model", "touched"))
+        return model, touched
 
     def run_tables(self, run_id: str) -> tuple[str, str, str]:
         """Names of a run's plan, rejections and staged tables."""

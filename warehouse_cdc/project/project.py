@@ -35,6 +35,7 @@ class Source:
         retention_days: Days that audit rows are kept; for ever if None.
         lease_seconds: How long a run's lease lasts unless its process extends it.
         lease_margin: Seconds after a lease's expiry before another process may take the sync over.
+        compaction: A full plan is written once the plans of differences add up to this share of the last.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Source:
     retention_days: int | None = None
     lease_seconds: float = 60.0
     lease_margin: float = 5.0
+    compaction: float = 1.0
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -63,7 +65,12 @@ class Source:
         for label in ("planner_schema", "audit_schema"):
             if not getattr(self, label).strip():
                 raise ConfigError(f"Source {self.name!r}: {label} is empty.", code="source-schema")
-        for label, low in (("retention_days", 1), ("lease_seconds", 1), ("lease_margin", 0)):
+        for label, low in (
+            ("retention_days", 1),
+            ("lease_seconds", 1),
+            ("lease_margin", 0),
+            ("compaction", 0),
+        ):
             value = getattr(self, label)
             if value is not None and not value >= low:
                 raise ConfigError(
@@ -95,6 +102,7 @@ class Source:
             retention_days=self.retention_days,
             lease_seconds=self.lease_seconds,
             lease_margin=self.lease_margin,
+            compaction=self.compaction,
         )
 
 

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import pyarrow as pa
+from sqlglot import exp
 
 from warehouse_cdc.dialects import ColumnType, Dialect
 
@@ -45,7 +46,11 @@ class Connection(ABC):
 
     @abstractmethod
     def transaction(
-        self, *, idle_timeout: float | None = None, lock_timeout: float | None = None
+        self,
+        *,
+        idle_timeout: float | None = None,
+        lock_timeout: float | None = None,
+        snapshot: bool = False,
     ) -> AbstractContextManager[None]:
         """A transaction around the block: committed at its end, rolled back by an exception.
 
@@ -53,6 +58,7 @@ class Connection(ABC):
             idle_timeout: Seconds after which the warehouse itself ends the transaction of a client that
                 went silent inside it, where it can.
             lock_timeout: Seconds that a statement may wait for a lock, where it can wait.
+            snapshot: All its statements see what was committed when it began.
         """
 
     @abstractmethod
@@ -63,14 +69,16 @@ class Connection(ABC):
         batch_rows: int = 20_000,
         *,
         idle_timeout: float | None = None,
+        expected_rows: int = 0,
     ) -> Iterator[pa.RecordBatch]:
-        """A query's rows as Arrow batches, in bounded memory.
+        """A query's rows as Arrow batches, in bounded memory; outside a transaction.
 
         Args:
             sql: The query.
             kinds: The type of each column, or None for engine-chosen text and numbers.
             batch_rows: Rows in one Arrow batch.
             idle_timeout: As of ``transaction``, where the rows are read in one.
+            expected_rows: About how many there are: many may be worth another way of reading.
         """
 
     @abstractmethod
@@ -92,6 +100,10 @@ class Connection(ABC):
         Raises:
             StateError: A schema doesn't exist (code ``schema-missing``).
         """
+
+    @abstractmethod
+    def are_tables(self, names: Sequence[exp.Table]) -> bool:
+        """Whether all of these are tables of this warehouse, not views or what is kept elsewhere."""
 
     @abstractmethod
     def engine_version(self) -> str:

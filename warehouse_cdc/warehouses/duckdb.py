@@ -8,6 +8,7 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+from sqlglot import exp
 
 from warehouse_cdc.dialects import ColumnType, DuckDB
 from warehouse_cdc.errors import (
@@ -79,7 +80,11 @@ class DuckDBConnection(Connection):
 
     @contextmanager
     def transaction(
-        self, *, idle_timeout: float | None = None, lock_timeout: float | None = None
+        self,
+        *,
+        idle_timeout: float | None = None,
+        lock_timeout: float | None = None,
+        snapshot: bool = False,
     ) -> Iterator[None]:
         """An optimistic transaction: a conflict raises a retryable QueryError."""
         self._run("BEGIN")
@@ -98,6 +103,7 @@ class DuckDBConnection(Connection):
         batch_rows: int = 20_000,
         *,
         idle_timeout: float | None = None,
+        expected_rows: int = 0,
     ) -> Iterator[pa.RecordBatch]:
         """Record batches of DuckDB's own Arrow reader."""
         self.statements += 1
@@ -161,6 +167,22 @@ class DuckDBConnection(Connection):
                 code="schema-missing",
                 hint="Open the database for writing.",
             ) from error
+
+    def are_tables(self, names: Sequence[exp.Table]) -> bool:
+        """Base tables of the current database, found by DuckDB's own rules of names."""
+        for name in names:
+            where = [f"lower(table_name) = lower({self.dialect.literal(name.name)})"]
+            if name.args.get("db") is None:
+                where.append("schema_name = current_schema()")
+            else:
+                where.append(f"lower(schema_name) = lower({self.dialect.literal(name.db)})")
+            found = self.query(
+                f"SELECT 1 FROM duckdb_tables() WHERE {' AND '.join(where)} "
+                "AND database_name = current_database() AND NOT temporary"
+            )
+            if not found or name.args.get("catalog") is not None:
+                return False
+        return True
 
     def engine_version(self) -> str:
         """DuckDB's version: its hash function may change with it."""

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import psycopg
 import pyarrow as pa
+import pyarrow.compute as pc
 from psycopg import errors as pg
 from psycopg.adapt import Buffer, Loader
 from psycopg.pq import Format
 from psycopg.rows import tuple_row
+from sqlglot import exp
 
 from warehouse_cdc.dialects import ColumnType, Postgres
 from warehouse_cdc.errors import (
@@ -38,6 +40,8 @@ _SETTINGS = (
     "SET LOCAL extra_float_digits = 1; SET LOCAL bytea_output = 'hex'; SET LOCAL xmloption = 'content'; "
     "SET LOCAL standard_conforming_strings = on; SET LOCAL client_encoding = 'UTF8'"
 )
+COPY_ROWS = 20_000
+"""From so many rows on, a session of its own is worth its start."""
 _EPOCH_DAYS = 10_957
 _EPOCH_MICROS = 946_684_800_000_000
 
@@ -103,6 +107,63 @@ def arrow_type(kind: ColumnType | None) -> pa.DataType:
     if kind.kind == "float":
         return pa.float32() if kind.name.lower() == "real" else pa.float64()
     return _ARROW[kind.kind]
+
+
+def _adbc_session(conninfo: str) -> Any:
+    """A session of the ADBC driver; None if it isn't installed or can't connect as psycopg does."""
+    try:
+        import adbc_driver_postgresql.dbapi as adbc
+    except ImportError:
+        return None
+    try:
+        return adbc.connect(conninfo)
+    except adbc.Error:
+        return None
+
+
+def _copied(session: Any, sql: str, types: Sequence[pa.DataType]) -> Iterator[pa.RecordBatch]:
+    """A query's rows as the ADBC driver reads them, in exactly these types."""
+    try:
+        with session, session.cursor() as cursor:
+            cursor.execute(sql)
+            for batch in cursor.fetch_record_batch():
+                columns = zip(batch.columns, types, strict=True)
+                yield pa.RecordBatch.from_arrays([_exact(c, t) for c, t in columns], batch.schema.names)
+    except (session.Error, OSError) as error:
+        # Not chained: the driver's message may hold row values.
+        raise QueryError(
+            f"PostgreSQL's rows could not be read ({type(error).__name__}).", sql=redacted(sql)
+        ) from None
+
+
+def _exact(column: pa.Array, wanted: pa.DataType) -> pa.Array:
+    """A column in the wanted type, with infinite dates and times at their extremes.
+
+    The driver shifts PostgreSQL's epoch, 2000, to 1970 and lets what doesn't fit wrap around.
+
+    Raises:
+        QueryError: An instant is later than Arrow's last one.
+    """
+    if not pa.types.is_temporal(wanted) or pa.types.is_time(wanted):
+        return column if column.type == wanted else column.cast(wanted)
+    bits, shift = (32, _EPOCH_DAYS) if pa.types.is_date(wanted) else (64, _EPOCH_MICROS)
+    number = pa.int32() if bits == 32 else pa.int64()
+    raw = column.view(number)
+    lowest, highest = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
+    low = pc.less_equal(raw, pa.scalar(lowest + shift, number))
+    if not pc.any(low).as_py():
+        return raw.view(wanted)
+    if pc.any(pc.less(raw, pa.scalar(lowest + shift - 1, number))).as_py():
+        raise QueryError(
+            "A timestamp is later than 64 bits of microseconds since 1970 can tell.",
+            hint="Cast the column to text in the model, or cut such values.",
+        )
+    ends = pc.if_else(
+        pc.equal(raw, pa.scalar(lowest + shift, number)),
+        pa.scalar(lowest, number),
+        pa.scalar(highest, number),
+    )
+    return pc.if_else(low, ends, raw).view(wanted)
 
 
 def open_postgres(conninfo: str) -> PostgresConnection:
@@ -218,11 +279,18 @@ class PostgresConnection(Connection):
 
     @contextmanager
     def transaction(
-        self, *, idle_timeout: float | None = None, lock_timeout: float | None = None
+        self,
+        *,
+        idle_timeout: float | None = None,
+        lock_timeout: float | None = None,
+        snapshot: bool = False,
     ) -> Iterator[None]:
-        """A READ COMMITTED transaction."""
+        """A READ COMMITTED transaction, or a REPEATABLE READ one for a snapshot."""
         self.statements += 1
-        begin = f"BEGIN ISOLATION LEVEL READ COMMITTED; {_SETTINGS}"
+        begin = f"BEGIN ISOLATION LEVEL {'REPEATABLE READ' if snapshot else 'READ COMMITTED'}; {_SETTINGS}"
+        if snapshot:
+            # Few rows leave the join of model and state, which the planner can't know: parallel workers pay.
+            begin += "; SET LOCAL parallel_tuple_cost = 0"
         limits = {"idle_in_transaction_session_timeout": idle_timeout, "lock_timeout": lock_timeout}
         for name, seconds in limits.items():
             if seconds is not None:
@@ -258,9 +326,19 @@ class PostgresConnection(Connection):
         batch_rows: int = 20_000,
         *,
         idle_timeout: float | None = None,
+        expected_rows: int = 0,
     ) -> Iterator[pa.RecordBatch]:
-        """A server-side cursor in a transaction of its own, in PostgreSQL's binary format."""
+        """Many rows by COPY in a session of the ADBC driver, if it is there; few by a server-side cursor.
+
+        Both use PostgreSQL's binary format. The cursor has a transaction of its own.
+        """
         types = [arrow_type(kind) for kind in kinds]
+        if expected_rows >= COPY_ROWS and self._opener is None:
+            session = _adbc_session(self._conninfo)
+            if session is not None:
+                self.statements += 1
+                yield from _copied(session, sql, types)
+                return
         pa.array([])  # the first array imports pandas where it is installed: not inside the transaction
         with self.transaction(idle_timeout=idle_timeout), self._mapped(sql):
             self.statements += 1
@@ -334,6 +412,20 @@ class PostgresConnection(Connection):
             text = f"permission denied for schema {closed[0]}"
             raise PermissionDeniedError(f"PostgreSQL denied a statement: {text}", hint=_grant_hint(text))
         return {(str(row[0]), str(row[1])) for row in rows if row[1] is not None}
+
+    def are_tables(self, names: Sequence[exp.Table]) -> bool:
+        """Tables and materialized views, none of whose partitions is a foreign table."""
+        if not names:
+            return True
+        looked_up = ", ".join(f"({self.dialect.literal(name.sql(dialect='postgres'))})" for name in names)
+        found = self.query(
+            f"SELECT count(*) FROM (VALUES {looked_up}) w(name) "
+            "JOIN pg_catalog.pg_class c ON c.oid = to_regclass(w.name) "
+            "WHERE c.relkind IN ('m', 'r', 'p') AND (c.relkind = 'p' OR NOT c.relhassubclass) AND NOT EXISTS "
+            "(SELECT 1 FROM pg_catalog.pg_partition_tree(c.oid) t "
+            "JOIN pg_catalog.pg_class l ON l.oid = t.relid WHERE l.relkind = 'f')"
+        )
+        return bool(found[0][0] == len(names))
 
     def engine_version(self) -> str:
         """The server's major version."""

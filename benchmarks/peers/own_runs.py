@@ -1,0 +1,48 @@
+"""One run of warehouse_cdc, for comparison: the sync of bench_runs, timed from connecting to the end."""
+
+from __future__ import annotations
+
+import importlib
+import time
+from contextlib import suppress
+from typing import Any
+
+from peer_child import MODEL, load_duckdb, main
+
+
+def run(job: dict[str, Any]) -> dict[str, Any]:
+    """One run."""
+    import sqlglot  # noqa: F401
+
+    import warehouse_cdc as wcdc
+
+    if job["engine"] == "postgres":
+        import psycopg  # noqa: F401
+
+        with suppress(ImportError):
+            importlib.import_module("adbc_driver_postgresql.dbapi")
+    else:
+        load_duckdb()
+    sent = 0
+
+    @wcdc.destination(batch_size=1000)
+    def nowhere(batch: wcdc.destinations.Batch) -> None:
+        nonlocal sent
+        sent += len(batch)
+
+    sync = wcdc.Sync(
+        id="bench",
+        model=wcdc.Model("bench", sql=MODEL.format(table=job["table"]), primary_key="id"),
+        destination=nowhere,
+        on_removed="delete",
+    )
+    began = time.perf_counter()
+    with wcdc.connect(job["url"]) as warehouse:
+        done = warehouse.run(sync)
+    seconds = time.perf_counter() - began
+    assert done.status == "success", done.error
+    return {"seconds": seconds, "rows_sent": sent}
+
+
+if __name__ == "__main__":
+    main(run)

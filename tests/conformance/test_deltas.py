@@ -1,0 +1,205 @@
+"""Plans of differences: what they hold, when a full plan is written, and that nothing is missed."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+import warehouse_cdc as wcdc
+from tests.conformance.helpers import PLANNER, Engine, Recorder, sync_of
+
+
+def plans(engine: Engine) -> dict[str, int]:
+    """Each plan table with its number of rows, oldest first."""
+    names = sorted(name for name in engine.own_tables() if name.endswith("_plan"))
+    table = engine.dialect.table
+    return {name: engine.query(f"SELECT count(*) FROM {table(PLANNER, name)}")[0][0] for name in names}
+
+
+def hundred(engine: Engine) -> None:
+    engine.execute(
+        "DROP TABLE IF EXISTS people",
+        "CREATE TABLE people AS SELECT CAST(i AS INTEGER) AS id, CAST(i * 10 AS INTEGER) AS v "
+        "FROM generate_series(1, 100) r(i)",
+    )
+
+
+def test_a_run_without_a_change_writes_no_table(engine: Engine, crm: Recorder) -> None:
+    hundred(engine)
+    warehouse, sync = engine.connect(), sync_of(crm)
+    warehouse.run(sync)
+    before = engine.own_tables()
+    for _repeat in range(3):
+        run = warehouse.run(sync)
+        assert run.status == "success" and run.rejections().to_pylist() == []
+    assert engine.own_tables() == before
+    assert [row["num_planned_add"] for row in engine.runs()] == [100, 0, 0, 0]
+
+
+def test_a_plan_holds_what_differs_from_the_last_full_one(engine: Engine, crm: Recorder) -> None:
+    hundred(engine)
+    warehouse, sync = engine.connect(), sync_of(crm)
+    warehouse.run(sync)
+    crm.take()
+    engine.execute("UPDATE people SET v = 0 WHERE id = 1", "INSERT INTO people VALUES (101, 1)")
+    engine.execute("DELETE FROM people WHERE id = 2")
+    warehouse.run(sync)
+    assert crm.take() == {("changed", "1"), ("added", "101"), ("removed", "2")}
+    assert list(plans(engine).values()) == [100, 3]
+    engine.execute("UPDATE people SET v = 0 WHERE id = 3")
+    warehouse.run(sync)
+    assert crm.take() == {("changed", "3")}
+    assert list(plans(engine).values()) == [100, 3, 4]
+    warehouse.run(sync)
+    assert list(plans(engine).values()) == [100, 4], "the one between is garbage"
+
+
+def test_rows_that_go_back_to_what_the_full_plan_holds_are_changes(engine: Engine, crm: Recorder) -> None:
+    hundred(engine)
+    warehouse, sync = engine.connect(), sync_of(crm)
+    warehouse.run(sync)
+    engine.execute("UPDATE people SET v = 0 WHERE id = 1", "DELETE FROM people WHERE id = 2")
+    engine.execute("INSERT INTO people VALUES (101, 1)")
+    warehouse.run(sync)
+    crm.take()
+    engine.execute("UPDATE people SET v = 10 WHERE id = 1", "INSERT INTO people VALUES (2, 20)")
+    engine.execute("DELETE FROM people WHERE id = 101")
+    warehouse.run(sync)
+    assert crm.take() == {("changed", "1"), ("added", "2"), ("removed", "101")}
+    warehouse.run(sync)
+    assert crm.take() == set()
+    assert {row_id: row["v"] for row_id, row in crm.held.items()} == {str(i): i * 10 for i in range(1, 101)}
+
+
+def test_a_full_plan_is_written_once_the_differences_add_up(engine: Engine, crm: Recorder) -> None:
+    hundred(engine)
+    warehouse, sync = engine.connect(compaction=0.5), sync_of(crm)
+    warehouse.run(sync)
+    sizes = []
+    for number in range(1, 9):
+        engine.execute(f"UPDATE people SET v = -1 WHERE id BETWEEN {number * 5} AND {number * 5 + 4}")
+        warehouse.run(sync)
+        assert len(crm.take()) == (105 if number == 1 else 5)
+        sizes.append(list(plans(engine).values())[-1])
+    assert sizes[:3] == [5, 10, 15] and 100 in sizes
+    assert sum(sizes) < 8 * 100 * 0.6
+
+
+@pytest.mark.parametrize("share", [-1.0, -0.1])
+def test_a_negative_share_is_refused(engine: Engine, share: float) -> None:
+    with pytest.raises(wcdc.ConfigError):
+        engine.connect(compaction=share)
+
+
+def test_what_a_full_plan_left_undone_follows_in_the_next(engine: Engine, crm: Recorder) -> None:
+    hundred(engine)
+    warehouse, sync = engine.connect(), sync_of(crm)
+    crm.refuse = {"7": "no", "8": "no"}
+    engine.execute("INSERT INTO people VALUES (9, 0)")
+    warehouse.run(sync)
+    crm.take()
+    engine.execute("DELETE FROM people WHERE id = 8", "DELETE FROM people WHERE id = 9 AND v = 0")
+    crm.refuse = {}
+    warehouse.run(sync)
+    assert crm.take() == {("added", "7"), ("added", "9")}
+    warehouse.run(sync)
+    assert crm.take() == set()
+
+
+MODELS = {
+    "window": "SELECT id, v, row_number() OVER (PARTITION BY id ORDER BY v) AS n FROM people",
+    "limit": "SELECT id, v FROM people ORDER BY id LIMIT 1000",
+    "aggregate": "SELECT id, sum(v) AS v FROM people GROUP BY id",
+    "view": "SELECT * FROM people_view",
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_that_may_not_be_read_twice_is_copied_first(engine: Engine, crm: Recorder, name: str) -> None:
+    hundred(engine)
+    engine.execute("CREATE VIEW people_view AS SELECT id, v FROM people")
+    warehouse = engine.connect()
+    model = wcdc.Model("people", sql=MODELS[name], primary_key="id")
+    sync = wcdc.Sync(id="copied", model=model, destination=crm, on_removed="delete")
+    steps: list[str] = []
+    warehouse.run(sync)
+    crm.take()
+    engine.execute("UPDATE people SET v = 0 WHERE id = 1", "DELETE FROM people WHERE id = 2")
+    warehouse.run(sync, observer=lambda step, _moment: steps.append(step.value))
+    assert "copy_model" in steps
+    assert crm.take() == {("changed", "1"), ("removed", "2")}
+    assert list(plans(engine).values()) == [100, 2]
+    assert not [name for name in engine.own_tables() if name.endswith(("_model", "_touched"))]
+
+
+def test_a_random_model_is_consistent_within_a_run(engine: Engine) -> None:
+    hundred(engine)
+    held: dict[str, Any] = {}
+
+    def destination(batch: wcdc.destinations.Batch) -> None:
+        held.update({row["id"]: row["r"] for row in batch.rows})
+
+    model = wcdc.Model("people", sql="SELECT id, random() AS r FROM people", primary_key="id")
+    sync = wcdc.Sync(id="random", model=model, destination=destination, on_removed="delete")
+    warehouse = engine.connect(compaction=100.0)
+    for _repeat in range(3):
+        warehouse.run(sync)
+        plan = engine.plan_table()
+        rows = engine.query(f"SELECT v_1, v_2 FROM {plan} WHERE op IN ('added', 'changed')")
+        assert rows and all(held[key] == value for key, value in rows)
+
+
+def test_state_of_an_earlier_version_is_read(engine: Engine, crm: Recorder) -> None:
+    """Its plans had every column filled in, the key of an attempt among them, and no hash of a full plan."""
+    hundred(engine)
+    warehouse, sync = engine.connect(), sync_of(crm)
+    crm.refuse = {"5": "no"}
+    warehouse.run(sync)
+    crm.take()
+    crm.refuse = {}
+    plan = engine.plan_table()
+    key_run = plan.split("_")[-2].upper()
+    engine.execute(
+        f"ALTER TABLE {plan} DROP COLUMN base_hash",
+        f"ALTER TABLE {plan} ADD COLUMN key_of {engine.dialect.text_type}",
+        f"UPDATE {plan} SET was = 'absent', pending = FALSE, copies = 1, confirmed = FALSE, "
+        f"key_run = '{key_run}', key_of = op || ':' || CAST(hash AS {engine.dialect.text_type}) || ':x'",
+    )
+    for generation, entry, text in engine.query(
+        f"SELECT generation, entry, data FROM {PLANNER}.wcdc_journal WHERE data <> '{{}}'"
+    ):
+        data = json.loads(text)
+        data["format"] = 1
+        for name in ("base", "delta_rows", "kept", "former_plan", "settles"):
+            data.pop(name, None)
+        text = json.dumps(data).replace("'", "''")
+        engine.execute(
+            f"UPDATE {PLANNER}.wcdc_journal SET data = '{text}' "
+            f"WHERE generation = {generation} AND entry = {entry}"
+        )
+    engine.execute("UPDATE people SET v = 0 WHERE id = 1", "DELETE FROM people WHERE id = 2")
+    warehouse.run(sync)
+    assert crm.take() == {("changed", "1"), ("removed", "2"), ("added", "5")}
+    warehouse.run(sync)
+    assert crm.take() == set()
+
+
+@pytest.mark.parametrize("on_duplicate", ["reject", "keep_one"])
+def test_keys_that_are_repeated_with_equal_values_are_noticed(
+    engine: Engine, crm: Recorder, on_duplicate: str
+) -> None:
+    hundred(engine)
+    warehouse, sync = engine.connect(), sync_of(crm, on_duplicate=on_duplicate)
+    warehouse.run(sync)
+    crm.take()
+    engine.execute("INSERT INTO people VALUES (5, 50), (5, 50), (6, 60)")
+    for _repeat in range(2):
+        run = warehouse.run(sync)
+        failed, dropped = (2, 0) if on_duplicate == "reject" else (0, 3)
+        assert (run.counts["changed"].failed, run.duplicates_dropped) == (failed, dropped)
+        assert crm.take() == set()
+    hundred(engine)
+    run = warehouse.run(sync)
+    assert run.status == "success" and crm.take() == set()
