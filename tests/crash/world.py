@@ -303,7 +303,7 @@ def make_sync(
 ) -> wcdc.Sync:
     """The sync of a scenario.
 
-    ``plain`` and ``full`` (plans) call a function, ``files`` publishes files, ``copied`` has a model that must not
+    ``plain`` and ``full`` (plans) call a function, ``files`` publishes files, ``copied`` has a model not to
     be read twice.
     """
     source: dict[str, Any] = {"table": world.table}

@@ -90,14 +90,15 @@ class Planner:
             GuardError: A guard stopped the run; what was written is garbage.
         """
         run_id = lease.generation.run_id
-        model, _touched = self.statements.scratch_tables(run_id)
+        model, _touched, _keys = self.statements.scratch_tables(run_id)
         record, copied = None, False
         model_sql = query.sql
         if self._can_differ():
             if not self._reads_alike(query):
                 copy = self.statements.copy_of_model(self.layout, model_sql)
                 with observed(self.observer, Step.COPY_MODEL):
-                    self.connection.execute(self.statements.create_as(model, copy, scratch=True))
+                    create = self.statements.create_as(model, copy, scratch=True)
+                    self.connection.execute(create, parallel=True)
                 model_sql, copied = f"SELECT * FROM {self.statements.planner(model)}", True
             record = self._differences(lease, model_sql)
         if record is None:
@@ -140,13 +141,13 @@ class Planner:
         assert base is not None and state is not None and prior is not None
         run_id = lease.generation.run_id
         table, _rejections, _staged = statements.run_tables(run_id)
-        _model, touched = statements.scratch_tables(run_id)
+        _model, touched, keys = statements.scratch_tables(run_id)
         with (
             observed(self.observer, Step.WRITE_PLAN),
             connection.transaction(idle_timeout=lease.idle_timeout, snapshot=True),
         ):
             select = statements.touched(layout, model_sql, prior)
-            connection.execute(statements.create_as(touched, select, scratch=True))
+            connection.execute(statements.create_as(touched, select, scratch=True), parallel=True)
             self._gather_statistics(touched, ("row_id",))
             ((found, missing, new_keys, news),) = connection.query(statements.differences(touched, prior))
             ((all_rows, keyed),) = connection.query(statements.model_counts(layout, model_sql))
@@ -157,15 +158,20 @@ class Planner:
             size = self.former.delta_rows + found + (state.record.rows if prior.delta else 0)
             due = not idle and size >= self.settings.compaction * base.record.rows
             if not idle and not due:
-                keys = statements.keys(
+                select = statements.keys(
                     layout,
+                    model_sql,
                     prior,
                     touched,
                     undone=prior.delta is None and not state.settled,
                     repeated=bool(refused),
                 )
+                connection.execute(statements.create_as(keys, select, scratch=True))
+                names = (f"k_{column.number}" for column in layout.key)
+                self._gather_statistics(keys, ("row_id", *names))
                 plan = statements.plan(self.sync, layout, model_sql, self.kind, prior, keys)
                 connection.execute(statements.create_as(table, plan))
+                connection.execute(statements.drop(keys))
             connection.execute(statements.drop(touched))
         if due:
             return None
@@ -177,7 +183,7 @@ class Planner:
         table = self.statements.run_tables(lease.generation.run_id)[0]
         select = self.statements.plan(self.sync, self.layout, model_sql, self.kind, self.former.prior)
         with observed(self.observer, Step.WRITE_PLAN):
-            self.connection.execute(self.statements.create_as(table, select))
+            self.connection.execute(self.statements.create_as(table, select), parallel=True)
         return self._checked(lease, _Rows(), 0)
 
     def _idle(self, rows: _Rows, model_rows: int) -> PlanRecord:
@@ -221,7 +227,7 @@ class Planner:
         """Resolve duplicates if there are any (D3)."""
         connection, statements = self.connection, self.statements
         table, _rejections, staged = statements.run_tables(run_id)
-        ((repeated, null_keys, keyed_rows),) = connection.query(statements.duplicates(table))
+        ((repeated, null_keys, keyed_rows),) = connection.query(statements.duplicates(self.layout, table))
         counted = rows.repeated is not None
         if not counted:
             rows = _Rows(null_keys, 0)

@@ -78,7 +78,7 @@ def compile_sync(
     )
     ended = Ended("success", delivered=len(OPERATIONS), rejections=1)
     plan, rejections, staged = build.run_tables(NEXT_RUN)
-    copied, touched = build.scratch_tables(NEXT_RUN)
+    copied, touched, keys = build.scratch_tables(NEXT_RUN)
     kind = "run" if sync.traits.cdc else "full"
     before, now = Finished(FIRST_RUN, first, ended), Finished(NEXT_RUN, record, ended)
     prior = prior_state(spoken, planner_schema, before, None, layout) if kind == "run" else None
@@ -95,7 +95,6 @@ def compile_sync(
     for number, sql in enumerate(build.snapshot(before), 1):
         statements[f"first_snapshot_{number}"] = sql
     model_sql = query.sql
-    keys = None
     if prior is not None:
         if not reads_alike(query.tree):
             copy = build.copy_of_model(layout, model_sql)
@@ -105,9 +104,11 @@ def compile_sync(
         statements["touched"] = build.create_as(touched, select, scratch=True)
         statements["differences"] = build.differences(touched, prior)
         statements["model_counts"] = build.model_counts(layout, model_sql)
-        keys = build.keys(layout, prior, touched, undone=True, repeated=False)
-    statements["plan"] = build.create_as(plan, build.plan(sync, layout, model_sql, kind, prior, keys))
-    statements["duplicates"] = build.duplicates(plan)
+        select = build.keys(layout, model_sql, prior, touched, undone=True, repeated=False)
+        statements["keys"] = build.create_as(keys, select, scratch=True)
+    select = build.plan(sync, layout, model_sql, kind, prior, keys if prior is not None else None)
+    statements["plan"] = build.create_as(plan, select)
+    statements["duplicates"] = build.duplicates(layout, plan)
     keep_one = sync.on_duplicate == "keep_one"
     resolved = build.resolve(build.planner(staged), layout, {c.name: c.previous for c in columns}, keep_one)
     statements["stage_duplicates"] = build.rename(plan, staged)

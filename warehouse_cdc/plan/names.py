@@ -23,11 +23,11 @@ def slug(sync_id: str) -> str:
 
 
 def table_name(sync_id: str, run_id: str, what: str) -> str:
-    """The name of a run's table: ``plan``, ``rejections``, ``staged``, ``model`` or ``touched``."""
+    """The name of a run's table: ``plan``, ``rejections``, ``staged``, ``model``, ``touched`` or ``keys``."""
     return f"{slug(sync_id)}_{run_id.lower()}_{what}"
 
 
 def owned(sync_id: str, tables: set[str]) -> set[str]:
     """Those of the tables that the engine made for this sync."""
-    pattern = re.compile(f"{re.escape(slug(sync_id))}_{_RUN}_(plan|rejections|staged|model|touched)")
+    pattern = re.compile(f"{re.escape(slug(sync_id))}_{_RUN}_(plan|rejections|staged|model|touched|keys)")
     return {table for table in tables if pattern.fullmatch(table)}

@@ -63,7 +63,7 @@ class Statements:
             model_sql: The model.
             kind: As in PlanRecord.
             prior: The state to compare with.
-            keys: The SELECT of the keys to look at (``keys``), for a plan of differences.
+            keys: The table of the keys to look at (``keys``), for a plan of differences.
         """
         return self.render(
             "plan",
@@ -72,7 +72,7 @@ class Statements:
             bucket=self.dialect.bucket("row_id"),
             prior=prior,
             kind=kind,
-            keys=keys,
+            keys=None if keys is None else self.planner(keys),
             mapping_version=layout.mapping_version,
             sends_changed=sync.traits.changed,
             plans_removed=sync.traits.removed != "never",
@@ -96,11 +96,14 @@ class Statements:
         base_table = prior.base.plan_table
         return self.render("touched", model_sql=model_sql, **self._read_model(layout), base_table=base_table)
 
-    def keys(self, layout: Layout, prior: Prior, touched: str, *, undone: bool, repeated: bool) -> str:
-        """The SELECT of the keys that a plan of differences looks at, as a CTE of ``plan``.
+    def keys(
+        self, layout: Layout, model_sql: str, prior: Prior, touched: str, *, undone: bool, repeated: bool
+    ) -> str:
+        """The SELECT of the keys that a plan of differences looks at.
 
         Args:
             layout: The sync's layout.
+            model_sql: The model.
             prior: The state.
             touched: The table with the rows of ``touched``.
             undone: The full plan, which has no delta yet, left something undone.
@@ -108,6 +111,7 @@ class Statements:
         """
         return self.render(
             "keys",
+            model_sql=model_sql,
             **self._read_model(layout),
             prior=prior,
             touched=self.planner(touched),
@@ -167,9 +171,10 @@ class Statements:
             keep_one=keep_one,
         )
 
-    def duplicates(self, table: str) -> str:
-        """Counts of repeated keys, rows without a key, rows with one."""
-        return self.render("duplicates", table=self.planner(table), row_hash=self.dialect.row_hash("row_id"))
+    def duplicates(self, layout: Layout, table: str) -> str:
+        """Counts of rows beyond the first of their key, rows without a key, rows with one."""
+        key = layout.key[0].value if len(layout.key) == 1 else self.dialect.row_hash("row_id")
+        return self.render("duplicates", table=self.planner(table), key=key)
 
     def summary(self, table: str, *, by_bucket: bool = True) -> str:
         """Counts by operation, former state, pending removal, duplicate and bucket."""
@@ -261,10 +266,12 @@ class Statements:
             **context,
         )
 
-    def scratch_tables(self, run_id: str) -> tuple[str, str]:
-        """Names of a run's tables that it drops itself: the model's rows, and the touched keys."""
-        model, touched = (table_name(self.sync_id, run_id, what) for what in ("model", "touched"))
-        return model, touched
+    def scratch_tables(self, run_id: str) -> tuple[str, str, str]:
+        """Names of tables that a run drops itself: the model's rows, keys that differ, keys to look at."""
+        model, touched, keys = (
+            table_name(self.sync_id, run_id, what) for what in ("model", "touched", "keys")
+        )
+        return model, touched, keys
 
     def run_tables(self, run_id: str) -> tuple[str, str, str]:
         """Names of a run's plan, rejections and staged tables."""

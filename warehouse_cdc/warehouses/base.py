@@ -41,8 +41,13 @@ class Connection(ABC):
         """Run a statement and return all its rows; alone, or in the open transaction."""
 
     @abstractmethod
-    def execute(self, sql: str) -> None:
-        """Run a statement without a result; alone, or in the open transaction."""
+    def execute(self, sql: str, *, parallel: bool = False) -> None:
+        """Run a statement without a result; alone, or in the open transaction.
+
+        Args:
+            sql: The statement.
+            parallel: It works through many rows: worth all the workers that the warehouse grants.
+        """
 
     @abstractmethod
     def transaction(

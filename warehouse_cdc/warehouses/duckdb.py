@@ -74,7 +74,7 @@ class DuckDBConnection(Connection):
             raise _mapped(error, sql) from None
         return list(zip(*(column.to_pylist() for column in table.columns), strict=True))
 
-    def execute(self, sql: str) -> None:
+    def execute(self, sql: str, *, parallel: bool = False) -> None:
         """Run a statement."""
         self._run(sql)
 

@@ -256,8 +256,12 @@ class PostgresConnection(Connection):
             rows: list[tuple[Any, ...]] = cursor.fetchall()
             return rows
 
-    def execute(self, sql: str) -> None:
+    def execute(self, sql: str, *, parallel: bool = False) -> None:
         """Run a statement."""
+        if parallel:
+            # Otherwise the cost of passing rows on keeps the planner from workers.
+            cost = "SET LOCAL parallel_tuple_cost"
+            sql = f"{cost} = 0; {sql}; {cost} TO DEFAULT"
         with self._cursor(sql):
             pass
 
@@ -288,9 +292,6 @@ class PostgresConnection(Connection):
         """A READ COMMITTED transaction, or a REPEATABLE READ one for a snapshot."""
         self.statements += 1
         begin = f"BEGIN ISOLATION LEVEL {'REPEATABLE READ' if snapshot else 'READ COMMITTED'}; {_SETTINGS}"
-        if snapshot:
-            # Few rows leave the join of model and state, which the planner can't know: parallel workers pay.
-            begin += "; SET LOCAL parallel_tuple_cost = 0"
         limits = {"idle_in_transaction_session_timeout": idle_timeout, "lock_timeout": lock_timeout}
         for name, seconds in limits.items():
             if seconds is not None:
