@@ -174,9 +174,16 @@ class Delivery:
     def _send(self, operation: str, rows: pa.Table) -> list[dict[str, Any]]:
         """Send a chunk's batches; returns its rejections."""
         batches = [rows.slice(at, self._batch_rows) for at in range(0, rows.num_rows, self._batch_rows)]
+        values = values_of(self._part, operation, rows)
         futures: dict[Future[Sent], int] = {}
         for number, part in enumerate(batches):
-            batch = make_batch(self._part, operation, part)
+            batch = Batch(
+                context=self._part.context,
+                operation=operation,
+                arrow=values.slice(number * self._batch_rows, part.num_rows),
+                row_ids=part.column("row_id").to_pylist(),
+                key_runs=part.column("key_run").to_pylist(),
+            )
             futures[self._pool.submit(partial(self._observed, batch, number))] = number
         failures: list[dict[str, Any]] = []
         waiting = set(futures)
@@ -338,8 +345,8 @@ def read_kinds(statements: Statements, values: Sequence[Any]) -> list[Any]:
     return [*(dialect.column_type(name) for name in fixed), *values]
 
 
-def make_batch(part: Part, operation: str, rows: pa.Table) -> Batch:
-    """Rows of the plan as a batch in the destination's field names."""
+def values_of(part: Part, operation: str, rows: pa.Table) -> pa.Table:
+    """The values of a plan's rows in the destination's field names."""
     numbers = {column.name: column.number for column in part.record.columns}
     tags = {number: tag for number, _sql, tag in part.statements.read_columns(part.record, operation)}
     former = {column.name: column.previous != column.value for column in part.record.columns}
@@ -350,12 +357,6 @@ def make_batch(part: Part, operation: str, rows: pa.Table) -> Batch:
             # It was delivered while the column had another type, and goes out as it was delivered.
             tag = tags[numbers[column]]
             field = pa.field(name, array.type) if tag is None else tagged(name, tag)
-        arrays.append(array.cast(field.type))
+        arrays.append(array if array.type == field.type else array.cast(field.type))
         fields.append(field)
-    return Batch(
-        context=part.context,
-        operation=operation,
-        arrow=pa.Table.from_arrays(arrays, schema=pa.schema(fields)),
-        row_ids=rows.column("row_id").to_pylist(),
-        key_runs=rows.column("key_run").to_pylist(),
-    )
+    return pa.Table.from_arrays(arrays, schema=pa.schema(fields))

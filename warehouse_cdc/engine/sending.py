@@ -88,11 +88,10 @@ class Sender:
             answer = self._attempt(part, attempt, number)
             outcomes, last = answer.outcomes, attempt == self._sync.max_attempts
             again = []
-            for index, position in enumerate(pending):
-                outcome = outcomes.get(index)
-                if outcome is None:
-                    sent.failures.pop(position, None)
-                    continue
+            for position in pending if sent.failures else ():
+                sent.failures.pop(position, None)
+            for index, outcome in sorted(outcomes.items()):
+                position = pending[index]
                 if outcome.status == "unknown":
                     tainted.add(position)
                 self._note(sent, position, outcome, position in tainted, attempt)
