@@ -3,7 +3,7 @@
     python -m benchmarks.bench_limits [--rows 1000000] [--engine duckdb --engine postgres] [--repeat 3]
 
 - *scan and hash*: hash every row of the model, write nothing.
-- *narrow join*: join key and hash of the model with key and hash of a full copy of its rows, count what differs.
+- *narrow join*: join key and hash of the model with those of a full copy of its rows, count what differs.
 - *full copy*: CREATE TABLE AS of text key, hash and all columns.
 - *read*: all rows of the copy as Arrow batches, by the driver's own way.
 
