@@ -14,3 +14,8 @@ def postgres_url() -> Iterator[str]:
     """The URL of a superuser's database on a real PostgreSQL server."""
     with postgres_server() as url:
         yield url
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest tests first, so that no worker is left with one at the end."""
+    items.sort(key=lambda item: item.path.name != "test_oracle.py")

@@ -347,11 +347,11 @@ FROM wcdc_joined;
 
 -- duplicates
 SELECT
-  (SELECT count(*) FROM (
-    SELECT 1 AS one FROM "hightouch_planner"."people_00000000000000000000000002_plan" WHERE row_id IS NOT NULL GROUP BY hash(row_id) HAVING count(*) > 1
-  ) repeated) AS repeated_keys,
-  (SELECT count(*) FROM "hightouch_planner"."people_00000000000000000000000002_plan" WHERE row_id IS NULL) AS null_keys,
-  (SELECT count(*) FROM "hightouch_planner"."people_00000000000000000000000002_plan" WHERE row_id IS NOT NULL) AS keyed_rows;
+  count(CASE WHEN op NOT IN ('removed', 'gone') THEN row_id END)
+  - count(DISTINCT CASE WHEN op NOT IN ('removed', 'gone') AND row_id IS NOT NULL THEN v_1 END) AS repeated,
+  count(CASE WHEN row_id IS NULL THEN 1 END) AS null_keys,
+  count(row_id) AS keyed_rows
+FROM "hightouch_planner"."people_00000000000000000000000002_plan";
 
 -- stage_duplicates
 ALTER TABLE "hightouch_planner"."people_00000000000000000000000002_plan" RENAME TO "people_00000000000000000000000002_staged";

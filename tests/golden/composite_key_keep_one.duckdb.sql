@@ -351,20 +351,8 @@ SELECT count(*) AS all_rows, count(CASE WHEN "region" IS NOT NULL AND "id" IS NO
 SELECT * FROM sales.people
 ) wcdc_model;
 
--- plan
-CREATE TABLE "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000002_plan" AS
-WITH wcdc_model AS (
-SELECT * FROM sales.people
-),
-wcdc_stored AS (
-  SELECT
-    ("region") COLLATE "binary" AS v_1,
-    "id" AS v_2,
-    ("email") COLLATE "binary" AS v_3,
-    "score" AS v_4
-  FROM wcdc_model
-),
-wcdc_keys AS (
+-- keys
+CREATE TABLE "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000002_keys" AS
 SELECT DISTINCT row_id, k_1, k_2, base_hash
 FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000002_touched"
 UNION ALL
@@ -386,12 +374,25 @@ LEFT JOIN (SELECT * FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_0000000000000
 
 ) o
 WHERE (outcome NOT IN ('none', 'succeeded') OR copies > 1)
-  AND NOT EXISTS (SELECT 1 FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000002_touched" t WHERE t.row_id = o.row_id)
+  AND NOT EXISTS (SELECT 1 FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000002_touched" t WHERE t.row_id = o.row_id);
+
+-- plan
+CREATE TABLE "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000002_plan" AS
+WITH wcdc_model AS (
+SELECT * FROM sales.people
+),
+wcdc_stored AS (
+  SELECT
+    ("region") COLLATE "binary" AS v_1,
+    "id" AS v_2,
+    ("email") COLLATE "binary" AS v_3,
+    "score" AS v_4
+  FROM wcdc_model
 ),
 wcdc_current AS (
   SELECT x.*, k.row_id, hash(v_1, v_2, v_3, v_4) AS hash, TRUE AS in_model
   FROM wcdc_stored x
-  JOIN wcdc_keys k ON x.v_1 = k.k_1 AND x.v_2 = k.k_2
+  JOIN "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000002_keys" k ON x.v_1 = k.k_1 AND x.v_2 = k.k_2
 ),
 wcdc_prior AS (
 SELECT
@@ -441,7 +442,7 @@ SELECT p.*,
   END AS outcome
 FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000001_plan" p
 LEFT JOIN (SELECT * FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000001_rejections" WHERE chunk < 3) r ON r.row_id = p.row_id
-WHERE p.row_id IN (SELECT row_id FROM wcdc_keys)
+WHERE p.row_id IN (SELECT row_id FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000002_keys")
 
   ) o
 ) states
@@ -477,7 +478,7 @@ wcdc_joined AS (
       WHEN s.state <> 'absent' THEN 'removed'
       ELSE 'gone'
     END AS op
-  FROM wcdc_keys k
+  FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000002_keys" k
   LEFT JOIN wcdc_current m ON m.row_id = k.row_id
   LEFT JOIN wcdc_prior s ON s.row_id = k.row_id
 )
@@ -510,11 +511,11 @@ FROM wcdc_joined;
 
 -- duplicates
 SELECT
-  (SELECT count(*) FROM (
-    SELECT 1 AS one FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000002_plan" WHERE row_id IS NOT NULL GROUP BY hash(row_id) HAVING count(*) > 1
-  ) repeated) AS repeated_keys,
-  (SELECT count(*) FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000002_plan" WHERE row_id IS NULL) AS null_keys,
-  (SELECT count(*) FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000002_plan" WHERE row_id IS NOT NULL) AS keyed_rows;
+  count(CASE WHEN op NOT IN ('removed', 'gone') THEN row_id END)
+  - count(DISTINCT CASE WHEN op NOT IN ('removed', 'gone') AND row_id IS NOT NULL THEN hash(row_id) END) AS repeated,
+  count(CASE WHEN row_id IS NULL THEN 1 END) AS null_keys,
+  count(row_id) AS keyed_rows
+FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000002_plan";
 
 -- stage_duplicates
 ALTER TABLE "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000002_plan" RENAME TO "it_s_a_sync_5fc7e05c_00000000000000000000000002_staged";

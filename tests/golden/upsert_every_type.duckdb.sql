@@ -391,27 +391,8 @@ SELECT count(*) AS all_rows, count(CASE WHEN "id" IS NOT NULL THEN 1 END) AS key
 SELECT * FROM sales.people
 ) wcdc_model;
 
--- plan
-CREATE TABLE "hightouch_planner"."people_00000000000000000000000002_plan" AS
-WITH wcdc_model AS (
-SELECT * FROM sales.people
-),
-wcdc_stored AS (
-  SELECT
-    "id" AS v_1,
-    "active" AS v_2,
-    "born" AS v_3,
-    ("email") COLLATE "binary" AS v_4,
-    "extra" AS v_5,
-    "ltv" AS v_6,
-    ("region") COLLATE "binary" AS v_7,
-    "score" AS v_8,
-    "seen" AS v_9,
-    "token" AS v_10,
-    "visited" AS v_11
-  FROM wcdc_model
-),
-wcdc_keys AS (
+-- keys
+CREATE TABLE "hightouch_planner"."people_00000000000000000000000002_keys" AS
 SELECT DISTINCT row_id, k_1, base_hash
 FROM "hightouch_planner"."people_00000000000000000000000002_touched"
 UNION ALL
@@ -433,12 +414,32 @@ LEFT JOIN (SELECT * FROM "hightouch_planner"."people_00000000000000000000000001_
 
 ) o
 WHERE (outcome NOT IN ('none', 'succeeded') OR copies > 1)
-  AND NOT EXISTS (SELECT 1 FROM "hightouch_planner"."people_00000000000000000000000002_touched" t WHERE t.row_id = o.row_id)
+  AND NOT EXISTS (SELECT 1 FROM "hightouch_planner"."people_00000000000000000000000002_touched" t WHERE t.row_id = o.row_id);
+
+-- plan
+CREATE TABLE "hightouch_planner"."people_00000000000000000000000002_plan" AS
+WITH wcdc_model AS (
+SELECT * FROM sales.people
+),
+wcdc_stored AS (
+  SELECT
+    "id" AS v_1,
+    "active" AS v_2,
+    "born" AS v_3,
+    ("email") COLLATE "binary" AS v_4,
+    "extra" AS v_5,
+    "ltv" AS v_6,
+    ("region") COLLATE "binary" AS v_7,
+    "score" AS v_8,
+    "seen" AS v_9,
+    "token" AS v_10,
+    "visited" AS v_11
+  FROM wcdc_model
 ),
 wcdc_current AS (
   SELECT x.*, k.row_id, hash(v_1, v_2, v_3, v_4, CASE WHEN regexp_matches(CAST(v_5 AS VARCHAR), '[0-9.]{16}') THEN [row(CAST(v_5 AS VARCHAR), CAST(NULL AS VARCHAR), CAST(NULL AS VARCHAR))] ELSE (SELECT list(row(fullkey, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN 'NUMBER' ELSE type END, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN regexp_replace(regexp_replace(atom, '\.0$', ''), '^-0$', '0') ELSE atom END) ORDER BY fullkey, type, atom) FROM json_tree(v_5)) END, v_6, v_7, v_8, v_9, lower(CAST(v_10 AS VARCHAR)), v_11) AS hash, TRUE AS in_model
   FROM wcdc_stored x
-  JOIN wcdc_keys k ON x.v_1 = k.k_1
+  JOIN "hightouch_planner"."people_00000000000000000000000002_keys" k ON x.v_1 = k.k_1
 ),
 wcdc_prior AS (
 SELECT
@@ -495,7 +496,7 @@ SELECT p.*,
   END AS outcome
 FROM "hightouch_planner"."people_00000000000000000000000001_plan" p
 LEFT JOIN (SELECT * FROM "hightouch_planner"."people_00000000000000000000000001_rejections" WHERE chunk < 3) r ON r.row_id = p.row_id
-WHERE p.row_id IN (SELECT row_id FROM wcdc_keys)
+WHERE p.row_id IN (SELECT row_id FROM "hightouch_planner"."people_00000000000000000000000002_keys")
 
   ) o
 ) states
@@ -545,7 +546,7 @@ wcdc_joined AS (
       WHEN s.state <> 'absent' THEN 'removed'
       ELSE 'gone'
     END AS op
-  FROM wcdc_keys k
+  FROM "hightouch_planner"."people_00000000000000000000000002_keys" k
   LEFT JOIN wcdc_current m ON m.row_id = k.row_id
   LEFT JOIN wcdc_prior s ON s.row_id = k.row_id
 )
@@ -592,11 +593,11 @@ FROM wcdc_joined;
 
 -- duplicates
 SELECT
-  (SELECT count(*) FROM (
-    SELECT 1 AS one FROM "hightouch_planner"."people_00000000000000000000000002_plan" WHERE row_id IS NOT NULL GROUP BY hash(row_id) HAVING count(*) > 1
-  ) repeated) AS repeated_keys,
-  (SELECT count(*) FROM "hightouch_planner"."people_00000000000000000000000002_plan" WHERE row_id IS NULL) AS null_keys,
-  (SELECT count(*) FROM "hightouch_planner"."people_00000000000000000000000002_plan" WHERE row_id IS NOT NULL) AS keyed_rows;
+  count(CASE WHEN op NOT IN ('removed', 'gone') THEN row_id END)
+  - count(DISTINCT CASE WHEN op NOT IN ('removed', 'gone') AND row_id IS NOT NULL THEN v_1 END) AS repeated,
+  count(CASE WHEN row_id IS NULL THEN 1 END) AS null_keys,
+  count(row_id) AS keyed_rows
+FROM "hightouch_planner"."people_00000000000000000000000002_plan";
 
 -- stage_duplicates
 ALTER TABLE "hightouch_planner"."people_00000000000000000000000002_plan" RENAME TO "people_00000000000000000000000002_staged";
