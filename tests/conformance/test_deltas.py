@@ -203,3 +203,17 @@ def test_keys_that_are_repeated_with_equal_values_are_noticed(
     hundred(engine)
     run = warehouse.run(sync)
     assert run.status == "success" and crm.take() == set()
+
+
+def test_repeated_keys_are_noticed_whatever_the_plan_before_holds(engine: Engine, crm: Recorder) -> None:
+    hundred(engine)
+    warehouse, sync = engine.connect(), sync_of(crm)
+    crm.refuse = {"7": "no"}
+    warehouse.run(sync)
+    engine.execute("INSERT INTO people VALUES (7, 70), (8, 80)")
+    for _repeat in range(2):
+        run = warehouse.run(sync)
+        assert (run.counts["added"].failed, run.counts["changed"].failed) == (1, 1)
+    engine.execute("INSERT INTO people VALUES (9, 90)")
+    run = warehouse.run(sync)
+    assert (run.counts["added"].failed, run.counts["changed"].failed) == (1, 2)

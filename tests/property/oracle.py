@@ -77,10 +77,17 @@ def remembered(state: dict[str, Held], last_version: str | None, setup: Setup) -
     kept = last_version.split(",")
     found = {}
     for row_id, held in state.items():
-        held = replace(held, values={n: v for n, v in held.values.items() if n in ("id", *kept)})
+        held = replace(held, values=_limited(held.values, kept))
+        if held.attempt is not None:
+            operation, values, version, run_id = held.attempt
+            held = replace(held, attempt=(operation, _limited(values, kept), version, run_id))
         lost = held.version != setup.version and not set(kept) <= set(setup.fields)
         found[row_id] = replace(held, version="") if lost else held
     return found
+
+
+def _limited(values: Values, fields: list[str]) -> Values:
+    return {name: value for name, value in values.items() if name in ("id", *fields)}
 
 
 def plan(rows: list[Values], state: dict[str, Held], setup: Setup, run_id: str, kind: str = "run") -> Plan:

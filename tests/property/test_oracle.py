@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
@@ -421,8 +422,11 @@ def post(postgres_url: str) -> Iterator[Any]:
         yield connection
 
 
+EXPLORE = int(os.environ.get("WCDC_EXPLORE", "0"))
+"""So many histories at random; without it, always the same 25, so that a change can be judged by them."""
 STEPS = settings(
-    max_examples=25,
+    max_examples=EXPLORE or 25,
+    derandomize=not EXPLORE,
     stateful_step_count=50,
     deadline=None,
     suppress_health_check=list(HealthCheck),
