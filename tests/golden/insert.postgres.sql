@@ -627,12 +627,15 @@ WHERE op NOT IN ('null_key', 'gone')
 ) a;
 
 -- snapshot_1
+ANALYZE "hightouch_audit"."sync_snapshot" (sync_id, row_id, op_type);
+
+-- snapshot_2
 UPDATE "hightouch_audit"."sync_snapshot"
 SET op_type = 'unchanged', status = 'succeeded', failure_reason = NULL, sync_run_id = '00000000000000000000000002'
 WHERE sync_id = 'people' AND op_type <> 'unchanged'
 AND NOT EXISTS (SELECT 1 FROM "hightouch_planner"."people_00000000000000000000000002_plan" p WHERE p.row_id = "hightouch_audit"."sync_snapshot".row_id);
 
--- snapshot_2
+-- snapshot_3
 DELETE FROM "hightouch_audit"."sync_snapshot"
 WHERE sync_id = 'people'
 AND row_id IN (SELECT p.row_id FROM "hightouch_planner"."people_00000000000000000000000002_plan" p WHERE p.row_id IS NOT NULL)
@@ -687,7 +690,7 @@ WHERE op NOT IN ('null_key', 'gone')
     AND (CAST(a.fields AS TEXT) = CAST("hightouch_audit"."sync_snapshot".fields AS TEXT))
 );
 
--- snapshot_3
+-- snapshot_4
 INSERT INTO "hightouch_audit"."sync_snapshot" (sync_id, sync_run_id, op_type, row_id, status, failure_reason, fields)
 SELECT 'people', '00000000000000000000000002', op_type, row_id, status, failure_reason, fields
 FROM (

@@ -247,7 +247,11 @@ class Statements:
         else:
             narrow = not record.compare_fields and MODES[record.mode].changed
             candidates = "narrow" if narrow else "all"
+        # Of a table that is still empty they would say that it stays so: a full plan may fill it.
+        columns = ("sync_id", "row_id", "op_type")
+        statistics = None if record.base is None else self.dialect.analyze(self.audit(table), columns)
         return [
+            *([statistics] if statistics is not None else []),
             *([self._settle(plan, part.plan_table)] if record.settles else []),
             self._audit("snapshot_delete", table, plan.run_id, part=part, candidates=candidates),
             self._audit("snapshot_insert", table, plan.run_id, part=part, candidates=candidates),
