@@ -131,6 +131,14 @@ class Dialect(ABC):
         """A 64-bit hash of stored values, injective up to the hash itself (D6)."""
 
     @abstractmethod
+    def checksum(self, fingerprint: str) -> str:
+        """An aggregate, as text, that tells a set of rows with different keys from any other, in any order.
+
+        Args:
+            fingerprint: The column of the rows' fingerprints, keys included; NULLs don't count.
+        """
+
+    @abstractmethod
     def row_hash(self, row_id: str) -> str:
         """A 64-bit hash of a row id."""
 

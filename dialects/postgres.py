@@ -153,6 +153,14 @@ class Postgres(Dialect):
         value = self.comparable(expression, kind)
         return [f'({value})::text COLLATE "C"' if kind.kind == "json" else value]
 
+    def checksum(self, fingerprint: str) -> str:
+        """Exclusive or, of the fingerprints and of their hashes.
+
+        A record's hash adds up those of its fields, so that values which change places between rows may leave
+        the first as it was; the second alone would know only 32 bits of each row.
+        """
+        return f"bit_xor({fingerprint})::text || ' ' || bit_xor(hashint8extended({fingerprint}, 0))::text"
+
     def row_hash(self, row_id: str) -> str:
         """The text hash."""
         return f"hashtextextended({row_id}, 0)"

@@ -217,3 +217,70 @@ def test_repeated_keys_are_noticed_whatever_the_plan_before_holds(engine: Engine
     engine.execute("INSERT INTO people VALUES (9, 90)")
     run = warehouse.run(sync)
     assert (run.counts["added"].failed, run.counts["changed"].failed) == (1, 2)
+
+
+def idle(engine: Engine, crm: Recorder) -> tuple[Any, Any]:
+    """A sync whose last run found nothing to do: the next one compares a checksum first."""
+    hundred(engine)
+    warehouse, sync = engine.connect(), sync_of(crm)
+    for _repeat in range(2):
+        warehouse.run(sync)
+    crm.take()
+    return warehouse, sync
+
+
+def test_after_a_run_without_a_change_one_scan_tells_that_nothing_changed(
+    engine: Engine, crm: Recorder
+) -> None:
+    hundred(engine)
+    warehouse, sync = engine.connect(), sync_of(crm, snapshot=False)
+    warehouse.run(sync)
+    crm.take()
+    joined = warehouse.run(sync)
+    engine.execute("INSERT INTO people VALUES (NULL, 1)")
+    compared = warehouse.run(sync)
+    assert compared.statements < joined.statements
+    assert compared.counts == joined.counts and not crm.take()
+    assert (joined.null_key_rows, compared.null_key_rows) == (0, 1)
+
+
+CHANGES = {
+    "one value": ("UPDATE people SET v = v + 1 WHERE id = 1",),
+    "values change places": ("UPDATE people SET v = CASE id WHEN 1 THEN 20 ELSE 10 END WHERE id IN (1, 2)",),
+    "keys change places": ("UPDATE people SET id = 3 - id WHERE id IN (1, 2)",),
+    "one row for another": ("DELETE FROM people WHERE id = 1", "INSERT INTO people VALUES (101, 10)"),
+    "two rows for another twice": (
+        "DELETE FROM people WHERE id IN (1, 2)",
+        "INSERT INTO people VALUES (101, 10), (101, 10)",
+    ),
+    "a value for NULL": ("UPDATE people SET v = NULL WHERE id = 1",),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_the_checksum_misses_no_change(engine: Engine, crm: Recorder, change: str) -> None:
+    warehouse, sync = idle(engine, crm)
+    engine.execute(*CHANGES[change])
+    run = warehouse.run(sync)
+    assert crm.take() or run.rejections().to_pylist()
+
+
+def test_repeated_rows_that_were_dropped_leave_no_checksum(engine: Engine, crm: Recorder) -> None:
+    hundred(engine)
+    warehouse, sync = engine.connect(), sync_of(crm, on_duplicate="keep_one")
+    engine.execute("INSERT INTO people VALUES (101, 7), (101, 7)")
+    for _repeat in range(3):
+        run = warehouse.run(sync)
+    assert run.duplicates_dropped == 1
+    crm.take()
+    engine.execute("UPDATE people SET v = 8 WHERE id = 101")
+    warehouse.run(sync)
+    assert crm.take() == {("changed", "101")}
+
+
+def test_a_checksum_of_another_mapping_is_not_used(engine: Engine, crm: Recorder) -> None:
+    warehouse, sync = idle(engine, crm)
+    warehouse.run(sync_of(crm, mappings={"w": "v"}))
+    assert len(crm.take()) == 100
+    warehouse.run(sync)
+    assert len(crm.take()) == 100

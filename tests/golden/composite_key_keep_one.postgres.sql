@@ -298,6 +298,24 @@ WHERE op NOT IN ('null_key', 'gone')
 WHERE NOT (op = 'removed' AND outcome = 'succeeded')
   AND NOT EXISTS (SELECT 1 FROM "hightouch_audit"."sync_snapshot" t WHERE t.sync_id = 'It''s a sync' AND t.row_id = a.row_id);
 
+-- checksum
+WITH wcdc_model AS (
+SELECT * FROM sales.people
+),
+wcdc_stored AS (
+  SELECT
+    ("region")::text COLLATE "C" AS v_1,
+    "id" AS v_2,
+    ("email")::text COLLATE "C" AS v_3,
+    "score" AS v_4
+  FROM wcdc_model
+)
+SELECT
+  count(*) AS all_rows,
+  count(hash) AS keyed_rows,
+  bit_xor(hash)::text || ' ' || bit_xor(hashint8extended(hash, 0))::text AS checksum
+FROM (SELECT CASE WHEN v_1 IS NOT NULL AND v_2 IS NOT NULL THEN hash_record_extended(ROW(v_1, v_2, (v_2 >> 32)::integer, v_3, v_4 IS NULL, v_4), 0) END AS hash FROM wcdc_stored) h;
+
 -- touched
 CREATE UNLOGGED TABLE "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000002_touched" AS
 WITH wcdc_model AS (
@@ -317,15 +335,9 @@ wcdc_differing AS (
     coalesce(m.v_2, b.v_2) AS v_2,
     m.hash,
     b.hash AS base_hash
-  FROM (
-    SELECT v_1, v_2, hash_record_extended(ROW(v_1, v_2, (v_2 >> 32)::integer, v_3, v_4 IS NULL, v_4), 0) AS hash
-    FROM wcdc_stored
-    WHERE v_1 IS NOT NULL AND v_2 IS NOT NULL
-  ) m
+  FROM (SELECT v_1, v_2, hash_record_extended(ROW(v_1, v_2, (v_2 >> 32)::integer, v_3, v_4 IS NULL, v_4), 0) AS hash FROM wcdc_stored WHERE v_1 IS NOT NULL AND v_2 IS NOT NULL) m
   FULL JOIN (
-    SELECT v_1, v_2, hash
-    FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000001_plan"
-    WHERE op NOT IN ('removed', 'null_key')
+    SELECT v_1, v_2, hash FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000001_plan" WHERE op NOT IN ('removed', 'null_key')
   ) b ON m.v_1 = b.v_1 AND m.v_2 = b.v_2
   WHERE m.hash IS DISTINCT FROM b.hash
 )
@@ -346,18 +358,30 @@ SELECT
  AS news
 FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000002_touched";
 
--- model_counts
-SELECT count(*) AS all_rows, count(CASE WHEN "region" IS NOT NULL AND "id" IS NOT NULL THEN 1 END) AS keyed FROM (
+-- counts
+WITH wcdc_model AS (
 SELECT * FROM sales.people
-) wcdc_model;
+),
+wcdc_stored AS (
+  SELECT
+    ("region")::text COLLATE "C" AS v_1,
+    "id" AS v_2,
+    ("email")::text COLLATE "C" AS v_3,
+    "score" AS v_4
+  FROM wcdc_model
+)
+SELECT
+  count(*) AS all_rows,
+  count(CASE WHEN v_1 IS NOT NULL AND v_2 IS NOT NULL THEN 1 END) AS keyed_rows,
+  CAST(NULL AS TEXT) AS checksum
+FROM wcdc_stored;
 
 -- keys
 CREATE UNLOGGED TABLE "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000002_keys" AS
-SELECT DISTINCT row_id, k_1, k_2, base_hash
-FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000002_touched"
-UNION ALL
-SELECT row_id, v_1, v_2, CASE WHEN op <> 'removed' THEN hash END
-FROM (
+WITH 
+wcdc_due AS (
+  SELECT row_id, v_1, v_2, CASE WHEN op <> 'removed' THEN hash END AS base_hash
+  FROM (
 SELECT p.*,
   r.attempts AS r_attempts, r.first_failed_at AS r_first_failed_at, r.reason AS r_reason,
   CASE
@@ -372,9 +396,15 @@ SELECT p.*,
 FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000001_plan" p
 LEFT JOIN (SELECT * FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000001_rejections" WHERE chunk < 3) r ON r.row_id = p.row_id
 
-) o
-WHERE (outcome NOT IN ('none', 'succeeded') OR copies > 1)
-  AND NOT EXISTS (SELECT 1 FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000002_touched" t WHERE t.row_id = o.row_id);
+  ) o
+  WHERE outcome NOT IN ('none', 'succeeded') OR copies > 1
+)
+SELECT DISTINCT row_id, k_1, k_2, base_hash
+FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000002_touched"
+UNION ALL
+SELECT row_id, v_1, v_2, base_hash
+FROM wcdc_due d
+WHERE NOT EXISTS (SELECT 1 FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000002_touched" t WHERE t.row_id = d.row_id);
 
 -- plan
 CREATE TABLE "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000002_plan" AS

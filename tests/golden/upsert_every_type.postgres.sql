@@ -333,6 +333,31 @@ WHERE op NOT IN ('null_key', 'gone')
 WHERE NOT (op = 'removed' AND outcome = 'succeeded')
   AND NOT EXISTS (SELECT 1 FROM "hightouch_audit"."sync_snapshot" t WHERE t.sync_id = 'people' AND t.row_id = a.row_id);
 
+-- checksum
+WITH wcdc_model AS (
+SELECT * FROM sales.people
+),
+wcdc_stored AS (
+  SELECT
+    "id" AS v_1,
+    "active" AS v_2,
+    "born" AS v_3,
+    ("email")::text COLLATE "C" AS v_4,
+    "extra" AS v_5,
+    "ltv" AS v_6,
+    ("region")::text COLLATE "C" AS v_7,
+    "score" AS v_8,
+    "seen" AS v_9,
+    "token" AS v_10,
+    "visited" AS v_11
+  FROM wcdc_model
+)
+SELECT
+  count(*) AS all_rows,
+  count(hash) AS keyed_rows,
+  bit_xor(hash)::text || ' ' || bit_xor(hashint8extended(hash, 0))::text AS checksum
+FROM (SELECT CASE WHEN v_1 IS NOT NULL THEN hash_record_extended(ROW(v_1, (v_1 >> 32)::integer, v_2, v_3, v_4, (CASE WHEN strpos((v_5)::text, '\u0000') > 0 THEN to_jsonb((v_5)::text) ELSE (v_5)::jsonb END)::text COLLATE "C", numeric_send(trim_scale(v_6)), v_7, v_8 IS NULL, v_8, timestamp_send(v_9), (v_10)::text COLLATE "C", timestamptz_send(v_11)), 0) END AS hash FROM wcdc_stored) h;
+
 -- touched
 CREATE UNLOGGED TABLE "hightouch_planner"."people_00000000000000000000000002_touched" AS
 WITH wcdc_model AS (
@@ -358,15 +383,9 @@ wcdc_differing AS (
     coalesce(m.v_1, b.v_1) AS v_1,
     m.hash,
     b.hash AS base_hash
-  FROM (
-    SELECT v_1, hash_record_extended(ROW(v_1, (v_1 >> 32)::integer, v_2, v_3, v_4, (CASE WHEN strpos((v_5)::text, '\u0000') > 0 THEN to_jsonb((v_5)::text) ELSE (v_5)::jsonb END)::text COLLATE "C", numeric_send(trim_scale(v_6)), v_7, v_8 IS NULL, v_8, timestamp_send(v_9), (v_10)::text COLLATE "C", timestamptz_send(v_11)), 0) AS hash
-    FROM wcdc_stored
-    WHERE v_1 IS NOT NULL
-  ) m
+  FROM (SELECT v_1, hash_record_extended(ROW(v_1, (v_1 >> 32)::integer, v_2, v_3, v_4, (CASE WHEN strpos((v_5)::text, '\u0000') > 0 THEN to_jsonb((v_5)::text) ELSE (v_5)::jsonb END)::text COLLATE "C", numeric_send(trim_scale(v_6)), v_7, v_8 IS NULL, v_8, timestamp_send(v_9), (v_10)::text COLLATE "C", timestamptz_send(v_11)), 0) AS hash FROM wcdc_stored WHERE v_1 IS NOT NULL) m
   FULL JOIN (
-    SELECT v_1, hash
-    FROM "hightouch_planner"."people_00000000000000000000000001_plan"
-    WHERE op NOT IN ('removed', 'null_key')
+    SELECT v_1, hash FROM "hightouch_planner"."people_00000000000000000000000001_plan" WHERE op NOT IN ('removed', 'null_key')
   ) b ON m.v_1 = b.v_1
   WHERE m.hash IS DISTINCT FROM b.hash
 )
@@ -386,18 +405,37 @@ SELECT
  AS news
 FROM "hightouch_planner"."people_00000000000000000000000002_touched";
 
--- model_counts
-SELECT count(*) AS all_rows, count(CASE WHEN "id" IS NOT NULL THEN 1 END) AS keyed FROM (
+-- counts
+WITH wcdc_model AS (
 SELECT * FROM sales.people
-) wcdc_model;
+),
+wcdc_stored AS (
+  SELECT
+    "id" AS v_1,
+    "active" AS v_2,
+    "born" AS v_3,
+    ("email")::text COLLATE "C" AS v_4,
+    "extra" AS v_5,
+    "ltv" AS v_6,
+    ("region")::text COLLATE "C" AS v_7,
+    "score" AS v_8,
+    "seen" AS v_9,
+    "token" AS v_10,
+    "visited" AS v_11
+  FROM wcdc_model
+)
+SELECT
+  count(*) AS all_rows,
+  count(CASE WHEN v_1 IS NOT NULL THEN 1 END) AS keyed_rows,
+  CAST(NULL AS TEXT) AS checksum
+FROM wcdc_stored;
 
 -- keys
 CREATE UNLOGGED TABLE "hightouch_planner"."people_00000000000000000000000002_keys" AS
-SELECT DISTINCT row_id, k_1, base_hash
-FROM "hightouch_planner"."people_00000000000000000000000002_touched"
-UNION ALL
-SELECT row_id, v_1, CASE WHEN op <> 'removed' THEN hash END
-FROM (
+WITH 
+wcdc_due AS (
+  SELECT row_id, v_1, CASE WHEN op <> 'removed' THEN hash END AS base_hash
+  FROM (
 SELECT p.*,
   r.attempts AS r_attempts, r.first_failed_at AS r_first_failed_at, r.reason AS r_reason,
   CASE
@@ -412,9 +450,15 @@ SELECT p.*,
 FROM "hightouch_planner"."people_00000000000000000000000001_plan" p
 LEFT JOIN (SELECT * FROM "hightouch_planner"."people_00000000000000000000000001_rejections" WHERE chunk < 3) r ON r.row_id = p.row_id
 
-) o
-WHERE (outcome NOT IN ('none', 'succeeded') OR copies > 1)
-  AND NOT EXISTS (SELECT 1 FROM "hightouch_planner"."people_00000000000000000000000002_touched" t WHERE t.row_id = o.row_id);
+  ) o
+  WHERE outcome NOT IN ('none', 'succeeded') OR copies > 1
+)
+SELECT DISTINCT row_id, k_1, base_hash
+FROM "hightouch_planner"."people_00000000000000000000000002_touched"
+UNION ALL
+SELECT row_id, v_1, base_hash
+FROM wcdc_due d
+WHERE NOT EXISTS (SELECT 1 FROM "hightouch_planner"."people_00000000000000000000000002_touched" t WHERE t.row_id = d.row_id);
 
 -- plan
 CREATE TABLE "hightouch_planner"."people_00000000000000000000000002_plan" AS

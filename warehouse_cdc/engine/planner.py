@@ -91,9 +91,10 @@ class Planner:
         """
         run_id = lease.generation.run_id
         model, _touched, _keys = self.statements.scratch_tables(run_id)
-        record, copied = None, False
         model_sql = query.sql
-        if self._can_differ():
+        copied = False
+        record = self._same(model_sql) if self._can_differ() else None
+        if record is None and self._can_differ():
             if not self._reads_alike(query):
                 copy = self.statements.copy_of_model(self.layout, model_sql)
                 with observed(self.observer, Step.COPY_MODEL):
@@ -134,6 +135,23 @@ class Planner:
         """Whether two reads of the model in one snapshot surely agree (D28)."""
         return reads_alike(query.tree) and self.connection.are_tables(tables_of(query.tree))
 
+    def _same(self, model_sql: str) -> PlanRecord | None:
+        """The run's record if the last run found nothing to do and the model's rows are still those."""
+        last, state = self.former.last, self.former.state
+        assert last is not None and state is not None
+        version = (last.mapping_version, last.fingerprint_version)
+        if not (
+            last.checksum
+            and state.at_rest
+            and version == (self.layout.mapping_version, self.layout.fingerprint_version)
+        ):
+            return None
+        counts = self.statements.counts(self.layout, model_sql, checksum=True)
+        ((all_rows, keyed, checksum),) = self.connection.query(counts)
+        if (keyed, checksum) != (last.model_rows, last.checksum):
+            return None
+        return self._idle(_Rows(all_rows - keyed), keyed, checksum)
+
     def _differences(self, lease: Lease, model_sql: str) -> PlanRecord | None:
         """A plan of differences; None if a full one is due."""
         connection, statements, layout = self.connection, self.statements, self.layout
@@ -150,11 +168,13 @@ class Planner:
             connection.execute(statements.create_as(touched, select, scratch=True), parallel=True)
             self._gather_statistics(touched, ("row_id",))
             ((found, missing, new_keys, news),) = connection.query(statements.differences(touched, prior))
-            ((all_rows, keyed),) = connection.query(statements.model_counts(layout, model_sql))
+            idle = not news and state.at_rest
+            counts = statements.counts(layout, model_sql, checksum=idle)
+            ((all_rows, keyed, checksum),) = connection.query(counts)
             model_rows = base.record.model_rows - missing + new_keys
             rows = _Rows(all_rows - keyed, keyed - model_rows)
             refused = rows.repeated and self.sync.on_duplicate != "keep_one"
-            idle = not news and state.at_rest and not refused
+            idle = idle and not refused
             size = self.former.delta_rows + found + (state.record.rows if prior.delta else 0)
             due = not idle and size >= self.settings.compaction * base.record.rows
             if not idle and not due:
@@ -163,7 +183,6 @@ class Planner:
                     model_sql,
                     prior,
                     touched,
-                    undone=prior.delta is None and not state.settled,
                     repeated=bool(refused),
                 )
                 connection.execute(statements.create_as(keys, select, scratch=True))
@@ -176,7 +195,8 @@ class Planner:
         if due:
             return None
         if idle:
-            return self._idle(rows, model_rows)
+            # Two rows alike leave no trace in the checksum.
+            return self._idle(rows, model_rows, "" if rows.repeated else checksum)
         return self._checked(lease, rows, base.record.model_rows)
 
     def _full(self, lease: Lease, model_sql: str) -> PlanRecord:
@@ -186,10 +206,11 @@ class Planner:
             self.connection.execute(self.statements.create_as(table, select), parallel=True)
         return self._checked(lease, _Rows(), 0)
 
-    def _idle(self, rows: _Rows, model_rows: int) -> PlanRecord:
+    def _idle(self, rows: _Rows, model_rows: int, checksum: str) -> PlanRecord:
         """A run that has nothing to plan writes no tables: the state stays where it is."""
         record = self._record("", "", Summary(model_rows=model_rows, state_rows=model_rows), rows)
-        return replace(record, settles=self.former.last is not None and self.former.last.operations > 0)
+        settles = self.former.last is not None and self.former.last.operations > 0
+        return replace(record, settles=settles, checksum=checksum or "")
 
     def _checked(self, lease: Lease, rows: _Rows, base_rows: int) -> PlanRecord:
         """A written plan, with one row per key, past its guards."""

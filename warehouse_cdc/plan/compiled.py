@@ -96,6 +96,7 @@ def compile_sync(
         statements[f"first_snapshot_{number}"] = sql
     model_sql = query.sql
     if prior is not None:
+        statements["checksum"] = build.counts(layout, model_sql, checksum=True)
         if not reads_alike(query.tree):
             copy = build.copy_of_model(layout, model_sql)
             statements["copy_model"] = build.create_as(copied, copy, scratch=True)
@@ -103,8 +104,8 @@ def compile_sync(
         select = build.touched(layout, model_sql, prior)
         statements["touched"] = build.create_as(touched, select, scratch=True)
         statements["differences"] = build.differences(touched, prior)
-        statements["model_counts"] = build.model_counts(layout, model_sql)
-        select = build.keys(layout, model_sql, prior, touched, undone=True, repeated=False)
+        statements["counts"] = build.counts(layout, model_sql, checksum=False)
+        select = build.keys(layout, model_sql, prior, touched, repeated=False)
         statements["keys"] = build.create_as(keys, select, scratch=True)
     select = build.plan(sync, layout, model_sql, kind, prior, keys if prior is not None else None)
     statements["plan"] = build.create_as(plan, select)

@@ -70,6 +70,7 @@ class PlanRecord:
             in a plan of an earlier version.
         former_plan: The plan table of the state that the run began with, or empty.
         settles: The run before delivered rows that its snapshot row shows as such.
+        checksum: Of the model's rows, if there was nothing to plan and it tells them from others; or empty.
     """
 
     kind: str
@@ -101,6 +102,7 @@ class PlanRecord:
     kept: int | None = None
     former_plan: str = ""
     settles: bool = False
+    checksum: str = ""
 
     @property
     def operations(self) -> int:

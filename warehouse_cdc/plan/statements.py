@@ -96,9 +96,7 @@ class Statements:
         base_table = prior.base.plan_table
         return self.render("touched", model_sql=model_sql, **self._read_model(layout), base_table=base_table)
 
-    def keys(
-        self, layout: Layout, model_sql: str, prior: Prior, touched: str, *, undone: bool, repeated: bool
-    ) -> str:
+    def keys(self, layout: Layout, model_sql: str, prior: Prior, touched: str, *, repeated: bool) -> str:
         """The SELECT of the keys that a plan of differences looks at.
 
         Args:
@@ -106,7 +104,6 @@ class Statements:
             model_sql: The model.
             prior: The state.
             touched: The table with the rows of ``touched``.
-            undone: The full plan, which has no delta yet, left something undone.
             repeated: The model has keys that occur more than once.
         """
         return self.render(
@@ -115,7 +112,6 @@ class Statements:
             **self._read_model(layout),
             prior=prior,
             touched=self.planner(touched),
-            undone=undone,
             repeated=repeated,
         )
 
@@ -124,12 +120,14 @@ class Statements:
         delta = None if prior.delta is None else prior.delta.plan_table
         return self.render("differences", touched=self.planner(touched), delta=delta)
 
-    def model_counts(self, layout: Layout, model_sql: str) -> str:
-        """The model's rows, and those with a key."""
-        named = " AND ".join(f"{self.dialect.quote(name)} IS NOT NULL" for name in layout.primary_key)
-        return (
-            f"SELECT count(*) AS all_rows, count(CASE WHEN {named} THEN 1 END) AS keyed "
-            f"FROM (\n{model_sql}\n) wcdc_model"
+    def counts(self, layout: Layout, model_sql: str, *, checksum: bool) -> str:
+        """The model's rows, those with a key, and if asked what tells them from any others."""
+        return self.render(
+            "counts",
+            model_sql=model_sql,
+            **self._read_model(layout),
+            checksum=self.dialect.checksum("hash"),
+            with_checksum=checksum,
         )
 
     def copy_of_model(self, layout: Layout, model_sql: str) -> str:
