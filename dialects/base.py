@@ -131,11 +131,12 @@ class Dialect(ABC):
         """A 64-bit hash of stored values, injective up to the hash itself (D6)."""
 
     @abstractmethod
-    def checksum(self, fingerprint: str) -> str:
-        """An aggregate, as text, that tells a set of rows with different keys from any other, in any order.
+    def checksum(
+        self, columns: Sequence[tuple[str, ColumnType]], key: Sequence[tuple[str, ColumnType]]
+    ) -> str:
+        """A 64-bit hash of stored values; its exclusive or tells rows with different keys from any others.
 
-        Args:
-            fingerprint: The column of the rows' fingerprints, keys included; NULLs don't count.
+        Beyond what ``fingerprint`` tells, values that change places between rows must show in it.
         """
 
     @abstractmethod

@@ -180,10 +180,11 @@ class DuckDB(Dialect):
                 inputs.append(self.cast(expression, "VARCHAR"))
         return f"hash({', '.join(inputs)})"
 
-    def checksum(self, fingerprint: str) -> str:
-        """Exclusive or; hashed once more, because the hash of a row is one of its columns' hashes."""
-        known = f"CASE WHEN {fingerprint} IS NOT NULL THEN hash({fingerprint}) END"  # NULL has a hash too
-        return f"CAST(bit_xor({known}) AS VARCHAR)"
+    def checksum(
+        self, columns: Sequence[tuple[str, ColumnType]], key: Sequence[tuple[str, ColumnType]]
+    ) -> str:
+        """The fingerprint's hash: it itself is only combined from the values' hashes."""
+        return f"hash({self.fingerprint(columns)})"
 
     def row_hash(self, row_id: str) -> str:
         """DuckDB's native hash."""

@@ -130,10 +130,10 @@ class Postgres(Dialect):
         text = f"({expression})::text"
         return f"CASE WHEN strpos({text}, '\\u0000') > 0 THEN to_jsonb({text}) ELSE ({expression})::jsonb END"
 
-    def fingerprint(self, columns: Sequence[tuple[str, ColumnType]]) -> str:
+    def fingerprint(self, columns: Sequence[tuple[str, ColumnType]], seed: str = "0") -> str:
         """The record hash, which tells NULLs and positions apart, of values that hash without collisions."""
         inputs = ", ".join(part for expression, kind in columns for part in self._hashed(expression, kind))
-        return f"hash_record_extended(ROW({inputs}), 0)"
+        return f"hash_record_extended(ROW({inputs}), {seed})"
 
     def _hashed(self, expression: str, kind: ColumnType) -> list[str]:
         """What a value adds to the record hash.
@@ -153,13 +153,11 @@ class Postgres(Dialect):
         value = self.comparable(expression, kind)
         return [f'({value})::text COLLATE "C"' if kind.kind == "json" else value]
 
-    def checksum(self, fingerprint: str) -> str:
-        """Exclusive or, of the fingerprints and of their hashes.
-
-        A record's hash adds up those of its fields, so that values which change places between rows may leave
-        the first as it was; the second alone would know only 32 bits of each row.
-        """
-        return f"bit_xor({fingerprint})::text || ' ' || bit_xor(hashint8extended({fingerprint}, 0))::text"
+    def checksum(
+        self, columns: Sequence[tuple[str, ColumnType]], key: Sequence[tuple[str, ColumnType]]
+    ) -> str:
+        """The fingerprint with the key's as its seed: without, it only adds up the values' hashes."""
+        return self.fingerprint(columns, self.fingerprint(key))
 
     def row_hash(self, row_id: str) -> str:
         """The text hash."""

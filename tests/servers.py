@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import psycopg
@@ -24,21 +24,28 @@ NOBODY = 65534
 
 
 @contextlib.contextmanager
-def postgres_server() -> Iterator[str]:
-    """The URL of a superuser on a running server, which ends with the block."""
+def postgres_server(**settings: str) -> Iterator[str]:
+    """The URL of a superuser on a running server, which ends with the block.
+
+    Args:
+        settings: The server's, by name; one that runs already keeps its own.
+    """
     if url := os.environ.get("WCDC_TEST_POSTGRES_URL"):
         yield url
         return
     if _docker_runs():
         from testcontainers.community.postgres import PostgresContainer
 
-        with PostgresContainer("postgres:16-alpine", driver=None) as container:
+        container = PostgresContainer("postgres:16-alpine", driver=None)
+        if settings:
+            container = container.with_command(["postgres", *_arguments(settings)])
+        with container:
             yield container.get_connection_url()
         return
     folder = Path(tempfile.mkdtemp(prefix="wcdc-pg-"))
     process = None
     try:
-        url, process = _start(folder, _binaries())
+        url, process = _start(folder, _binaries(), settings)
         yield url
     finally:
         if process is not None:
@@ -48,6 +55,10 @@ def postgres_server() -> Iterator[str]:
             except subprocess.TimeoutExpired:
                 process.kill()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _arguments(settings: Mapping[str, str]) -> list[str]:
+    return [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
 
 
 def _docker_runs() -> bool:
@@ -82,7 +93,7 @@ def _as_somebody_else(folder: Path) -> tuple[list[str], dict[str, object]]:
     return [], {"user": NOBODY, "group": NOBODY, "extra_groups": []}
 
 
-def _start(folder: Path, binaries: Path) -> tuple[str, subprocess.Popen[bytes]]:
+def _start(folder: Path, binaries: Path, settings: Mapping[str, str]) -> tuple[str, subprocess.Popen[bytes]]:
     prefix, identity = _as_somebody_else(folder)
     log = folder / "server.log"
     locale = "C.UTF-8" if sys.platform == "linux" else "C"
@@ -101,10 +112,9 @@ def _start(folder: Path, binaries: Path) -> tuple[str, subprocess.Popen[bytes]]:
         subprocess.run([*prefix, *map(str, initdb)], check=True, **options)  # type: ignore[call-overload]
         for _attempt in range(3):  # another process may take the port meanwhile
             port = _free_port()
-            settings = (f"port={port}", "listen_addresses=127.0.0.1", "unix_socket_directories=", "fsync=off")
-            command = [*prefix, str(binaries / "postgres"), "-D", str(data)]
-            for setting in (*settings, "max_connections=200"):
-                command += ["-c", setting]
+            own = {"port": str(port), "listen_addresses": "127.0.0.1", "unix_socket_directories": ""}
+            own |= {"fsync": "off", "max_connections": "200"}
+            command = [*prefix, str(binaries / "postgres"), "-D", str(data), *_arguments(own | settings)]
             process = subprocess.Popen(command, **options)  # type: ignore[call-overload]
             url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
             while process.poll() is None:

@@ -280,6 +280,7 @@ def connect(
     lease_seconds: float = 60.0,
     lease_margin: float = 5.0,
     compaction: float = 1.0,
+    skip: bool = True,
 ) -> Warehouse:
     """Connect to a warehouse.
 
@@ -296,6 +297,7 @@ def connect(
         lease_margin: Seconds after a lease's expiry before another run may take over.
         compaction: A run writes a full plan again once the plans of differences since the last one add up to
             this share of its rows; 0 makes every plan a full one.
+        skip: Don't read a model where the warehouse tells that none of its tables changed since the last run.
 
     Raises:
         ConfigError: A setting is wrong or an extra is missing.
@@ -316,6 +318,7 @@ def connect(
         lease_seconds=lease_seconds,
         lease_margin=lease_margin,
         compaction=compaction,
+        skip=skip,
     )
     connection, owned = _open(target)
     return Warehouse(connection, settings, owned=owned)

@@ -164,6 +164,7 @@ def test_a_source_connects_with_its_options(project: Project, monkeypatch: pytes
         "lease_seconds": 90,
         "lease_margin": 5.0,
         "compaction": 1.0,
+        "skip": True,
     }
     assert local["url"].startswith("duckdb:///")
 

@@ -297,9 +297,9 @@ wcdc_stored AS (
 )
 SELECT
   count(*) AS all_rows,
-  count(hash) AS keyed_rows,
-  CAST(bit_xor(CASE WHEN hash IS NOT NULL THEN hash(hash) END) AS VARCHAR) AS checksum
-FROM (SELECT CASE WHEN v_1 IS NOT NULL THEN hash(v_1, CASE WHEN regexp_matches(CAST(v_2 AS VARCHAR), '[0-9.]{16}') THEN [row(CAST(v_2 AS VARCHAR), CAST(NULL AS VARCHAR), CAST(NULL AS VARCHAR))] ELSE (SELECT list(row(fullkey, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN 'NUMBER' ELSE type END, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN regexp_replace(regexp_replace(atom, '\.0$', ''), '^-0$', '0') ELSE atom END) ORDER BY fullkey, type, atom) FROM json_tree(v_2)) END) END AS hash FROM wcdc_stored) h;
+  count(CASE WHEN v_1 IS NOT NULL THEN 1 END) AS keyed_rows,
+  CAST(bit_xor(CASE WHEN v_1 IS NOT NULL THEN hash(hash(v_1, CASE WHEN regexp_matches(CAST(v_2 AS VARCHAR), '[0-9.]{16}') THEN [row(CAST(v_2 AS VARCHAR), CAST(NULL AS VARCHAR), CAST(NULL AS VARCHAR))] ELSE (SELECT list(row(fullkey, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN 'NUMBER' ELSE type END, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN regexp_replace(regexp_replace(atom, '\.0$', ''), '^-0$', '0') ELSE atom END) ORDER BY fullkey, type, atom) FROM json_tree(v_2)) END)) END) AS VARCHAR) AS checksum
+FROM wcdc_stored;
 
 -- touched
 CREATE TABLE "hightouch_planner"."people_00000000000000000000000002_touched" AS

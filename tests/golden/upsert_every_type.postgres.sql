@@ -354,9 +354,9 @@ wcdc_stored AS (
 )
 SELECT
   count(*) AS all_rows,
-  count(hash) AS keyed_rows,
-  bit_xor(hash)::text || ' ' || bit_xor(hashint8extended(hash, 0))::text AS checksum
-FROM (SELECT CASE WHEN v_1 IS NOT NULL THEN hash_record_extended(ROW(v_1, (v_1 >> 32)::integer, v_2, v_3, v_4, (CASE WHEN strpos((v_5)::text, '\u0000') > 0 THEN to_jsonb((v_5)::text) ELSE (v_5)::jsonb END)::text COLLATE "C", numeric_send(trim_scale(v_6)), v_7, v_8 IS NULL, v_8, timestamp_send(v_9), (v_10)::text COLLATE "C", timestamptz_send(v_11)), 0) END AS hash FROM wcdc_stored) h;
+  count(CASE WHEN v_1 IS NOT NULL THEN 1 END) AS keyed_rows,
+  CAST(bit_xor(CASE WHEN v_1 IS NOT NULL THEN hash_record_extended(ROW(v_1, (v_1 >> 32)::integer, v_2, v_3, v_4, (CASE WHEN strpos((v_5)::text, '\u0000') > 0 THEN to_jsonb((v_5)::text) ELSE (v_5)::jsonb END)::text COLLATE "C", numeric_send(trim_scale(v_6)), v_7, v_8 IS NULL, v_8, timestamp_send(v_9), (v_10)::text COLLATE "C", timestamptz_send(v_11)), hash_record_extended(ROW(v_1, (v_1 >> 32)::integer), 0)) END) AS TEXT) AS checksum
+FROM wcdc_stored;
 
 -- touched
 CREATE UNLOGGED TABLE "hightouch_planner"."people_00000000000000000000000002_touched" AS

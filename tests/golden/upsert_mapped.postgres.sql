@@ -303,9 +303,9 @@ wcdc_stored AS (
 )
 SELECT
   count(*) AS all_rows,
-  count(hash) AS keyed_rows,
-  bit_xor(hash)::text || ' ' || bit_xor(hashint8extended(hash, 0))::text AS checksum
-FROM (SELECT CASE WHEN v_1 IS NOT NULL THEN hash_record_extended(ROW(v_1, (v_1 >> 32)::integer, v_2, numeric_send(trim_scale(v_3))), 0) END AS hash FROM wcdc_stored) h;
+  count(CASE WHEN v_1 IS NOT NULL THEN 1 END) AS keyed_rows,
+  CAST(bit_xor(CASE WHEN v_1 IS NOT NULL THEN hash_record_extended(ROW(v_1, (v_1 >> 32)::integer, v_2, numeric_send(trim_scale(v_3))), hash_record_extended(ROW(v_1, (v_1 >> 32)::integer), 0)) END) AS TEXT) AS checksum
+FROM wcdc_stored;
 
 -- touched
 CREATE UNLOGGED TABLE "hightouch_planner"."people_00000000000000000000000002_touched" AS

@@ -94,4 +94,4 @@ def test_the_state_is_read_through_one_macro() -> None:
         for name in names
         if ".rejections_table" in (FOLDER / statement / f"{name}.sql.j2").read_text(encoding="utf-8")
     ]
-    assert readers == ["state"]
+    assert readers == ["macros"]

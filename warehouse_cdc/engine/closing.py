@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from warehouse_cdc.audit.tables import prune, run_row
@@ -10,7 +11,7 @@ from warehouse_cdc.engine.lease import Lease
 from warehouse_cdc.engine.result import count
 from warehouse_cdc.engine.settings import Settings
 from warehouse_cdc.engine.transitions import Observer, Step, observed
-from warehouse_cdc.plan.record import Ended, PlanRecord
+from warehouse_cdc.plan.record import Ended
 from warehouse_cdc.plan.state import Finished
 from warehouse_cdc.plan.statements import Statements
 from warehouse_cdc.sync import Sync
@@ -34,8 +35,7 @@ class Closer:
         self,
         lease: Lease,
         generation: journal.Generation,
-        record: PlanRecord,
-        ended: Ended,
+        plan: Finished,
         *,
         release: bool,
         again: bool = False,
@@ -45,48 +45,59 @@ class Closer:
         Args:
             lease: Of the run that does so.
             generation: The generation.
-            record: Its plan.
-            ended: How it ended.
+            plan: Its plan, and how it ended.
             release: Give the sync back.
             again: Another process may have begun with this.
         """
-        self._audit(lease, generation, record, ended, again)
-        with observed(self.observer, Step.COMMIT), lease.fenced(self.connection):
-            self.append(generation, journal.COMMITTED, ended.to_json())
-            if self.settings.retention_days is not None:
-                for sql in prune(self.statements, self.settings.retention_days):
+        for step, statements in self._audit(generation, plan, again=again):
+            with observed(self.observer, step), lease.fenced(self.connection):
+                for sql in statements:
                     self.connection.execute(sql)
-            if release:
-                lease.release(self.connection)
-        generation.ended, generation.committed = ended, True
+        with observed(self.observer, Step.COMMIT), lease.fenced(self.connection):
+            self._commit(lease, generation, plan, release=release)
+        generation.ended, generation.committed = plan.ended, True
+
+    def finish_idle(self, lease: Lease, generation: journal.Generation, plan: Finished) -> None:
+        """Journal, audit and commit a generation that had nothing to do, all at once."""
+        with observed(self.observer, Step.COMMIT), lease.fenced(self.connection):
+            self.append(generation, journal.PLANNED, plan.record.to_json())
+            for _step, statements in self._audit(generation, plan, again=False):
+                for sql in statements:
+                    self.connection.execute(sql)
+            self._commit(lease, generation, plan, release=True)
+        generation.plan, generation.ended, generation.committed = plan.record, plan.ended, True
+
+    def _commit(self, lease: Lease, generation: journal.Generation, plan: Finished, *, release: bool) -> None:
+        self.append(generation, journal.COMMITTED, plan.ended.to_json())
+        if self.settings.retention_days is not None:
+            for sql in prune(self.statements, self.settings.retention_days):
+                self.connection.execute(sql)
+        if release:
+            lease.release(self.connection)
 
     def _audit(
-        self, lease: Lease, generation: journal.Generation, record: PlanRecord, ended: Ended, again: bool
-    ) -> None:
-        connection, statements, run_id = self.connection, self.statements, generation.run_id
-        plan = Finished(run_id, record, ended)
+        self, generation: journal.Generation, plan: Finished, *, again: bool
+    ) -> Iterator[tuple[Step, list[str]]]:
+        """The statements that write each audit table."""
+        record = plan.record
         if "sync_changelog" in record.logs and record.kind != "reset" and record.operations:
-            with observed(self.observer, Step.CHANGELOG), lease.fenced(connection):
-                connection.execute(statements.changelog(plan, again=again))
-        if "sync_snapshot" in record.logs and (written := statements.snapshot(plan)):
-            with observed(self.observer, Step.SNAPSHOT), lease.fenced(connection):
-                for sql in written:
-                    connection.execute(sql)
+            yield Step.CHANGELOG, [self.statements.changelog(plan, again=again)]
+        if "sync_snapshot" in record.logs and (written := self.statements.snapshot(plan)):
+            yield Step.SNAPSHOT, written
         if "sync_runs" in record.logs:
             row = run_row(
-                statements,
-                run_id,
+                self.statements,
+                plan.run_id,
                 primary_key=", ".join(record.primary_key),
                 destination=record.destination,
                 model_name=record.model_name,
                 model_id=record.model_id,
-                status="succeeded" if ended.status == "success" else "failed",
-                error=ended.error,
+                status="succeeded" if plan.ended.status == "success" else "failed",
+                error=plan.ended.error,
                 started_at=generation.started_at,
-                counts=count(record, ended),
+                counts=count(record, plan.ended),
             )
-            with observed(self.observer, Step.SYNC_RUNS), lease.fenced(connection):
-                connection.execute(row)
+            yield Step.SYNC_RUNS, [row]
 
     def finish_unplanned(
         self, lease: Lease, generation: journal.Generation, sync: Sync, error: str, *, release: bool

@@ -11,7 +11,8 @@ from warehouse_cdc.compile.layout import lay_out
 from warehouse_cdc.compile.parse import read_model
 from warehouse_cdc.engine import journal, planning
 from warehouse_cdc.engine.settings import Settings
-from warehouse_cdc.engine.store import orphaned, state_of, verify
+from warehouse_cdc.engine.store import orphaned, own_tables, state_of, verify, verify_rows
+from warehouse_cdc.engine.unchanged import can_skip, resting, source_version
 from warehouse_cdc.errors import GuardError, StateError
 from warehouse_cdc.plan.names import JOURNAL
 from warehouse_cdc.plan.statements import Statements
@@ -105,13 +106,18 @@ def dry_run(connection: Connection, settings: Settings, sync: Sync) -> DryRun:
                 code="state-primary-key",
                 hint="Start afresh with a full resync (sends every row) or a reset (sends nothing).",
             )
-        verify(connection, statements, history)
+        verify(statements, history, own_tables(connection, statements))
+        verify_rows(connection, statements, history)
         prior = state_of(dialect, settings.schemas.planner, history, layout)
         notes += planning.type_notes(layout, record)
         if record.mapping_version != layout.mapping_version:
             notes.append("the mapping changed: every delivered row counts as changed where the mode sends it")
     elif kind == "run":
         notes.append("first run with change data capture: every row is added")
+    if kind == "run" and can_skip(
+        resting(history, layout, sync, settings), source_version(connection, settings, query)
+    ):
+        notes.append("the model's tables have not changed since the last run: the next run skips them")
     columns = planning.plan_columns(layout, prior)
     select = statements.plan(sync, layout, query.sql, kind, prior)
     resolved = statements.resolve(
@@ -139,11 +145,11 @@ def _history(
 ) -> journal.History:
     present = connection.tables(settings.schemas.planner)
     if (settings.schemas.planner, JOURNAL) not in present:
-        orphaned(connection, statements, ())
+        orphaned(statements, (), own_tables(connection, statements))
         return journal.History(())
     history = journal.load(connection, statements)
     if history.state is None:
-        orphaned(connection, statements, history.generations)
+        orphaned(statements, history.generations, own_tables(connection, statements))
     for generation in history.open:
         notes.append(f"run {generation.run_id} has not ended: this is what its predecessor left")
     return history

@@ -90,6 +90,12 @@ class History:
         return next((g for g in self.generations if g.number == state.plan.base), None)
 
     @property
+    def plans(self) -> tuple[Finished, ...]:
+        """The plans that the state consists of: the full one, and the newest of differences."""
+        parts = {g.number: g.finished for g in (self.base, self.state) if g is not None}
+        return tuple(plan for plan in parts.values() if plan is not None)
+
+    @property
     def open(self) -> tuple[Generation, ...]:
         """The generations that have not ended; more than one if a run died while it closed another."""
         return tuple(g for g in self.generations if g.ended is None)

@@ -11,38 +11,14 @@ from warehouse_cdc.engine import journal, planning
 from warehouse_cdc.engine.lease import Lease
 from warehouse_cdc.engine.planning import Summary
 from warehouse_cdc.engine.settings import Settings
+from warehouse_cdc.engine.store import verify_rows
 from warehouse_cdc.engine.transitions import Observer, Step, observed
+from warehouse_cdc.engine.unchanged import can_skip, resting, source_version
 from warehouse_cdc.plan.record import PlanColumn, PlanRecord
 from warehouse_cdc.plan.state import Finished, Prior
 from warehouse_cdc.plan.statements import Statements
 from warehouse_cdc.sync import Sync
 from warehouse_cdc.warehouses.base import Connection
-
-
-@dataclass(frozen=True)
-class Former:
-    """What a run begins with.
-
-    Attributes:
-        last: The plan of the last run that was committed, or None.
-        rows_left: Rows that it left at the destination, for the guards.
-        state: The newest plan that holds state, or None.
-        base: The full plan that it rests on.
-        base_generation: The generation of that.
-        prior: The state to compare with, or None.
-    """
-
-    last: PlanRecord | None = None
-    rows_left: int = 0
-    state: Finished | None = None
-    base: Finished | None = None
-    base_generation: int = 0
-    prior: Prior | None = None
-
-    @property
-    def delta_rows(self) -> int:
-        """Rows that plans of differences have written since the full plan."""
-        return self.state.record.delta_rows if self.state is not None else 0
 
 
 @dataclass
@@ -65,7 +41,8 @@ class Planner:
     Attributes:
         kind: As in ``PlanRecord``.
         layout: The compared columns.
-        former: What the run begins with.
+        history: The sync's former generations.
+        prior: The state to compare with, or None.
         allow_removed: Pass the ``max_removed`` guard.
         allow_empty: Pass the ``require_rows`` guard.
         notes: What the run says so far.
@@ -78,22 +55,28 @@ class Planner:
     observer: Observer
     kind: str
     layout: Layout
-    former: Former
+    history: journal.History
+    prior: Prior | None
     allow_removed: bool
     allow_empty: bool
     notes: list[str]
 
     def write(self, lease: Lease, query: ModelQuery) -> PlanRecord:
-        """Write, check and journal the plan.
+        """Write, check and journal the plan; one with nothing to do is only returned.
 
         Raises:
             GuardError: A guard stopped the run; what was written is garbage.
+            StateError: The state's tables don't hold what they held.
         """
         run_id = lease.generation.run_id
         model, _touched, _keys = self.statements.scratch_tables(run_id)
-        model_sql = query.sql
-        copied = False
-        record = self._same(model_sql) if self._can_differ() else None
+        model_sql, copied = query.sql, False
+        record, version = None, ""
+        if self.kind == "run":
+            version = source_version(self.connection, self.settings, query)
+            record = self._unchanged(model_sql, version)
+        if record is None and self.prior is not None:
+            verify_rows(self.connection, self.statements, self.history)
         if record is None and self._can_differ():
             if not self._reads_alike(query):
                 copy = self.statements.copy_of_model(self.layout, model_sql)
@@ -106,6 +89,9 @@ class Planner:
             record = self._full(lease, model_sql)
         if copied:
             self.connection.execute(self.statements.drop(model))
+        record = replace(record, source_version=version)
+        if record.idle:
+            return record
         with observed(self.observer, Step.JOURNAL_PLAN), lease.fenced(self.connection):
             journal.append(
                 self.connection, self.statements, lease.generation, journal.PLANNED, record.to_json()
@@ -113,11 +99,39 @@ class Planner:
         lease.generation.plan = record
         return record
 
+    # -- what the run begins with ------------------------------------------------------------------
+
+    @property
+    def _last(self) -> PlanRecord | None:
+        """The plan of the last run that was committed."""
+        return self.history.committed.plan if self.history.committed is not None else None
+
+    @property
+    def _rows_left(self) -> int:
+        """Rows that it left at the destination, for the guards."""
+        last = self.history.committed
+        return planning.rows_left(last.plan, last.ended) if last is not None else 0
+
+    @property
+    def _state(self) -> Finished | None:
+        """The newest plan that holds state."""
+        return self.history.state.finished if self.history.state is not None else None
+
+    @property
+    def _base(self) -> Finished | None:
+        """The full plan that it rests on."""
+        return self.history.base.finished if self.history.base is not None else None
+
+    @property
+    def _delta_rows(self) -> int:
+        """Rows that plans of differences have written since the full plan."""
+        return self._state.record.delta_rows if self._state is not None else 0
+
     # -- the two kinds of plan --------------------------------------------------------------------
 
     def _can_differ(self) -> bool:
         """Whether the plan may be one of differences from the last full plan."""
-        prior, base, last = self.former.prior, self.former.base, self.former.last
+        prior, base, last = self.prior, self._base, self._last
         if self.kind != "run" or prior is None or base is None or last is None:
             return False
         kinds = {column.number: column.kind for column in prior.columns}
@@ -135,16 +149,16 @@ class Planner:
         """Whether two reads of the model in one snapshot surely agree (D28)."""
         return reads_alike(query.tree) and self.connection.are_tables(tables_of(query.tree))
 
-    def _same(self, model_sql: str) -> PlanRecord | None:
-        """The run's record if the last run found nothing to do and the model's rows are still those."""
-        last, state = self.former.last, self.former.state
-        assert last is not None and state is not None
-        version = (last.mapping_version, last.fingerprint_version)
-        if not (
-            last.checksum
-            and state.at_rest
-            and version == (self.layout.mapping_version, self.layout.fingerprint_version)
-        ):
+    def _unchanged(self, model_sql: str, version: str) -> PlanRecord | None:
+        """The run's record if nothing is due and the model's rows are surely those of the last run."""
+        last = resting(self.history, self.layout, self.sync, self.settings)
+        if last is None:
+            return None
+        if can_skip(last, version):
+            self.notes.append("skipped: the model's tables have not changed since the last run")
+            rows = _Rows(last.null_key_rows, last.dropped_rows)
+            return self._idle(rows, last.model_rows, last.checksum)
+        if not last.checksum:
             return None
         counts = self.statements.counts(self.layout, model_sql, checksum=True)
         ((all_rows, keyed, checksum),) = self.connection.query(counts)
@@ -155,7 +169,7 @@ class Planner:
     def _differences(self, lease: Lease, model_sql: str) -> PlanRecord | None:
         """A plan of differences; None if a full one is due."""
         connection, statements, layout = self.connection, self.statements, self.layout
-        base, state, prior = self.former.base, self.former.state, self.former.prior
+        base, state, prior = self._base, self._state, self.prior
         assert base is not None and state is not None and prior is not None
         run_id = lease.generation.run_id
         table, _rejections, _staged = statements.run_tables(run_id)
@@ -175,7 +189,7 @@ class Planner:
             rows = _Rows(all_rows - keyed, keyed - model_rows)
             refused = rows.repeated and self.sync.on_duplicate != "keep_one"
             idle = idle and not refused
-            size = self.former.delta_rows + found + (state.record.rows if prior.delta else 0)
+            size = self._delta_rows + found + (state.record.rows if prior.delta else 0)
             due = not idle and size >= self.settings.compaction * base.record.rows
             if not idle and not due:
                 select = statements.keys(
@@ -201,7 +215,7 @@ class Planner:
 
     def _full(self, lease: Lease, model_sql: str) -> PlanRecord:
         table = self.statements.run_tables(lease.generation.run_id)[0]
-        select = self.statements.plan(self.sync, self.layout, model_sql, self.kind, self.former.prior)
+        select = self.statements.plan(self.sync, self.layout, model_sql, self.kind, self.prior)
         with observed(self.observer, Step.WRITE_PLAN):
             self.connection.execute(self.statements.create_as(table, select), parallel=True)
         return self._checked(lease, _Rows(), 0)
@@ -209,7 +223,7 @@ class Planner:
     def _idle(self, rows: _Rows, model_rows: int, checksum: str) -> PlanRecord:
         """A run that has nothing to plan writes no tables: the state stays where it is."""
         record = self._record("", "", Summary(model_rows=model_rows, state_rows=model_rows), rows)
-        settles = self.former.last is not None and self.former.last.operations > 0
+        settles = self._last is not None and self._last.operations > 0
         return replace(record, settles=settles, checksum=checksum or "")
 
     def _checked(self, lease: Lease, rows: _Rows, base_rows: int) -> PlanRecord:
@@ -226,20 +240,20 @@ class Planner:
             self.sync,
             self.kind,
             summary,
-            self.former.rows_left,
+            self._rows_left,
             allow_removed=self.allow_removed,
             allow_empty=self.allow_empty,
         )
         with observed(self.observer, Step.CREATE_REJECTIONS):
             self.connection.execute(self.statements.create_rejections(rejections))
         record = self._record(table, rejections, summary, rows)
-        last, state = self.former.last, self.former.state
-        if not base_rows or last is None or state is None:
+        last, state, base = self._last, self._state, self.history.base
+        if not base_rows or last is None or state is None or base is None:
             return record
         return replace(
             record,
-            base=self.former.base_generation,
-            delta_rows=self.former.delta_rows + summary.rows,
+            base=base.number,
+            delta_rows=self._delta_rows + summary.rows,
             former_plan="" if state.record.base is None else state.record.plan_table,
             settles=last.operations > 0 and bool(last.plan_table) and last.base is None,
         )
@@ -274,11 +288,11 @@ class Planner:
             self.connection.execute(sql)
 
     def _columns(self) -> tuple[PlanColumn, ...]:
-        return planning.plan_columns(self.layout, self.former.prior)
+        return planning.plan_columns(self.layout, self.prior)
 
     def _compares_fields(self) -> bool:
         """Whether the snapshot may differ also in rows that neither this run nor the last touched."""
-        last = self.former.last
+        last = self._last
         return (
             self.kind != "run"
             or last is None
@@ -287,9 +301,9 @@ class Planner:
         )
 
     def _record(self, table: str, rejections: str, summary: Summary, rows: _Rows) -> PlanRecord:
-        sync, layout, former = self.sync, self.layout, self.former
-        if self.kind == "run" and former.prior is not None:
-            self.notes.extend(planning.type_notes(layout, former.last))
+        sync, layout = self.sync, self.layout
+        if self.kind == "run" and self.prior is not None:
+            self.notes.extend(planning.type_notes(layout, self._last))
         counted = self.kind != "reset"
         auto_removed = not sync.sends_removed
         chunks = planning.cut_chunks(summary, sync.chunk_rows, skip_removed=auto_removed) if counted else ()
@@ -305,7 +319,7 @@ class Planner:
             planned=dict(summary.planned) if counted else {},
             duplicates=dict(summary.duplicates) if counted else {},
             model_rows=summary.model_rows,
-            state_rows=former.rows_left if self.kind == "full" else summary.state_rows,
+            state_rows=self._rows_left if self.kind == "full" else summary.state_rows,
             null_key_rows=rows.null_keys,
             dropped_rows=(rows.repeated or 0) if sync.on_duplicate == "keep_one" else 0,
             chunks=chunks,

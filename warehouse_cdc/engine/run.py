@@ -17,7 +17,7 @@ from warehouse_cdc.engine import journal, planning
 from warehouse_cdc.engine.closing import Closer
 from warehouse_cdc.engine.delivery import Delivery, Part
 from warehouse_cdc.engine.lease import Lease, claim
-from warehouse_cdc.engine.planner import Former, Planner
+from warehouse_cdc.engine.planner import Planner
 from warehouse_cdc.engine.recovery import how_it_ended
 from warehouse_cdc.engine.result import Progress, Run, count, status_of
 from warehouse_cdc.engine.settings import Settings
@@ -25,9 +25,11 @@ from warehouse_cdc.engine.store import (
     create_shared,
     drop_garbage,
     orphaned,
+    own_tables,
     read_rejections,
     state_of,
     verify,
+    verify_rows,
 )
 from warehouse_cdc.engine.transitions import Observer, Step, ignore, observed
 from warehouse_cdc.errors import (
@@ -42,7 +44,7 @@ from warehouse_cdc.errors import (
 )
 from warehouse_cdc.mapping.values import tagged
 from warehouse_cdc.plan.record import Ended, PlanRecord
-from warehouse_cdc.plan.state import Prior
+from warehouse_cdc.plan.state import Finished, Prior
 from warehouse_cdc.plan.statements import Statements
 from warehouse_cdc.sync import OPERATIONS, Sync
 from warehouse_cdc.warehouses.base import Connection
@@ -209,12 +211,12 @@ class Runner:
             self._close(lease, generation, layout, schema)
         state = history.state
         kind = self._kind(state)
+        present = own_tables(self._connection, self._statements)
         if state is None and kind == "run":
-            orphaned(self._connection, self._statements, others)
-        prior = self._prior(history, layout, kind)
+            orphaned(self._statements, others, present)
+        prior = self._prior(history, layout, kind, present)
         with observed(self._options.observer, Step.COLLECT):
-            drop_garbage(self._connection, self._statements, lease, history, self._notes)
-        last = history.committed
+            drop_garbage(self._connection, self._statements, lease, history, present, self._notes)
         self._options.progress(Progress("querying"))
         record = Planner(
             connection=self._connection,
@@ -224,28 +226,28 @@ class Runner:
             observer=self._options.observer,
             kind=kind,
             layout=layout,
-            former=Former(
-                last=last.plan if last is not None else None,
-                rows_left=planning.rows_left(last.plan, last.ended) if last is not None else 0,
-                state=state.finished if state is not None else None,
-                base=history.base.finished if history.base is not None else None,
-                base_generation=history.base.number if history.base is not None else 0,
-                prior=prior,
-            ),
+            history=history,
+            prior=prior,
             allow_removed=self._options.allow_removed,
             allow_empty=self._options.allow_empty,
             notes=self._notes,
         ).write(lease, query)
+        run_id = lease.generation.run_id
+        if record.idle:
+            ended = Ended("success")
+            self._options.progress(Progress("reporting"))
+            self._closer.finish_idle(lease, lease.generation, Finished(run_id, record, ended))
+            return self._result(run_id, record, ended, closed)
         if kind == "reset":
             ended = Ended("success")
         else:
-            context = self._context(lease.generation.run_id, lease.generation, layout, schema)
+            context = self._context(run_id, lease.generation, layout, schema)
             ended = self._deliver(lease, record, context, layout)
         with observed(self._options.observer, Step.DELIVERED), lease.fenced(self._connection):
             self._closer.append(lease.generation, journal.DELIVERED, ended.to_json())
         self._options.progress(Progress("reporting"))
-        self._closer.finish(lease, lease.generation, record, ended, release=True)
-        return self._result(lease.generation.run_id, record, ended, closed)
+        self._closer.finish(lease, lease.generation, Finished(run_id, record, ended), release=True)
+        return self._result(run_id, record, ended, closed)
 
     def _kind(self, state: journal.Generation | None) -> str:
         if self._options.kind == "run" and not self._sync.traits.cdc:
@@ -256,8 +258,8 @@ class Runner:
             return "reset"
         return self._options.kind
 
-    def _prior(self, history: journal.History, layout: Layout, kind: str) -> Prior | None:
-        """The state to compare with, once it is known to be whole."""
+    def _prior(self, history: journal.History, layout: Layout, kind: str, present: set[str]) -> Prior | None:
+        """The state to compare with."""
         state = history.state.finished if history.state is not None else None
         if state is None:
             return None
@@ -274,7 +276,9 @@ class Runner:
                 hint="Start afresh with a full resync (sends every row) or a reset (sends nothing).",
             )
         try:
-            verify(self._connection, self._statements, history)
+            verify(self._statements, history, present)
+            if kind == "resync":
+                verify_rows(self._connection, self._statements, history)
         except StateError:
             if kind == "resync":
                 return None
@@ -319,7 +323,8 @@ class Runner:
         ended = how_it_ended(self._connection, self._statements, generation, self._sync, context)
         with observed(self._options.observer, Step.CLOSE), lease.fenced(self._connection):
             self._closer.append(generation, journal.DELIVERED, ended.to_json())
-        self._closer.finish(lease, generation, generation.plan, ended, release=False, again=True)
+        plan = Finished(generation.run_id, generation.plan, ended)
+        self._closer.finish(lease, generation, plan, release=False, again=True)
 
     def _give_up(self, lease: Lease, error: Exception) -> None:
         """Leave a failed run so that the next one can go on at once.

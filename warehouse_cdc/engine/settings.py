@@ -23,6 +23,7 @@ class Settings:
         lease_margin: Seconds after a lease's expiry before another run may take over.
         compaction: A full plan is written once the plans of differences since the last one have as many rows
             as this share of it; 0 writes a full plan every run.
+        skip: Don't read a model whose tables surely haven't changed since the last run.
     """
 
     schemas: Schemas
@@ -33,6 +34,7 @@ class Settings:
     lease_seconds: float = 60.0
     lease_margin: float = 5.0
     compaction: float = 1.0
+    skip: bool = True
 
     def __post_init__(self) -> None:
         """Check the numbers."""

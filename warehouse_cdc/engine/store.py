@@ -49,11 +49,18 @@ def create_shared(connection: Connection, statements: Statements) -> None:
                 raise
 
 
+def own_tables(connection: Connection, statements: Statements) -> set[str]:
+    """Names of the sync's tables in the planner schema."""
+    names = {name for _schema, name in connection.tables(statements.schemas.planner)}
+    return owned(statements.sync_id, names)
+
+
 def drop_garbage(
     connection: Connection,
     statements: Statements,
     lease: Lease,
     history: journal.History,
+    present: set[str],
     notes: list[str],
 ) -> None:
     """Drop the sync's tables that the committed state doesn't need, and journal entries of no use.
@@ -62,9 +69,7 @@ def drop_garbage(
     """
     needed = [g for g in (history.base, history.state, history.committed) if g is not None]
     keep = {t for g in needed if g.plan for t in (g.plan.plan_table, g.plan.rejections_table)}
-    planner = statements.schemas.planner
-    names = {name for _schema, name in connection.tables(planner)}
-    garbage = sorted(owned(statements.sync_id, names) - keep)
+    garbage = sorted(present - keep)
     forget = (
         f"DELETE FROM {statements.planner(JOURNAL)} "
         f"WHERE sync_id = {statements.dialect.literal(statements.sync_id)} "
@@ -92,17 +97,13 @@ def drop_garbage(
             connection.execute(forget)
 
 
-def orphaned(
-    connection: Connection, statements: Statements, generations: Iterable[journal.Generation]
-) -> None:
+def orphaned(statements: Statements, generations: Iterable[journal.Generation], present: set[str]) -> None:
     """Raise if the sync has tables of runs that its journal doesn't know (D30).
 
     Raises:
         StateError: With how to go on.
     """
-    names = {name for _schema, name in connection.tables(statements.schemas.planner)}
-    known = {table for g in generations for table in statements.run_tables(g.run_id)}
-    if owned(statements.sync_id, names) - known:
+    if present - {table for g in generations for table in statements.run_tables(g.run_id)}:
         raise StateError(
             f"Sync {statements.sync_id!r} has plan tables, but its journal knows of no finished plan.",
             code="state-journal",
@@ -110,11 +111,11 @@ def orphaned(
         )
 
 
-def verify(connection: Connection, statements: Statements, history: journal.History) -> None:
-    """Check that the state's tables hold what the journal says (D30).
+def verify(statements: Statements, history: journal.History, present: set[str]) -> None:
+    """Check that the state's tables are there (D30).
 
     Raises:
-        StateError: A table is missing or has another number of rows.
+        StateError: One is missing.
     """
     if history.state is not None and history.base is None:
         raise StateError(
@@ -122,37 +123,37 @@ def verify(connection: Connection, statements: Statements, history: journal.Hist
             code="state-journal",
             hint=_GO_ON,
         )
-    names = {name for _schema, name in connection.tables(statements.schemas.planner)}
-    for generation in {g.number: g for g in (history.base, history.state) if g is not None}.values():
-        if generation.plan is not None and generation.ended is not None:
-            _verify(connection, statements, names, generation.plan, generation.ended)
+    for plan in history.plans:
+        for table in (plan.record.plan_table, plan.record.rejections_table):
+            if table not in present:
+                raise StateError(
+                    f"Sync {statements.sync_id!r}: its table {table} is missing from the planner schema.",
+                    code="state-missing",
+                    hint=_GO_ON,
+                )
 
 
-def _verify(
-    connection: Connection, statements: Statements, names: set[str], record: PlanRecord, ended: Ended
-) -> None:
-    for table in (record.plan_table, record.rejections_table):
-        if table not in names:
-            raise StateError(
-                f"Sync {statements.sync_id!r}: its table {table} is missing from the planner schema.",
-                code="state-missing",
-                hint=_GO_ON,
-            )
-    ((rows, rejections),) = connection.query(
-        f"SELECT (SELECT count(*) FROM {statements.planner(record.plan_table)}), "
-        f"(SELECT count(*) FROM {statements.planner(record.rejections_table)} "
-        f"WHERE chunk < {ended.delivered})"
-    )
-    for table, found, expected in (
-        (record.plan_table, rows, record.rows),
-        (record.rejections_table, rejections, ended.rejections),
-    ):
-        if found != expected:
-            raise StateError(
-                f"Sync {statements.sync_id!r}: its table {table} has {found} rows, not {expected}.",
-                code="state-rows",
-                hint=_GO_ON,
-            )
+def verify_rows(connection: Connection, statements: Statements, history: journal.History) -> None:
+    """Check that the state's tables hold what the journal says (D30).
+
+    Raises:
+        StateError: One has another number of rows.
+    """
+    for plan in history.plans:
+        tables = (plan.record.plan_table, plan.record.rejections_table)
+        plans, rejections = (statements.planner(table) for table in tables)
+        (found,) = connection.query(
+            f"SELECT (SELECT count(*) FROM {plans}), "
+            f"(SELECT count(*) FROM {rejections} WHERE chunk < {plan.ended.delivered})"
+        )
+        expected = (plan.record.rows, plan.ended.rejections)
+        for table, rows, written in zip(tables, found, expected, strict=True):
+            if rows != written:
+                raise StateError(
+                    f"Sync {statements.sync_id!r}: its table {table} has {rows} rows, not {written}.",
+                    code="state-rows",
+                    hint=_GO_ON,
+                )
 
 
 def state_of(dialect: Dialect, planner: str, history: journal.History, layout: Layout) -> Prior | None:

@@ -71,6 +71,7 @@ class PlanRecord:
         former_plan: The plan table of the state that the run began with, or empty.
         settles: The run before delivered rows that its snapshot row shows as such.
         checksum: Of the model's rows, if there was nothing to plan and it tells them from others; or empty.
+        source_version: Of the model and its tables, from before they were read; empty if that can't be told.
     """
 
     kind: str
@@ -103,11 +104,17 @@ class PlanRecord:
     former_plan: str = ""
     settles: bool = False
     checksum: str = ""
+    source_version: str = ""
 
     @property
     def operations(self) -> int:
         """How many operations it planned, duplicated keys included."""
         return sum(self.planned.values()) + sum(self.duplicates.values())
+
+    @property
+    def idle(self) -> bool:
+        """Whether it has nothing to send and nothing to show at the destination."""
+        return not self.plan_table and not self.publishes
 
     @property
     def cdc(self) -> bool:

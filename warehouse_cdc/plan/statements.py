@@ -126,8 +126,12 @@ class Statements:
             "counts",
             model_sql=model_sql,
             **self._read_model(layout),
-            checksum=self.dialect.checksum("hash"),
-            with_checksum=checksum,
+            checksum=self.dialect.checksum(
+                [(column.value, column.stored) for column in layout.columns],
+                [(column.value, column.stored) for column in layout.key],
+            )
+            if checksum
+            else None,
         )
 
     def copy_of_model(self, layout: Layout, model_sql: str) -> str:

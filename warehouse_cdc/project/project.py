@@ -36,6 +36,7 @@ class Source:
         lease_seconds: How long a run's lease lasts unless its process extends it.
         lease_margin: Seconds after a lease's expiry before another process may take the sync over.
         compaction: A full plan is written once the plans of differences add up to this share of the last.
+        skip: Don't read models whose tables surely haven't changed since the last run.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Source:
     lease_seconds: float = 60.0
     lease_margin: float = 5.0
     compaction: float = 1.0
+    skip: bool = True
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -103,6 +105,7 @@ class Source:
             lease_seconds=self.lease_seconds,
             lease_margin=self.lease_margin,
             compaction=self.compaction,
+            skip=self.skip,
         )
 
 

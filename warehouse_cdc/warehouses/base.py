@@ -110,6 +110,14 @@ class Connection(ABC):
     def are_tables(self, names: Sequence[exp.Table]) -> bool:
         """Whether all of these are tables of this warehouse, not views or what is kept elsewhere."""
 
+    def version_of(self, tables: Sequence[exp.Table]) -> str | None:
+        """A text that is another one after any commit that changed one of these tables, at next to no cost.
+
+        It may change without a change, never the other way round. None where the warehouse has nothing of
+        the kind: then runs compare.
+        """
+        return None
+
     @abstractmethod
     def engine_version(self) -> str:
         """What the engine's hash functions may depend on."""

@@ -142,21 +142,14 @@ class DuckDBConnection(Connection):
     def tables(self, *schemas: str) -> set[tuple[str, str]]:
         """Look in DuckDB's catalog; a missing schema is made."""
         wanted = ", ".join(self.dialect.literal(schema) for schema in schemas)
-        found = {
-            str(row[0])
-            for row in self.query(
-                f"SELECT schema_name FROM duckdb_schemas() WHERE schema_name IN ({wanted}) "
-                "AND database_name = current_database()"
-            )
-        }
-        for schema in schemas:
-            if schema not in found:
-                self._create(schema)
-        listed = self.query(
-            f"SELECT schema_name, table_name FROM duckdb_tables() WHERE schema_name IN ({wanted}) "
-            "AND database_name = current_database() AND NOT temporary"
+        rows = self.query(
+            "SELECT s.schema_name, t.table_name FROM duckdb_schemas() s LEFT JOIN duckdb_tables() t "
+            "ON t.schema_oid = s.oid AND t.database_oid = s.database_oid AND NOT t.temporary "
+            f"WHERE s.schema_name IN ({wanted}) AND s.database_name = current_database()"
         )
-        return {(str(schema), str(name)) for schema, name in listed}
+        for schema in sorted(set(schemas) - {str(row[0]) for row in rows}):
+            self._create(schema)
+        return {(str(schema), str(name)) for schema, name in rows if name is not None}
 
     def _create(self, schema: str) -> None:
         try:
