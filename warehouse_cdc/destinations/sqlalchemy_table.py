@@ -24,7 +24,7 @@ import sqlalchemy as sa
 from warehouse_cdc.destinations.base import Batch, Outcome, Outcomes, RunContext, Writer, rejected, retryable
 from warehouse_cdc.destinations.postgres_copy import COPY_ROWS, copy, csv_pieces
 from warehouse_cdc.destinations.postgres_errors import RowsRefused, translate
-from warehouse_cdc.destinations.postgres_sql import TEMPORARY, Row, Statements, encode_rows, slots_of
+from warehouse_cdc.destinations.postgres_sql import TEMPORARY, Row, Slot, Statements, encode_rows, slots_of
 from warehouse_cdc.destinations.tables import INSERTING, MATCHING, Table
 from warehouse_cdc.errors import DestinationError
 
@@ -164,11 +164,13 @@ class PostgresWriter(Writer):
         self, batch: Batch, kind: str, match: Sequence[str], deadline: float
     ) -> dict[int, Outcome] | None:
         """Copy a batch in one transaction; None if nothing of it was applied."""
+        slots = self._statements.fields(kind)
         new = batch.operation == "added" and kind in INSERTING
         conflicts = kind in ("insert", "upsert")
+        as_is = not any(slot.converted for slot in slots) and (self._unique or not conflicts)
         try:
-            if self._direct and new and (self._unique or not conflicts):
-                return self._append(batch, kind, match, deadline)
+            if self._direct and new and as_is:
+                return self._append(batch, slots, match, deadline)
         except RowsRefused as refusal:
             if not (conflicts and refusal.conflict):
                 return None
@@ -179,11 +181,11 @@ class PostgresWriter(Writer):
             return None
 
     def _append(
-        self, batch: Batch, kind: str, match: Sequence[str], deadline: float
+        self, batch: Batch, slots: Sequence[Slot], match: Sequence[str], deadline: float
     ) -> dict[int, Outcome] | None:
-        slots = self._statements.fields(kind)
+        """Copy a batch into the target."""
         extra = {name: pa.array(texts, pa.string()) for name, texts in self._extra(batch).items()}
-        pieces = None if any(slot.converted for slot in slots) else csv_pieces(batch, slots, match, extra)
+        pieces = csv_pieces(batch, slots, match, extra)
         if pieces is None:
             return None
         with self._database.transaction(deadline) as connection:
@@ -193,6 +195,7 @@ class PostgresWriter(Writer):
     def _through_temporary(
         self, batch: Batch, kind: str, match: Sequence[str], deadline: float
     ) -> dict[int, Outcome] | None:
+        """Copy a batch into a temporary table, and apply it from there."""
         statements, slots = self._from_temporary, self._statements.fields(kind)
         pieces = csv_pieces(batch, slots, match, {"i": pa.array(range(len(batch)), pa.int32())})
         if pieces is None:
