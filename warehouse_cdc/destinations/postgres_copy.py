@@ -74,7 +74,7 @@ def copy(connection: sa.Connection, table: str, columns: Sequence[str], pieces: 
                 cursor.copy_expert(sql, pa.BufferReader(piece), 65_536)
                 continue
             with cursor.copy(sql) as stream:
-                stream.write(piece)
+                stream.write(memoryview(piece))
 
 
 @contextlib.contextmanager

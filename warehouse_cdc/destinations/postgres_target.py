@@ -20,7 +20,7 @@ from warehouse_cdc.errors import ConfigError, DestinationError, UnsupportedError
 _FIND = sa.text(
     "SELECT c.oid, n.oid AS schema_oid, n.nspname AS schema_name, c.relname AS table_name, "
     "c.relkind::text AS kind, "
-    # COPY knows no rules, no INSTEAD OF triggers of every version and no row-level security.
+    # COPY applies no rules and no row-level security, and refuses most views.
     "c.relkind IN ('r', 'p') AND NOT c.relhasrules AND NOT row_security_active(c.oid) AS direct, "
     "has_database_privilege(current_database(), 'TEMP') AS temporary FROM pg_catalog.pg_class c "
     "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass(:name)"
