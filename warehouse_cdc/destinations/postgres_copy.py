@@ -43,7 +43,7 @@ def csv_pieces(
         required: The fields that must not be NULL, because they identify the record.
         extra: More columns, after the fields.
     """
-    columns: list[pa.ChunkedArray] = []
+    columns: list[pa.ChunkedArray | pa.Array] = []
     for slot in slots:
         column = batch.arrow.column(slot.index)
         if column.type != slot.arrow or (column.null_count and slot.name in required):
@@ -102,7 +102,7 @@ def _csv(rows: pa.Table) -> pa.Buffer:
     return stream.getvalue()
 
 
-def _as_text(column: pa.ChunkedArray, slot: Slot) -> pa.ChunkedArray | None:
+def _as_text(column: pa.ChunkedArray, slot: Slot) -> pa.ChunkedArray | pa.Array | None:
     """The column as one that Arrow writes in the words of its JSON; None if there is none."""
     types, kind = pa.types, column.type
     if types.is_string(kind) or types.is_large_string(kind):
@@ -127,7 +127,7 @@ def _as_text(column: pa.ChunkedArray, slot: Slot) -> pa.ChunkedArray | None:
         return None
     invalid: dict[int, str] = {}
     texts = encode_column(column, slot.field, slot.text, invalid)
-    return None if invalid else pa.chunked_array([pa.array(texts, pa.string())])
+    return None if invalid else pa.array(texts, pa.string())
 
 
 def _moments(column: pa.ChunkedArray, slot: Slot) -> pa.ChunkedArray:
