@@ -18,6 +18,7 @@ _ROW_CODES = frozenset({"0A000", "54000"})
 _RETRYABLE_CLASSES = frozenset({"08", "40", "53", "55", "57", "58"})
 _RETRYABLE_CODES = frozenset({"25006", "25P03"})
 _LOST_CLASSES = frozenset({"08", "25", "57", "58"})
+_CONFLICT = "23505"
 _ANSWERED = "57014"
 """A cancelled statement: the server says that it was rolled back, also while it committed."""
 
@@ -35,12 +36,14 @@ class RowsRefused(Exception):
     Attributes:
         reason: The server's primary message, for the row's outcome.
         cause: The same without anything that might be a value, for the message of an error.
+        conflict: Whether a unique key was there already.
     """
 
-    def __init__(self, reason: str, cause: str) -> None:
+    def __init__(self, reason: str, cause: str, *, conflict: bool) -> None:
         super().__init__(cause)
         self.reason = reason
         self.cause = cause
+        self.conflict = conflict
 
 
 def translate(error: exc.SQLAlchemyError, stage: str) -> Exception:
@@ -102,6 +105,7 @@ def _with_state(error: Any, state: str) -> Exception:
         return RowsRefused(
             primary_message(error),
             f"SQLSTATE {state}" + (f", constraint {constraint!r}" if constraint else ""),
+            conflict=state == _CONFLICT,
         )
     message = f"PostgreSQL: {primary_message(error)} (SQLSTATE {state})."
     if state[:2] == "28":

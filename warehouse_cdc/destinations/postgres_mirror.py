@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from warehouse_cdc.destinations.base import Batch, Outcomes, RunContext
 from warehouse_cdc.destinations.postgres_errors import RowsRefused
 from warehouse_cdc.destinations.postgres_sql import statement
-from warehouse_cdc.destinations.sqlalchemy_table import Database, PostgresWriter
+from warehouse_cdc.destinations.sqlalchemy_table import Database, PostgresWriter, Ways
 from warehouse_cdc.destinations.tables import (
     LOADING,
     PUBLISHED,
@@ -58,7 +58,8 @@ class MirrorWriter(PostgresWriter):
         self._staging = f"{quote(schema)}.{quote(staging_name(context, table))}"
         self._loaded = 0
         self._lock = threading.Lock()
-        super().__init__(database, context, table)
+        super().__init__(database, context, table, Ways(direct=True, temporary=False))
+        self._target = self._staging
         self._prepare()
 
     def write(self, batch: Batch) -> Outcomes:
@@ -110,7 +111,7 @@ class MirrorWriter(PostgresWriter):
 
     def _extra(self, batch: Batch) -> Mapping[str, Sequence[str]]:
         # A batch that is sent again must not load its rows twice; text may be too long for an index.
-        return {"r": [f'"{mark(row_id, 32)}"' for row_id in batch.row_ids]}
+        return {self._row_key: [mark(row_id, 32) for row_id in batch.row_ids]}
 
     def _prepare(self) -> None:
         with self._database.transaction() as connection:

@@ -3,7 +3,8 @@
 A batch travels as one parameter: a JSON array of objects that the server itself turns into rows of the
 target's own types (``json_to_recordset``). So a value is read by the input function of its column's type,
 as if it had been typed into a literal; one statement serves any number of rows, no column name ever
-becomes the name of a parameter, and the number of parameters has no limit to run into.
+becomes the name of a parameter, and the number of parameters has no limit to run into. The same
+statements read the rows of a large batch from a temporary table of the same types.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from warehouse_cdc.destinations.base import Batch, Outcome, RunContext, rejected
-from warehouse_cdc.destinations.encoding import JSON, Style, encode_column
+from warehouse_cdc.destinations.encoding import Quote, Style, encode_column, plain
 from warehouse_cdc.destinations.tables import Column, Table, quote
 from warehouse_cdc.mapping import times
 from warehouse_cdc.mapping.values import kind_of
@@ -25,7 +26,10 @@ from warehouse_cdc.mapping.values import kind_of
 _ROWS = "\0"
 """Stands for the parameter until the text is complete; no identifier can contain it."""
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
-_INTEGERS = frozenset({"int2", "int4", "int8"})
+INTEGERS = frozenset({"int2", "int4", "int8"})
+JSON_KINDS = frozenset({"json", "jsonb"})
+TEMPORARY = "pg_temp.wcdc_rows"
+"""Where the rows of a large batch wait for their statement."""
 _LONG_YEAR = re.compile(r"([+-])(\d{6,})(-.*)", re.DOTALL)
 
 
@@ -38,6 +42,9 @@ class Slot:
         index: Its position in the batch.
         field: How its values are encoded (a tag is taken off where they go as they are).
         style: The same, of scalars.
+        arrow: The type of its values in a batch.
+        text: How scalars become the text that the column reads.
+        kind: What kind of type the column has.
         type: The type that the server reads them as.
         cast: The type that they are converted to then, or None.
     """
@@ -46,8 +53,16 @@ class Slot:
     index: int
     field: pa.Field
     style: Style
+    arrow: pa.DataType
+    text: Style
+    kind: str
     type: str
     cast: str | None = None
+
+    @property
+    def converted(self) -> bool:
+        """Whether the column's own type reads the values otherwise."""
+        return self.cast is not None and self.kind not in JSON_KINDS
 
 
 @dataclass(frozen=True)
@@ -66,31 +81,38 @@ def slots_of(context: RunContext, table: Table) -> dict[str, Slot]:
 
 def _slot(index: int, field: pa.Field, column: Column) -> Slot:
     kind, tag = field.type, kind_of(field)
-    slot = Slot(field.name, index, field, _style(field, column), column.type)
+    style = _style(field, column, encode_basestring)
+    text = style if column.kind in JSON_KINDS else _style(field, column, plain)
+    slot = Slot(field.name, index, field, style, kind, text, column.kind, column.type)
     is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
     if is_text and tag != "decimal":
         nested = tag == "json" and column.kind in ("array", "composite")
         if not nested:
             slot = replace(slot, field=pa.field(field.name, kind))
-        if column.kind in ("json", "jsonb"):
+        if column.kind in JSON_KINDS:
             slot = replace(slot, type="text", cast=column.type)
-    elif column.kind in _INTEGERS and (tag or pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
+    elif column.kind in INTEGERS and (tag or pa.types.is_floating(kind) or _has_digits_after(kind)):
         # 2.0 is no integer to the input function, but a number that becomes one.
         slot = replace(slot, type="numeric", cast=column.type)
     return slot
 
 
-def _style(field: pa.Field, column: Column) -> Style:
+def _has_digits_after(kind: pa.DataType) -> bool:
+    """Whether a type is a decimal that isn't written like an integer."""
+    return bool(pa.types.is_decimal(kind) and kind.scale != 0)
+
+
+def _style(field: pa.Field, column: Column, string: Quote) -> Style:
     kind = field.type
     if times.is_time_like(kind):
         naive = pa.types.is_timestamp(kind) and kind.tz is None and column.kind == "timestamptz"
         zone = "Z" if naive else ""
-        return Style(quote=lambda text: encode_basestring(postgres_time(text + zone)))
+        return Style(lambda text: string(postgres_time(text + zone)))
     if column.kind == "bytea" or column.type == "bytea[]":
-        return Style(of_bytes=lambda value: "\\x" + value.hex())
+        return Style(string, lambda value: "\\x" + value.hex())
     if column.kind == "uuid":
-        return Style(of_bytes=bytes.hex)
-    return JSON
+        return Style(string, bytes.hex)
+    return Style(string)
 
 
 def postgres_time(text: str) -> str:
@@ -111,7 +133,7 @@ def encode_rows(
         batch: The rows.
         slots: The fields to encode; they become ``c0``, ``c1``, ….
         required: The fields that must not be NULL, because they identify the record.
-        extra: More columns, as JSON tokens.
+        extra: More columns: texts that need no escape.
     """
     invalid: dict[int, str] = {}
     without: set[int] = set()
@@ -126,9 +148,9 @@ def encode_rows(
                     invalid.setdefault(position, f"the match field {slot.name!r} is NULL")
         heads.append(f'"c{number}":')
         columns.append(encode_column(column, slot.field, slot.style, invalid))
-    for name, tokens in extra.items():
+    for name, texts in extra.items():
         heads.append(f'"{name}":')
-        columns.append(tokens)
+        columns.append([f'"{text}"' for text in texts])
     rows: list[Row] = []
     for position, values in enumerate(zip(*columns, strict=True)):
         pairs = zip(heads, values, strict=True)
@@ -147,12 +169,22 @@ def encode_rows(
 
 
 class Statements:
-    """The statements of one run. Each takes the rows as its parameter ``rows``."""
+    """The statements of one run.
 
-    def __init__(self, context: RunContext, table: Table, slots: Mapping[str, Slot]) -> None:
+    Args:
+        context: The run.
+        table: The target.
+        slots: Its fields.
+        temporary: Whether they read the rows from the temporary table, and not from a parameter ``rows``.
+    """
+
+    def __init__(
+        self, context: RunContext, table: Table, slots: Mapping[str, Slot], *, temporary: bool = False
+    ) -> None:
         self._context = context
         self._table = table
         self._slots = slots
+        self._temporary = temporary
 
     def fields(self, kind: str) -> list[Slot]:
         """The slots that a kind of statement needs, in the order of its ``c0``, ``c1``, …."""
@@ -163,12 +195,17 @@ class Statements:
         """The statement of a kind: insert, update, upsert, archive, delete or clear."""
         return statement(getattr(self, f"_{kind}")())
 
+    def create(self, kind: str) -> sa.TextClause:
+        """The statement that makes the temporary table, of the transaction, for a kind of statement."""
+        return statement(f"CREATE TEMPORARY TABLE {TEMPORARY} ({self._columns(kind)}) ON COMMIT DROP")
+
     def load(self, staging: str, row_key: str) -> sa.TextClause:
         """The statement that fills a mirror's staging table; repeating it adds nothing."""
-        target, values, source = self._parts("mirror", ", r uuid")
+        key = quote(row_key)
+        target, values, source = self._parts("mirror", f", {key} uuid")
         return statement(
-            f"INSERT INTO {staging} ({target}, {quote(row_key)}) SELECT {values}, v.r FROM {source} "
-            f"ORDER BY v.i ON CONFLICT ({quote(row_key)}) DO NOTHING"
+            f"INSERT INTO {staging} ({target}, {key}) SELECT {values}, v.{key} FROM {source} "
+            f"ORDER BY v.i ON CONFLICT ({key}) DO NOTHING"
         )
 
     def _archive(self) -> str:
@@ -219,8 +256,13 @@ class Statements:
         return ", ".join(map(quote, names)), values, self._source(kind, more)
 
     def _source(self, kind: str, more: str = "") -> str:
-        columns = "".join(f", c{number} {slot.type}" for number, slot in enumerate(self.fields(kind)))
-        return f"json_to_recordset(CAST({_ROWS} AS json)) AS v(i integer{columns}{more})"
+        if self._temporary:
+            return f"{TEMPORARY} AS v"
+        return f"json_to_recordset(CAST({_ROWS} AS json)) AS v({self._columns(kind)}{more})"
+
+    def _columns(self, kind: str) -> str:
+        columns = (f", c{number} {slot.type}" for number, slot in enumerate(self.fields(kind)))
+        return "i integer" + "".join(columns)
 
     def _value(self, kind: str, name: str) -> str:
         number, slot = next(pair for pair in enumerate(self.fields(kind)) if pair[1].name == name)

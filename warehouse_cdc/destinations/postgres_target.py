@@ -12,14 +12,17 @@ import sqlalchemy as sa
 from warehouse_cdc.destinations.base import RunContext, Writer
 from warehouse_cdc.destinations.postgres_errors import RowsRefused
 from warehouse_cdc.destinations.postgres_mirror import MirrorWriter, was_published
-from warehouse_cdc.destinations.sqlalchemy_table import MAX_CONNECTIONS, Database, PostgresWriter
+from warehouse_cdc.destinations.sqlalchemy_table import MAX_CONNECTIONS, Database, PostgresWriter, Ways
 from warehouse_cdc.destinations.table_types import create_table
 from warehouse_cdc.destinations.tables import Column, Table, check_table, quote, staging_name
 from warehouse_cdc.errors import ConfigError, DestinationError, UnsupportedError
 
 _FIND = sa.text(
     "SELECT c.oid, n.oid AS schema_oid, n.nspname AS schema_name, c.relname AS table_name, "
-    "c.relkind::text AS kind FROM pg_catalog.pg_class c "
+    "c.relkind::text AS kind, "
+    # COPY applies no rules and no row-level security, and refuses most views.
+    "c.relkind IN ('r', 'p') AND NOT c.relhasrules AND NOT row_security_active(c.oid) AS direct, "
+    "has_database_privilege(current_database(), 'TEMP') AS temporary FROM pg_catalog.pg_class c "
     "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass(:name)"
 )
 _COLUMNS = sa.text(
@@ -63,6 +66,7 @@ class _Found:
     schema_oid: int
     schema: str
     name: str
+    ways: Ways
 
     @property
     def sql(self) -> str:
@@ -132,7 +136,7 @@ class PostgresTarget:
                 check_table(table, context)
             if context.mode == "mirror":
                 return MirrorWriter(database, context, table, found.schema)
-            return PostgresWriter(database, context, table)
+            return PostgresWriter(database, context, table, found.ways)
         except BaseException:
             database.close()
             raise
@@ -172,7 +176,8 @@ class PostgresTarget:
             return None
         if row.kind not in ("r", "p", "f", "v"):
             raise ConfigError(f"{name} is not a table.", code="unknown-table")
-        return _Found(row.oid, row.schema_oid, row.schema_name, row.table_name)
+        ways = Ways(direct=row.direct, temporary=row.temporary)
+        return _Found(row.oid, row.schema_oid, row.schema_name, row.table_name, ways)
 
     def _check_missing(self, connection: sa.Connection) -> None:
         """Raise unless the table may be created."""

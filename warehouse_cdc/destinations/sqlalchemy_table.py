@@ -1,8 +1,10 @@
 """A PostgreSQL table as a destination, reached through SQLAlchemy.
 
-Each batch is one transaction. A statement that the server refuses because of a value is repeated on
-halves, under savepoints, until every row is told: the good ones are applied, the others carry the
-server's message.
+Each batch is one transaction. A large one is copied: into the table itself if its rows should all be new
+there, else into a temporary table, from which one statement takes them. A batch that can't be copied, or
+of which the server refuses a row so, goes in one statement. If that is refused because of a value, it is
+repeated on halves, under savepoints, until every row is told: the good ones are applied, the others carry
+the server's message.
 """
 
 from __future__ import annotations
@@ -13,14 +15,17 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
 import sqlalchemy as sa
 
 from warehouse_cdc.destinations.base import Batch, Outcome, Outcomes, RunContext, Writer, rejected, retryable
+from warehouse_cdc.destinations.postgres_copy import COPY_ROWS, copy, csv_pieces
 from warehouse_cdc.destinations.postgres_errors import RowsRefused, translate
-from warehouse_cdc.destinations.postgres_sql import Row, Statements, encode_rows, slots_of
-from warehouse_cdc.destinations.tables import MATCHING, Table
+from warehouse_cdc.destinations.postgres_sql import TEMPORARY, Row, Slot, Statements, encode_rows, slots_of
+from warehouse_cdc.destinations.tables import INSERTING, MATCHING, Table
 from warehouse_cdc.errors import DestinationError
 
 MAX_CONNECTIONS = 16
@@ -30,6 +35,19 @@ _LIMITS = sa.text(
     "set_config('idle_in_transaction_session_timeout', :limit, true)"
 )
 _IMMEDIATE = sa.text("SET CONSTRAINTS ALL IMMEDIATE")
+
+
+@dataclass(frozen=True)
+class Ways:
+    """How rows may reach a table, beside statements that carry them.
+
+    Attributes:
+        direct: Whether COPY into the table does what INSERT does there.
+        temporary: Whether the user may make temporary tables.
+    """
+
+    direct: bool
+    temporary: bool
 
 
 class Database:
@@ -44,6 +62,7 @@ class Database:
         # Whatever the engine's default is: no autocommit, and no failures of serialization.
         self._engine = engine.execution_options(isolation_level="READ COMMITTED")
         self._owned = owned
+        self.copies = engine.dialect.driver in ("psycopg", "psycopg2")
 
     @contextlib.contextmanager
     def transaction(self, deadline: float | None = None) -> Iterator[sa.Connection]:
@@ -82,11 +101,17 @@ class Database:
 class PostgresWriter(Writer):
     """Writes batches to a table. Several threads may call it: each call takes its own connection."""
 
-    def __init__(self, database: Database, context: RunContext, table: Table) -> None:
+    def __init__(self, database: Database, context: RunContext, table: Table, ways: Ways) -> None:
         self._database = database
         self._context = context
-        self._statements = Statements(context, table, slots_of(context, table))
+        slots = slots_of(context, table)
+        self._statements = Statements(context, table, slots)
         self._built = {kind: self._statements.build(kind) for kind in self._kinds()}
+        self._from_temporary = Statements(context, table, slots, temporary=True)
+        self._target = table.sql
+        self._unique = table.is_unique(context.match)
+        self._direct = ways.direct and database.copies
+        self._temporary = ways.temporary and database.copies
 
     def write(self, batch: Batch) -> Outcomes:
         """Send a batch in one transaction."""
@@ -96,6 +121,11 @@ class PostgresWriter(Writer):
         if kind == "nothing":
             return {}
         match = self._context.match if kind in MATCHING or batch.operation == "removed" else ()
+        # A batch that comes again is told row by row: copying has failed once.
+        if len(batch) >= COPY_ROWS and batch.attempt == 1:
+            copied = self._copy(batch, kind, match, deadline)
+            if copied is not None:
+                return copied
         rows, outcomes = encode_rows(batch, self._statements.fields(kind), match, self._extra(batch))
         if not rows:
             return outcomes
@@ -127,8 +157,61 @@ class PostgresWriter(Writer):
         return self._context.on_removed
 
     def _extra(self, batch: Batch) -> Mapping[str, Sequence[str]]:
-        """More columns that the statement wants, as JSON tokens."""
+        """More columns that the statement wants: texts that need no escape."""
         return {}
+
+    def _copy(
+        self, batch: Batch, kind: str, match: Sequence[str], deadline: float
+    ) -> dict[int, Outcome] | None:
+        """Copy a batch in one transaction; None if nothing of it was applied."""
+        slots = self._statements.fields(kind)
+        new = batch.operation == "added" and kind in INSERTING
+        conflicts = kind in ("insert", "upsert")
+        as_is = not any(slot.converted for slot in slots) and (self._unique or not conflicts)
+        try:
+            if self._direct and new and as_is:
+                return self._append(batch, slots, match, deadline)
+        except RowsRefused as refusal:
+            if not (conflicts and refusal.conflict):
+                return None
+            self._direct = False  # the table has records of its own: more of them will follow
+        try:
+            return self._through_temporary(batch, kind, match, deadline) if self._temporary else None
+        except RowsRefused:
+            return None
+
+    def _append(
+        self, batch: Batch, slots: Sequence[Slot], match: Sequence[str], deadline: float
+    ) -> dict[int, Outcome] | None:
+        """Copy a batch into the target."""
+        extra = {name: pa.array(texts, pa.string()) for name, texts in self._extra(batch).items()}
+        pieces = csv_pieces(batch, slots, match, extra)
+        if pieces is None:
+            return None
+        with self._database.transaction(deadline) as connection:
+            copy(connection, self._target, [*(slot.name for slot in slots), *extra], pieces)
+        return {}
+
+    def _through_temporary(
+        self, batch: Batch, kind: str, match: Sequence[str], deadline: float
+    ) -> dict[int, Outcome] | None:
+        """Copy a batch into a temporary table, and apply it from there."""
+        statements, slots = self._from_temporary, self._statements.fields(kind)
+        pieces = csv_pieces(batch, slots, match, {"i": pa.array(range(len(batch)), pa.int32())})
+        if pieces is None:
+            return None
+        with self._database.transaction(deadline) as connection:
+            connection.execute(statements.create(kind))
+            copy(connection, TEMPORARY, [*(f"c{number}" for number in range(len(slots))), "i"], pieces)
+            found = connection.execute(statements.build(kind))
+            if kind != "update":
+                return {}
+            hit = set(found.scalars())
+            left = [position for position in range(len(batch)) if position not in hit]
+            rows, outcomes = encode_rows(batch.take(left), slots, match, {})
+            missed = self._update(connection, rows)
+        outcomes.update({position: rejected("no record matches") for position in missed})
+        return {left[position]: outcome for position, outcome in outcomes.items()}
 
     def _apply(self, connection: sa.Connection, kind: str, rows: Sequence[Row]) -> list[int]:
         """Send rows; the positions of those that no record matches (update only)."""

@@ -13,6 +13,7 @@ from datetime import date, datetime, time, timedelta, timezone
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 DAY_SECONDS = 86_400
@@ -38,6 +39,15 @@ def ticks(column: pa.ChunkedArray) -> list[int | None]:
     if pa.types.is_date64(kind):
         return [None if value is None else value // (DAY_SECONDS * 1000) for value in values]
     return values
+
+
+def in_four_digits(column: pa.ChunkedArray) -> bool:
+    """Whether all years of a date (in days) or timestamp column are from 1 to 9999."""
+    kind = column.type
+    per_day = 1 if pa.types.is_date32(kind) else DAY_SECONDS * PER_SECOND[kind.unit]
+    integers = column.cast(pa.int32() if pa.types.is_date32(kind) else pa.int64())
+    low, high = pc.min_max(integers).as_py().values()
+    return low is None or (low // per_day >= _FIRST_DAY and high // per_day <= _LAST_DAY)
 
 
 def to_text(kind: pa.DataType) -> Callable[[int], str]:
