@@ -1,13 +1,13 @@
 """How time and bytes grow: with the model's rows, over many runs, and with the share of rows that change.
 
     python -m benchmarks.bench_growth [--size laptop] [--rows 100000 --rows 1000000] [--part growth]
-        [--engine duckdb] [--repeat 3] [--peer drt-core ...] [--runs 50] [--series-rows 100000]
+        [--engine duckdb] [--repeat 3] [--peer drt-core ...] [--runs 50] [--bytes-rows 1000000]
 
-- *growth*: first run, no change and 0.1 % changed at each size: ours with sync_runs alone; up to --peer-rows also ours
-  with all three audit tables, the hand-written limit and the other tools.
-- *series*: 50 runs in a row, in each of which other 0.1 % change; then one without a change, and for comparison one
-  that writes a full plan.
-- *shares*: 0, 0.1, 1, 10 and 100 % changed, each after a full plan, at the largest size of growth up to --peer-rows.
+- *growth*: first run, no change and 0.1 % changed at each size: ours with sync_runs alone, and the hand-written
+  limit; up to --peer-rows also ours with all three audit tables and the other tools.
+- *series*: 50 runs in a row, in each of which other 0.1 % change; then one without a change, and for comparison
+  one that writes a full plan.
+- *shares*: 0, 0.1, 1, 10 and 100 % changed, each after a full plan.
 
 benchmarks/written.py says what the bytes are.
 """
@@ -134,7 +134,7 @@ class Runs:
         new = tables_of_runs(self._url) - tables
         total = sum(counted.values()) if counted else done["wrote"]
         return {
-            "seconds": done["seconds"],
+            "seconds": round(done["seconds"], 3),
             "rows_sent": done["rows_sent"],
             "plan_tables": len(new),
             "plan_bytes": bytes_of(self._url, new),
@@ -236,7 +236,9 @@ def main() -> None:
     parser = report.parser(__doc__, ROWS, "growth", several=True)
     parser.add_argument("--part", action="append", choices=PARTS)
     parser.add_argument("--runs", type=int, default=50, help="runs of the series")
-    parser.add_argument("--series-rows", type=int, help="rows of the series; the smallest size by default")
+    parser.add_argument(
+        "--bytes-rows", type=int, help="rows of series and shares; at most a million by default"
+    )
     parser.add_argument("--peer", action="append", choices=tuple(BY_NAME))
     parser.add_argument("--peer-rows", type=int, default=10_000_000, help="the largest size for other tools")
     options = parser.parse_args()
@@ -250,11 +252,11 @@ def main() -> None:
         if "growth" in parts:
             for rows in sizes:
                 grown += growth(engine, rows, options.repeat, peers, options.peer_rows)
+        of_bytes = options.bytes_rows or min(1_000_000, sizes[-1])
         if "series" in parts:
-            written += series(engine, options.series_rows or sizes[0], options.runs)
+            written += series(engine, of_bytes, options.runs)
         if "shares" in parts:
-            most = max((rows for rows in sizes if rows <= options.peer_rows), default=sizes[0])
-            spread += shares(engine, most, options.repeat)
+            spread += shares(engine, of_bytes, options.repeat)
     grown = judge_growth(report.medians(grown, ("engine", "peer", "kind", "rows")))
     spread = report.medians(spread, ("engine", "rows", "percent", "kind"))
     if grown:

@@ -1,13 +1,13 @@
 """Bytes that a run writes, as closely as each warehouse tells.
 
-The *plan's bytes* are those of the tables that the run left in the planner schema: its plan and its rejections.
-PostgreSQL tells them (``pg_total_relation_size``). DuckDB has no such figure: the tables are copied into an empty
-database file with small blocks, and its size counts.
+The *plan's bytes* are those of the tables that the run left in the planner schema: its plan and its
+rejections. PostgreSQL tells them (``pg_total_relation_size``). DuckDB has no such figure: the tables are copied
+into a database file that holds nothing else, and its size counts, in DuckDB's blocks of 256 KiB.
 
-*All bytes* also hold what is gone again (tables that live for a moment), the journal, the audit tables and the log of
-the database. On PostgreSQL: pages by which any table or index grew, and WAL, as the server counts them. On DuckDB:
-what the process passed to write(), as Linux counts it; this holds checkpoints of the file, which also write what
-other statements left behind.
+*All bytes* also hold what is gone again (tables that live for a moment), the journal, the audit tables and the
+log of the database. On PostgreSQL: pages by which any table or index grew, and WAL, as the server counts them.
+On DuckDB: what the process passed to write(), as Linux counts it; this holds the checkpoint that closes the
+file.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def bytes_of(url: str, tables: set[str]) -> int:
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "alone.duckdb"
             copies = (f'CREATE TABLE alone."{n}" AS FROM {PLANNER}."{n}"' for n in sorted(tables))
-            execute(url, f"ATTACH '{file}' AS alone (BLOCK_SIZE 16384)", *copies, "DETACH alone")
+            execute(url, f"ATTACH '{file}' AS alone", *copies, "DETACH alone")
             return max(0, file.stat().st_size - HEADER)
     names = ", ".join(f"('{PLANNER}.\"{name}\"'::regclass)" for name in sorted(tables))
     ((size,),) = query(url, f"SELECT sum(pg_total_relation_size(t.name)) FROM (VALUES {names}) t(name)")
