@@ -1,16 +1,16 @@
-"""Reading a plan's operations, as delivery does, against the driver's own fastest reading of the same statement.
+"""Reading a plan's operations as delivery does, against the driver's own fastest reading of it.
 
     python -m benchmarks.bench_extract [--size laptop] [--rows 10000000] [--engine duckdb] [--repeat 3]
 
-The plan is that of a first run: every row is an operation. All read the statement that delivery reads, in processes of
-their own, and throw the rows away:
+The plan is that of a first run: every row is an operation. All read the statement that delivery reads, in
+processes of their own, and throw the rows away:
 
 - *stream*: Connection.stream alone: Arrow batches in the plan's types.
-- *stream and spool*: what delivery does: the batches into a Spool (on local disk beyond 32 MB), and its parts of 100,000
-  rows out of it again. This is what is asked about.
+- *stream and spool*: what delivery does: the batches into a Spool (on local disk beyond 32 MB), and its
+  parts of 100,000 rows out of it again. This is what is asked about.
 - *stream, spool and chunks*: also cut into chunks, each sorted by row id, as batches are made from.
-- DuckDB *Arrow reader* with batches of 20,000 and of 1,000,000 rows; PostgreSQL *ADBC* (Arrow batches) and *COPY* (psycopg,
-  binary, raw bytes that nothing decodes). The ratio is rows/s to the fastest of them.
+- DuckDB *Arrow reader* with batches of 20,000 and of 1,000,000 rows; PostgreSQL *ADBC* (Arrow batches) and
+  *COPY* (psycopg, binary, raw bytes that nothing decodes). The ratio is rows/s to the fastest of them.
 """
 
 from __future__ import annotations
@@ -127,10 +127,12 @@ def drivers_own(url: str, sql: str, kind: str) -> tuple[int, float]:
         import psycopg
 
         began = time.perf_counter()
-        with psycopg.connect(url) as connection, connection.cursor() as cursor:
-            with cursor.copy(f"COPY ({sql}) TO STDOUT (FORMAT binary)".encode()) as copied:
-                while copied.read():
-                    pass
+        with (
+            psycopg.connect(url) as connection,
+            connection.cursor().copy(f"COPY ({sql}) TO STDOUT (FORMAT binary)".encode()) as copied,
+        ):
+            while copied.read():
+                pass
         return -1, time.perf_counter() - began
     import duckdb
 

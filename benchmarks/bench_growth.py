@@ -3,10 +3,10 @@
     python -m benchmarks.bench_growth [--size laptop] [--rows 100000 --rows 1000000] [--part growth]
         [--engine duckdb] [--repeat 3] [--peer drt-core ...] [--runs 50] [--bytes-rows 1000000]
 
-- *growth*: first run, no change and 0.1 % changed at each size: ours with sync_runs alone, and the hand-written
-  limit; up to --peer-rows also ours with all three audit tables and the other tools.
-- *series*: 50 runs in a row, in each of which other 0.1 % change; then one without a change, and for comparison
-  one that writes a full plan.
+- *growth*: first run, no change and 0.1 % changed at each size: ours with sync_runs alone, and the
+  hand-written limit; up to --peer-rows also ours with all three audit tables and the other tools.
+- *series*: 50 runs in a row, in each of which other 0.1 % change; then one without a change, and for
+  comparison one that writes a full plan.
 - *shares*: 0, 0.1, 1, 10 and 100 % changed, each after a full plan.
 
 benchmarks/written.py says what the bytes are.
@@ -236,9 +236,7 @@ def main() -> None:
     parser = report.parser(__doc__, ROWS, "growth", several=True)
     parser.add_argument("--part", action="append", choices=PARTS)
     parser.add_argument("--runs", type=int, default=50, help="runs of the series")
-    parser.add_argument(
-        "--bytes-rows", type=int, help="rows of series and shares; at most a million by default"
-    )
+    parser.add_argument("--bytes-rows", type=int, help="rows of series and shares (at most a million)")
     parser.add_argument("--peer", action="append", choices=tuple(BY_NAME))
     parser.add_argument("--peer-rows", type=int, default=10_000_000, help="the largest size for other tools")
     options = parser.parse_args()

@@ -7,8 +7,8 @@
 - *full copy*: CREATE TABLE AS of text key, hash and all columns.
 - *read*: all rows of the copy as Arrow batches, by the driver's own way.
 
-Runs are those of bench_peers: a process of their own each, a destination that does nothing. What was asked for
-is asked of runs that write sync_runs alone, as the hand-written statements log nothing.
+Runs are those of bench_peers: a process of their own each, a destination that does nothing. What was asked
+for is asked of runs that write sync_runs alone, as the hand-written statements log nothing.
 """
 
 from __future__ import annotations

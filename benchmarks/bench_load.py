@@ -2,10 +2,11 @@
 
     python -m benchmarks.bench_load [--size laptop] [--rows 5000000] [--repeat 3]
 
-The source is a DuckDB file, the target a table with a primary key that SqlTable makes (mode upsert). The time is that
-of the whole run: plan, reading, writing, checkpoints and sync_runs; *all logs* also writes changelog and snapshot. The
-copy goes into an equal empty table from one CSV file that is there already: ``\\copy`` of the embedded server's psql or
-of the machine's, or else COPY by psycopg with the file's bytes in large blocks.
+The source is a DuckDB file, the target a table with a primary key that SqlTable makes (mode upsert). The
+time is that of the whole run: plan, reading, writing, checkpoints and sync_runs; *all logs* also writes
+changelog and snapshot. The copy goes into an equal empty table from one CSV file that is there already: by
+psql (the embedded server's, or the machine's), or else by psycopg's COPY with the file's bytes in large
+blocks.
 """
 
 from __future__ import annotations
@@ -104,10 +105,13 @@ def copy(target: str, file: Path) -> tuple[str, float]:
         import psycopg
 
         began = time.perf_counter()
-        with psycopg.connect(target) as connection, connection.cursor() as cursor, file.open("rb") as data:
-            with cursor.copy(f"COPY {COPY} FROM STDIN (FORMAT csv)".encode()) as sink:
-                while block := data.read(1 << 20):
-                    sink.write(block)
+        with (
+            psycopg.connect(target) as connection,
+            file.open("rb") as data,
+            connection.cursor().copy(f"COPY {COPY} FROM STDIN (FORMAT csv)".encode()) as sink,
+        ):
+            while block := data.read(1 << 20):
+                sink.write(block)
         return "COPY by psycopg", time.perf_counter() - began
     command = [program, "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", target]
     began = time.perf_counter()
@@ -130,9 +134,9 @@ def bench(rows: int, repeat: int) -> list[dict[str, Any]]:
     with (
         warehouse_url("duckdb") as source,
         warehouse_url("postgres") as target,
-        tempfile.TemporaryDirectory() as f,
+        tempfile.TemporaryDirectory() as folder,
     ):
-        file = Path(f) / "rows.csv"
+        file = Path(folder) / "rows.csv"
         make_source("duckdb", source, rows)
         write_file(source, file)
         for _repeat in range(repeat):
@@ -145,9 +149,8 @@ def bench(rows: int, repeat: int) -> list[dict[str, Any]]:
             how, seconds = copy(target, file)
             for one in loads:
                 found.append({**one, "ratio": seconds / one["seconds"]})
-            found.append(
-                {"peer": "hand-written", "kind": how, "seconds": seconds, "rows_sent": count(target, COPY)}
-            )
+            copied = {"peer": "hand-written", "kind": how, "seconds": seconds}
+            found.append({**copied, "rows_sent": count(target, COPY)})
             execute(target, f"DROP TABLE {COPY}", "CHECKPOINT")
     return found
 

@@ -5,8 +5,9 @@
 
 Each tool is installed once, in its newest release (again with --upgrade), into an environment of its own in
 the user's cache folder, and each measurement is a process of that environment's interpreter. The time is the
-tool's own work, after imports, as its user would see it; the destination does nothing but count. Each tool gets a fresh copy of the
-table, so that none works on what another one left. The scripts in peers/ say which settings are used.
+tool's own work, after imports, as its user would see it; the destination does nothing but count. Each tool
+gets a fresh copy of the table, so that none works on what another one left. The scripts in peers/ say which
+settings are used.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
 """Bytes that a run writes, as closely as each warehouse tells.
 
 The *plan's bytes* are those of the tables that the run left in the planner schema: its plan and its
-rejections. PostgreSQL tells them (``pg_total_relation_size``). DuckDB has no such figure: the tables are copied
-into a database file that holds nothing else, and its size counts, in DuckDB's blocks of 256 KiB.
+rejections. PostgreSQL tells them (``pg_total_relation_size``). DuckDB has no such figure: the tables are
+copied into a database file that holds nothing else, and its size counts, in DuckDB's blocks of 256 KiB.
 
-*All bytes* also hold what is gone again (tables that live for a moment), the journal, the audit tables and the
-log of the database. On PostgreSQL: pages by which any table or index grew, and WAL, as the server counts them.
-On DuckDB: what the process passed to write(), as Linux counts it; this holds the checkpoint that closes the
-file.
+*All bytes* also hold what is gone again (tables that live for a moment), the journal, the audit tables and
+the log of the database. On PostgreSQL: pages by which any table or index grew, and WAL, as the server counts
+them. On DuckDB: what the process passed to write(), as Linux counts it; this holds the checkpoint that
+closes the file.
 """
 
 from __future__ import annotations
