@@ -47,8 +47,7 @@ def make_plan(url: str) -> None:
     sync = wcdc.Sync(
         id="bench",
         model=wcdc.Model("bench", sql="SELECT * FROM bench_source", primary_key="id"),
-        destination=lambda batch: None,
-        skip_initial=False,
+        destination=wcdc.destination(lambda batch: None),
         batch_rows=100_000,
         chunk_rows=100_000,
         changelog=False,

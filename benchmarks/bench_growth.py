@@ -164,7 +164,7 @@ def series(engine: str, rows: int, count: int) -> list[dict[str, Any]]:
         idle = runs.run()
         runs.change(1000, count)
         full = runs.run(compaction=0)
-    average = {
+    average: dict[str, Any] = {
         name: round(sum(one[name] for one in each) / count)
         if all(one.get(name) is not None for one in each)
         else None
@@ -245,25 +245,33 @@ def main() -> None:
     grown: list[dict[str, Any]] = []
     written: list[dict[str, Any]] = []
     spread: list[dict[str, Any]] = []
+
+    def keep() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """Write what was measured so far: all of it takes hours at large sizes."""
+        by_rows = judge_growth(report.medians(grown, ("engine", "peer", "kind", "rows")))
+        by_share = report.medians(spread, ("engine", "rows", "percent", "kind"))
+        report.write(options.output, [*by_rows, *written, *by_share], repeat=options.repeat)
+        return by_rows, by_share
+
     for engine in options.engine or report.ENGINES:
         sizes = sorted(options.rows or STEPS[options.size][engine])
+        of_bytes = options.bytes_rows or min(1_000_000, sizes[-1])
         if "growth" in parts:
             for rows in sizes:
                 grown += growth(engine, rows, options.repeat, peers, options.peer_rows)
-        of_bytes = options.bytes_rows or min(1_000_000, sizes[-1])
+                keep()
         if "series" in parts:
             written += series(engine, of_bytes, options.runs)
+            keep()
         if "shares" in parts:
             spread += shares(engine, of_bytes, options.repeat)
-    grown = judge_growth(report.medians(grown, ("engine", "peer", "kind", "rows")))
-    spread = report.medians(spread, ("engine", "rows", "percent", "kind"))
-    if grown:
-        report.show(grown, f"growth with rows, medians of {options.repeat}", GROWTH_SHOWN)
+    by_rows, by_share = keep()
+    if by_rows:
+        report.show(by_rows, f"growth with rows, medians of {options.repeat}", GROWTH_SHOWN)
     if written:
         report.show(written, "bytes over many runs; ratio: of a full plan", (*BYTES_SHOWN, *report.JUDGED))
-    if spread:
-        report.show(spread, f"share of rows that change, medians of {options.repeat}", BYTES_SHOWN)
-    report.write(options.output, [*grown, *written, *spread], repeat=options.repeat)
+    if by_share:
+        report.show(by_share, f"share of rows that change, medians of {options.repeat}", BYTES_SHOWN)
 
 
 if __name__ == "__main__":

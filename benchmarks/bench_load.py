@@ -113,7 +113,7 @@ def copy(target: str, file: Path) -> tuple[str, float]:
             while block := data.read(1 << 20):
                 sink.write(block)
         return "COPY by psycopg", time.perf_counter() - began
-    command = [program, "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", target]
+    command = [str(program), "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", target]
     began = time.perf_counter()
     subprocess.run([*command, "-c", f"\\copy {COPY} FROM '{file}' (FORMAT csv)"], check=True)
     return "psql \\copy", time.perf_counter() - began
@@ -130,7 +130,7 @@ def count(target: str, table: str) -> int:
 
 def bench(rows: int, repeat: int) -> list[dict[str, Any]]:
     """All loads."""
-    found = []
+    found: list[dict[str, Any]] = []
     with (
         warehouse_url("duckdb") as source,
         warehouse_url("postgres") as target,
@@ -140,7 +140,7 @@ def bench(rows: int, repeat: int) -> list[dict[str, Any]]:
         make_source("duckdb", source, rows)
         write_file(source, file)
         for _repeat in range(repeat):
-            loads = []
+            loads: list[dict[str, Any]] = []
             for name, variant in VARIANTS.items():
                 seconds = load(source, target, variant)
                 loads.append({"peer": "warehouse-cdc", "kind": name, "seconds": seconds})

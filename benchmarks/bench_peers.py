@@ -422,15 +422,16 @@ def main() -> None:
         upgrade_all(peers)
     if options.install:
         return
-    found = []
+    found: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = []
     for engine in options.engine:
         with warehouse_url(engine) as url:
             for number in range(options.repeat):
                 done = peer_runs(engine, url, options.rows, options.kind or KINDS, peers=peers, number=number)
                 found += [{**one, "number": number} for one in done]
-    rows = summarize(found)
+                rows = summarize(found)
+                report.write(options.output, rows, rows=options.rows, repeat=options.repeat)
     show(rows, f"{options.rows:,} rows × 10 columns, medians of {options.repeat}")
-    report.write(options.output, rows, rows=options.rows, repeat=options.repeat)
 
 
 if __name__ == "__main__":

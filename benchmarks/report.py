@@ -84,7 +84,8 @@ def medians(found: Iterable[Row], keys: Sequence[str], digits: int = 3) -> list[
         for name in row.keys() - set(keys):
             values = [one.get(name) for one in same]
             if any(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values):
-                row[name] = None if None in values else round(median(values), digits)  # type: ignore[type-var]
+                numbers = [value for value in values if value is not None]
+                row[name] = round(median(numbers), digits) if len(numbers) == len(values) else None
         row.pop("number", None)
         rows.append(row)
     return rows
