@@ -37,7 +37,7 @@ from benchmarks.bench_runs import execute, warehouse_url
 from benchmarks.written import bytes_of, counters, grown_since, tables_of_runs
 
 ROWS = {"small": 50_000, "laptop": 1_000_000, "full": 50_000_000}
-STEPS = {
+STEPS: dict[str, dict[str, tuple[int, ...]]] = {
     "small": {"duckdb": (10_000, 50_000), "postgres": (10_000, 50_000)},
     "laptop": {"duckdb": (100_000, 300_000, 1_000_000), "postgres": (100_000, 300_000, 1_000_000)},
     "full": {"duckdb": (1_000_000, 10_000_000, 50_000_000), "postgres": (1_000_000, 10_000_000)},

@@ -134,7 +134,8 @@ def call(command: list[Any], seconds: float, **options: Any) -> str:
     if done.returncode:
         complaint = [line.strip() for line in done.stderr.splitlines() if line.strip()]
         raise Failed(complaint[-1][:300] if complaint else f"exit code {done.returncode}")
-    return done.stdout
+    output: str = done.stdout
+    return output
 
 
 def cache_folder() -> Path:

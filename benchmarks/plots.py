@@ -103,7 +103,8 @@ def by_share(rows: list[Row], file: Path) -> None:
         axes.set_xticks([0, 0.1, 1, 10, 100], ["0", "0.1", "1", "10", "100"])
         axes.set(xlabel=f"% of {' and '.join(sorted(numbers))} rows changed", ylabel=label)
         axes.grid(alpha=0.3)
-        axes.legend()
+        if axes.lines:
+            axes.legend()
     times.set_ylim(bottom=0)
     sizes.set_yscale("symlog", linthresh=100_000)
     sizes.set_ylim(bottom=0)
@@ -121,7 +122,8 @@ def pulling(rows: list[Row], file: Path) -> None:
             (PULL, OWN.name, OWN_RUNS_ONLY.name),
         )
         axes.set_title(f"{NAMES[engine]}: {KIND}")
-        axes.legend(fontsize=8)
+        if axes.lines:
+            axes.legend(fontsize=8)
     save(figure, file)
 
 
