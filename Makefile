@@ -1,6 +1,7 @@
 # Everything runs in a virtual environment that `make` creates; only make and Python >= 3.10 must be there.
 #   make test TESTS=tests/unit/test_model.py     a part of the tests
 #   make test PYTEST_ARGS="-x -k upsert"         more arguments for pytest
+#   make bench SIZE=full REPEAT=1                the sizes that benchmarks/README.md names: hours
 #   make venv PYTHON=python3.12                  another interpreter (after `make distclean`)
 
 PYTHON ?= python3
@@ -9,16 +10,20 @@ TESTS  ?= tests
 JOBS   ?= 2
 PYTEST_ARGS ?=
 BENCH  ?= $(sort $(wildcard benchmarks/bench_*.py))
+SIZE   ?= laptop
+REPEAT ?= 3
+BENCH_ARGS ?=
 
 BIN   := $(VENV)/bin
 PY    := $(BIN)/python
 STAMP := $(VENV)/.installed
+BENCH_STAMP := $(VENV)/.installed-bench
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export NO_MKDOCS_2_WARNING := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv check format test demo bench docs dist clean distclean
+.PHONY: help venv check format test demo bench plots docs dist clean distclean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,11 +54,21 @@ test: $(STAMP) ## Run the tests (TESTS=path, PYTEST_ARGS=..., JOBS=2)
 demo: $(STAMP) ## Replay a public data set into DuckDB and sync it to PostgreSQL and to files
 	$(PY) -m benchmarks.demo
 
-bench: $(STAMP) ## Run the benchmarks (BENCH="benchmarks/bench_x.py ...")
+$(BENCH_STAMP): $(STAMP)
+	$(PY) -m pip install --quiet --group bench
+	@touch $@
+
+bench: $(BENCH_STAMP) ## Run the benchmarks (SIZE=small|laptop|full, REPEAT=3, BENCH=..., BENCH_ARGS=...)
 	@test -n "$(strip $(BENCH))" || { echo "no benchmarks/bench_*.py" >&2; exit 1; }
+	$(PY) -m benchmarks.bench_peers --install
 	@set -e; for file in $(BENCH); do \
-		echo "== $$file"; $(PY) -m benchmarks.$$(basename $$file .py); \
+		echo "== $$file"; \
+		$(PY) -m benchmarks.$$(basename $$file .py) --size $(SIZE) --repeat $(REPEAT) $(BENCH_ARGS); \
 	done
+	$(PY) -m benchmarks.plots
+
+plots: $(BENCH_STAMP) ## Draw the documentation's plots from benchmarks/results
+	$(PY) -m benchmarks.plots
 
 docs: $(STAMP) ## Build the documentation into site/; a warning is an error
 	$(BIN)/mkdocs build --strict --quiet --site-dir site

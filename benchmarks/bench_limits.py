@@ -1,31 +1,24 @@
 """A run against what it can't do without: hand-written SQL on the same data, in the same run.
 
-    python -m benchmarks.bench_limits [--rows 1000000] [--engine duckdb --engine postgres] [--repeat 3]
+    python -m benchmarks.bench_limits [--size laptop] [--rows 1000000] [--engine duckdb] [--repeat 3]
 
 - *scan and hash*: hash every row of the model, write nothing.
 - *narrow join*: join key and hash of the model with those of a full copy of its rows, count what differs.
 - *full copy*: CREATE TABLE AS of text key, hash and all columns.
 - *read*: all rows of the copy as Arrow batches, by the driver's own way.
 
-Runs are those of bench_peers: a process of their own each, a destination that does nothing.
+Runs are those of bench_peers: a process of their own each, a destination that does nothing. What was asked
+for is asked of runs that write sync_runs alone, as the hand-written statements log nothing.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import platform
-import statistics
 import time
-from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
+from benchmarks import report
 from benchmarks.bench_peers import OWN, OWN_RUNS_ONLY, peer_runs
-from benchmarks.bench_runs import SERIES, execute, warehouse_url
+from benchmarks.bench_runs import ROWS, execute, warehouse_url
 
 KINDS = ("first", "no change", "1 % changed", "10 % changed")
 COLUMNS = ("id", "email", "name", "points", "balance", "score", "active", "signed_up", "seen_at", "tag")
@@ -39,6 +32,17 @@ LIMIT_OF = {
     "1 % changed": ("scan and hash", "narrow join"),
     "10 % changed": ("scan and hash", "narrow join"),
 }
+
+MOST = 1.3
+ASKED = {"duckdb": KINDS, "postgres": ("no change", "1 % changed")}
+SHOWN = (
+    ("engine", "engine"),
+    ("who", "peer"),
+    ("what", "kind"),
+    ("seconds", "seconds"),
+    ("limit, s", "limit_seconds"),
+    *report.JUDGED,
+)
 
 
 def limits(engine: str, url: str) -> dict[str, float]:
@@ -97,7 +101,8 @@ def bench(engine: str, rows: int, repeat: int) -> list[dict[str, Any]]:
             bare = limits(engine, url)
             for run in runs:
                 limit = sum(bare[name] for name in LIMIT_OF[run["kind"]])
-                found.append({**run, "number": number, "limit": limit, "ratio": run["seconds"] / limit})
+                ratio = run["seconds"] / limit if run["seconds"] else None
+                found.append({**run, "number": number, "limit_seconds": limit, "ratio": ratio})
             found += [
                 {"engine": engine, "peer": "hand-written", "kind": name, "seconds": seconds, "number": number}
                 for name, seconds in bare.items()
@@ -105,55 +110,19 @@ def bench(engine: str, rows: int, repeat: int) -> list[dict[str, Any]]:
     return found
 
 
-def summarize(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Medians."""
-    rows = []
-    for key in dict.fromkeys((one["engine"], one["peer"], one["kind"]) for one in found):
-        same = [one for one in found if (one["engine"], one["peer"], one["kind"]) == key]
-        row: dict[str, Any] = dict(zip(("engine", "peer", "kind"), key, strict=True))
-        for figure in ("seconds", "limit", "ratio"):
-            values = [one[figure] for one in same if one.get(figure) is not None]
-            row[figure] = round(statistics.median(values), 3) if values else None
-        row["rows_sent"] = same[-1].get("rows_sent")
-        row["note"] = same[-1].get("note", "")
-        rows.append(row)
-    return rows
+def judge(row: dict[str, Any]) -> dict[str, Any]:
+    """A row with what was asked of it."""
+    asked = row["peer"] == OWN_RUNS_ONLY.name and row["kind"] in ASKED[row["engine"]]
+    return {**row, **report.judged(row.get("ratio"), at_most=MOST if asked else None)}
 
 
 def main() -> None:
     """Measure, print a table and keep the figures."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--engine", action="append", choices=tuple(SERIES))
-    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "limits.json")
-    options = parser.parse_args()
-    rows = summarize(
-        [
-            one
-            for engine in options.engine or list(SERIES)
-            for one in bench(engine, options.rows, options.repeat)
-        ]
-    )
-    table = Table(title=f"{options.rows:,} rows × 10 columns, medians of {options.repeat}")
-    for name in ("engine", "who", "what", "seconds", "limit", "ratio"):
-        table.add_column(name, justify="left" if name in ("engine", "who", "what") else "right")
-    for row in rows:
-        figures = (row["seconds"], row["limit"], row["ratio"])
-        shown = ("" if figure is None else f"{figure:,}" for figure in figures)
-        table.add_row(row["engine"], row["peer"], row["kind"], *shown)
-    Console().print(table)
-    facts = {
-        "python": platform.python_version(),
-        "cores": os.cpu_count(),
-        "rows": options.rows,
-        "repeat": options.repeat,
-        "results": rows,
-    }
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    options = report.parse(report.parser(__doc__, ROWS, "limits"), ROWS)
+    found = [one for engine in options.engine for one in bench(engine, options.rows, options.repeat)]
+    rows = [judge(row) for row in report.medians(found, ("engine", "peer", "kind"))]
+    report.show(rows, f"{options.rows:,} rows × 10 columns, medians of {options.repeat}", SHOWN)
+    report.write(options.output, rows, rows=options.rows, repeat=options.repeat)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What a run costs: first, without a change, and with 1 % changed, against a bare CREATE TABLE AS.
 
-    python -m benchmarks.bench_runs [--rows 1000000] [--engine duckdb --engine postgres] [--repeat 3]
+    python -m benchmarks.bench_runs [--size laptop] [--rows 1000000] [--engine duckdb] [--repeat 3]
 
 Each run is a process of its own, so that its peak memory is its own. The destination is a function that
 does nothing. Seconds are medians; the ratio is to the bare copy of the model's result in the same repetition.
@@ -8,12 +8,8 @@ does nothing. Seconds are medians; the ratio is to the bare copy of the model's 
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
-import platform
 import resource
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -23,9 +19,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
+from benchmarks import report
 
+ROWS = {"small": 50_000, "laptop": 1_000_000, "full": 10_000_000}
+KEYS = ("engine", "kind")
+SHOWN = (
+    ("engine", "engine"),
+    ("run", "kind"),
+    ("seconds", "seconds"),
+    ("ratio to copy", "ratio"),
+    ("statements", "statements"),
+    ("client MB", "memory_mb"),
+    ("rows sent", "sent"),
+)
 COLUMNS = (
     "i AS id, 'user' || i || '@example.com' AS email, 'Name ' || (i % 1000) AS name, "
     "(i * 7919) % 100000 AS points, CAST((i % 10000) / 100.0 AS DECIMAL(10, 2)) AS balance, "
@@ -103,6 +109,7 @@ def warehouse_url(engine: str) -> Iterator[str]:
     from tests.servers import postgres_server
 
     with postgres_server() as url:
+        report.remember_server(url)
         yield url
 
 
@@ -139,50 +146,16 @@ def bench(engine: str, rows: int, repeat: int) -> list[dict[str, Any]]:
     return found
 
 
-def summarize(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Medians by engine and kind."""
-    rows = []
-    for engine, kind in dict.fromkeys((one["engine"], one["kind"]) for one in found):
-        same = [one for one in found if (one["engine"], one["kind"]) == (engine, kind)]
-        row: dict[str, Any] = {"engine": engine, "kind": kind}
-        for figure in ("seconds", "ratio", "statements", "memory_mb", "sent"):
-            row[figure] = round(statistics.median(one[figure] for one in same), 2)
-        rows.append(row)
-    return rows
-
-
 def main() -> None:
     """Measure, print a table and keep the figures."""
     if sys.argv[1:2] == ["--child"]:
         print(json.dumps(child(sys.argv[2], sys.argv[3])))
         return
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--engine", action="append", choices=tuple(SERIES))
-    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "runs.json")
-    options = parser.parse_args()
-    engines = options.engine or list(SERIES)
-    rows = summarize([one for engine in engines for one in bench(engine, options.rows, options.repeat)])
-    table = Table(title=f"{options.rows:,} rows × 10 columns, medians of {options.repeat}")
-    for name in ("engine", "run", "seconds", "ratio to copy", "statements", "client MB", "rows sent"):
-        table.add_column(name, justify="left" if name in ("engine", "run") else "right")
-    for row in rows:
-        figures = (row["seconds"], row["ratio"], row["statements"], row["memory_mb"], row["sent"])
-        table.add_row(row["engine"], row["kind"], *(f"{figure:,.10g}" for figure in figures))
-    Console().print(table)
-    import warehouse_cdc
-
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    facts = {
-        "python": platform.python_version(),
-        "cores": os.cpu_count(),
-        "version": warehouse_cdc.__version__,
-        "rows": options.rows,
-        "repeat": options.repeat,
-        "results": rows,
-    }
-    options.output.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    options = report.parse(report.parser(__doc__, ROWS, "runs"), ROWS)
+    found = [one for engine in options.engine for one in bench(engine, options.rows, options.repeat)]
+    rows = report.medians(found, KEYS, 2)
+    report.show(rows, f"{options.rows:,} rows × 10 columns, medians of {options.repeat}", SHOWN)
+    report.write(options.output, rows, rows=options.rows, repeat=options.repeat)
 
 
 if __name__ == "__main__":
