@@ -32,13 +32,17 @@ TEMPORARY = "pg_temp.wcdc_rows"
 
 @pytest.fixture
 def copied(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The tables that rows were copied into, in order; a refused copy is among them."""
+    """The tables that rows were copied into, in order; "refused" where the server refused a row."""
     tables: list[str] = []
     real = sqlalchemy_table.copy
 
     def copy(connection: sa.Connection, table: str, *rest: Any) -> None:
         tables.append(table.rpartition(".")[2].strip('"') if table != TEMPORARY else table)
-        real(connection, table, *rest)
+        try:
+            real(connection, table, *rest)
+        except sa.exc.SQLAlchemyError:
+            tables[-1] = "refused"
+            raise
 
     monkeypatch.setattr(sqlalchemy_table, "copy", copy)
     return tables
@@ -72,7 +76,7 @@ def test_upsert(users: PostgresDatabase, copied: list[str]) -> None:
     assert copied == ["users"] and content(users) == ROWS
     # A repeat, as after an answer that was lost; from then on the table is known to have records.
     assert writer.write(make_batch(context, [(number, "again") for number, _email in ROWS])) == {}
-    assert copied == ["users", "users", TEMPORARY]
+    assert copied == ["users", "refused", TEMPORARY]
     more = [(number + MANY // 2, "more") for number in range(MANY)]
     assert writer.write(make_batch(context, more)) == {}
     assert copied[3:] == [TEMPORARY]
@@ -88,7 +92,7 @@ def test_upsert_of_repeated_match_values_keeps_one_and_rejects_none(
     users: PostgresDatabase, copied: list[str]
 ) -> None:
     assert send(users.table("users"), make_context(SCHEMA), [*ROWS, (7, "twice")]) == {}
-    assert copied == ["users", TEMPORARY]
+    assert copied == ["refused", TEMPORARY]
     assert [row[0] for row in content(users)] == list(range(MANY))
 
 
@@ -101,7 +105,7 @@ def test_insert(postgres: PostgresDatabase, copied: list[str], key: str) -> None
     del copied[:]
     more = [*((number, "again") for number in range(MANY)), (MANY, "b"), (MANY, "twice")]
     assert send(postgres.table("users"), context, more) == {}
-    assert copied == (["users", TEMPORARY] if key else [TEMPORARY])
+    assert copied == (["refused", TEMPORARY] if key else [TEMPORARY])
     assert content(postgres) == [*ROWS, (MANY, "b")]
 
 
@@ -157,7 +161,7 @@ def test_upsert_of_nothing_but_the_match(users: PostgresDatabase, copied: list[s
     context = make_context(pa.schema([("id", pa.int64())]))
     for _ in range(2):
         assert send(users.table("users"), context, [(number,) for number in range(MANY)]) == {}
-    assert copied == ["users", "users", TEMPORARY]
+    assert copied == ["users", "refused", TEMPORARY]
     assert users.rows("SELECT count(*), min(note) FROM users") == [(MANY, "kept")]
 
 
@@ -304,7 +308,9 @@ def test_values(
     second = [(number, value) for (number, _), (_, value) in zip(first, [*first[1:], first[0]], strict=True)]
     for table in ("copies", "statements"):
         postgres.run(f"CREATE TABLE {table} (id bigint PRIMARY KEY, x {sql_type})")
-        writer = postgres.table(table).open(context)
+        # No value may depend on the session's zone.
+        url = f"{postgres.url}?options=-ctimezone%3DAsia/Kolkata"
+        writer = SqlTable(url, f"{postgres.schema}.{table}").open(context)
         for rows, operation in ((first, "added"), (second, "changed")):
             with without_copy() if table == "statements" else contextlib.nullcontext():
                 assert reasons(writer, make_batch(context, rows, operation)) == {}
@@ -427,7 +433,7 @@ def test_a_refused_value_among_records_of_the_table(users: PostgresDatabase, cop
     assert writer.write(make_batch(context, ROWS)) == {}
     assert reasons(writer, make_batch(context, [*ROWS[:-1], (MANY, "bad")])).keys() == {MANY - 1}
     writer.close()
-    assert copied == ["users", TEMPORARY, TEMPORARY]
+    assert copied == ["refused", TEMPORARY, TEMPORARY]
     assert content(users) == ROWS
 
 
@@ -471,7 +477,7 @@ def test_triggers_and_deferred_constraints(users: PostgresDatabase, copied: list
         2: "no twos",
         450: 'insert or update on table "users" violates foreign key constraint "users_parent_fkey"',
     }
-    assert copied == ["users", "users"]
+    assert copied == ["users", "refused"]
     assert users.rows("SELECT count(*), min(email), max(email) FROM users") == [(2 * MANY - 2, "A", "A")]
 
 
@@ -513,7 +519,7 @@ def test_a_user_without_temporary_tables(users: PostgresDatabase, copied: list[s
         for operation in ("added", "added", "changed"):
             assert send(table, context, ROWS, operation) == {}
             assert content(users) == ROWS
-        assert copied == ["users", "users"]
+        assert copied == ["users", "refused"]
         assert send(table, context, ROWS, "removed") == {} and content(users) == []
     finally:
         users.run("GRANT TEMPORARY ON DATABASE postgres TO PUBLIC")
@@ -526,7 +532,14 @@ def test_partitions(postgres: PostgresDatabase, copied: list[str]) -> None:
     postgres.run(f"CREATE TABLE users_1 PARTITION OF users FOR VALUES FROM (0) TO ({MANY - 1})")
     assert send(postgres.table("users"), make_context(SCHEMA), ROWS).keys() == {MANY - 1}
     assert send(postgres.table("users"), make_context(SCHEMA, mode="insert"), ROWS[:-1]) == {}
-    assert copied == ["users"] and content(postgres) == ROWS[:-1]
+    assert copied == ["refused"] and content(postgres) == ROWS[:-1]
+    postgres.run("TRUNCATE users")
+    assert send(postgres.table("users"), make_context(SCHEMA), [*ROWS[1:-1], (0, "u0"), (0, "twice")]) == {}
+    assert copied == ["refused", "refused", TEMPORARY] and len(content(postgres)) == MANY - 1
+    postgres.run("TRUNCATE users")
+    postgres.run(f"CREATE TABLE users_2 PARTITION OF users FOR VALUES FROM ({MANY - 1}) TO (9999)")
+    assert send(postgres.table("users"), make_context(SCHEMA), ROWS) == {}
+    assert copied[3:] == ["users"] and content(postgres) == ROWS
 
 
 @pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
