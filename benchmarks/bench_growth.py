@@ -15,6 +15,7 @@ benchmarks/written.py says what the bytes are.
 from __future__ import annotations
 
 import importlib
+import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -239,9 +240,13 @@ def main() -> None:
     parser.add_argument("--bytes-rows", type=int, help="rows of series and shares (at most a million)")
     parser.add_argument("--peer", action="append", choices=tuple(BY_NAME))
     parser.add_argument("--peer-rows", type=int, default=10_000_000, help="the largest size for other tools")
+    parser.add_argument("--add", action="store_true", help="keep other parts and engines of the result file")
     options = parser.parse_args()
     parts = options.part or PARTS
     peers = options.peer or [name for name in BY_NAME if name != OWN_RUNS_ONLY.name]
+    former: list[dict[str, Any]] = []
+    if options.add and options.output.exists():
+        former = json.loads(options.output.read_text(encoding="utf-8"))["results"]
     grown: list[dict[str, Any]] = []
     written: list[dict[str, Any]] = []
     spread: list[dict[str, Any]] = []
@@ -250,7 +255,10 @@ def main() -> None:
         """Write what was measured so far: all of it takes hours at large sizes."""
         by_rows = judge_growth(report.medians(grown, ("engine", "peer", "kind", "rows")))
         by_share = report.medians(spread, ("engine", "rows", "percent", "kind"))
-        report.write(options.output, [*by_rows, *written, *by_share], repeat=options.repeat)
+        now = [*by_rows, *written, *by_share]
+        measured = {(row["part"], row["engine"]) for row in now}
+        before = [row for row in former if (row["part"], row["engine"]) not in measured]
+        report.write(options.output, [*before, *now], repeat=options.repeat)
         return by_rows, by_share
 
     for engine in options.engine or report.ENGINES:
