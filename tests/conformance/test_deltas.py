@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -284,3 +285,29 @@ def test_a_checksum_of_another_mapping_is_not_used(engine: Engine, crm: Recorder
     assert len(crm.take()) == 100
     warehouse.run(sync)
     assert len(crm.take()) == 100
+
+
+def documented(engine: Engine) -> dict[str, int]:
+    """Statements by kind of run, from the documentation's table."""
+    page = Path(wcdc.__file__).parents[1] / "docs" / "performance.md"
+    rows = [
+        [cell.strip() for cell in line.strip("|\n ").split("|")]
+        for line in page.read_text(encoding="utf-8").split("## Statements")[1].split("\n## ")[0].splitlines()
+        if line.startswith("|")
+    ]
+    column = rows[0].index(engine.name)
+    return {row[0]: int(row[column]) for row in rows[2:] if row[column].isdigit()}
+
+
+def test_the_documented_number_of_statements(engine: Engine, crm: Recorder) -> None:
+    hundred(engine)
+    warehouse, sync = engine.connect(), sync_of(crm)
+    found = {"first": warehouse.run(sync).statements}
+    found["no change, after a run that sent something"] = warehouse.run(sync).statements
+    found["no change, after a run that sent nothing"] = warehouse.run(sync).statements
+    engine.execute("UPDATE people SET v = 0 WHERE id = 1")
+    found["one operation"] = warehouse.run(sync).statements
+    engine.execute("UPDATE people SET v = 1 WHERE id = 1", "DELETE FROM people WHERE id = 2")
+    engine.execute("INSERT INTO people VALUES (101, 1)")
+    found["all three operations"] = warehouse.run(sync).statements
+    assert found == documented(engine)
