@@ -311,3 +311,88 @@ def test_the_documented_number_of_statements(engine: Engine, crm: Recorder) -> N
     engine.execute("INSERT INTO people VALUES (101, 1)")
     found["all three operations"] = warehouse.run(sync).statements
     assert found == documented(engine)
+
+
+def test_a_copy_that_keep_one_prefers_is_noticed_beside_a_delta(engine: Engine, crm: Recorder) -> None:
+    hundred(engine)
+    warehouse, sync = engine.connect(), sync_of(crm, on_duplicate="keep_one")
+    warehouse.run(sync)
+    engine.execute("UPDATE people SET v = 60 WHERE id = 5")
+    warehouse.run(sync)
+    crm.take()
+    engine.execute("INSERT INTO people VALUES (5, 50)")
+    run = warehouse.run(sync)
+    assert run.duplicates_dropped == 1
+    assert crm.take() == {("changed", "5")} and crm.held["5"]["v"] == 50
+
+
+def steps_of(warehouse: wcdc.Warehouse, sync: wcdc.Sync) -> list[str]:
+    """The steps of the second of two runs."""
+    seen: list[str] = []
+    warehouse.run(sync)
+    warehouse.run(sync, observer=lambda step, moment: seen.append(step.value))
+    return seen
+
+
+HIDDEN = {
+    "a CTE of the same name": "WITH people AS (SELECT * FROM people) SELECT * FROM people",
+    "a CTE of a subquery": (
+        "SELECT p.id, p.v FROM people p "
+        "JOIN (WITH people AS (SELECT 1 AS one) SELECT one FROM people) x ON x.one = 1"
+    ),
+}
+
+
+@pytest.mark.parametrize("how", HIDDEN)
+def test_a_view_that_a_cte_hides_is_copied(engine: Engine, crm: Recorder, how: str) -> None:
+    hundred(engine)
+    engine.execute("ALTER TABLE people RENAME TO persons", "CREATE VIEW people AS SELECT * FROM persons")
+    assert "copy_model" in steps_of(engine.connect(), sync_of(crm, HIDDEN[how]))
+
+
+@pytest.mark.parametrize("sql", ["SELECT id, user AS u FROM people", "SELECT id, v, p.v AS w FROM people p"])
+def test_what_is_no_column_is_evaluated_once(engine: Engine, crm: Recorder, sql: str) -> None:
+    hundred(engine)
+    assert ("copy_model" in steps_of(engine.connect(), sync_of(crm, sql))) == ("user" in sql)
+
+
+def test_a_function_that_is_called_by_a_dot_is_evaluated_once(postgres: Engine, crm: Recorder) -> None:
+    hundred(postgres)
+    postgres.execute("CREATE FUNCTION r(people) RETURNS float8 VOLATILE LANGUAGE sql AS 'SELECT random()'")
+    assert "copy_model" in steps_of(postgres.connect(), sync_of(crm, "SELECT p.id, p.r FROM people p"))
+
+
+def test_a_generated_column_is_evaluated_once(duck: Engine, crm: Recorder) -> None:
+    duck.execute(
+        "CREATE TABLE people (id INTEGER, r DOUBLE GENERATED ALWAYS AS (random()) VIRTUAL)",
+        "INSERT INTO people SELECT i FROM range(400) r(i)",
+    )
+    assert "copy_model" in steps_of(duck.connect(), sync_of(crm, "SELECT id FROM people WHERE r < 0.9"))
+
+
+def test_a_model_with_a_record_is_copied_in_a_form_that_can_be_stored(
+    postgres: Engine, crm: Recorder
+) -> None:
+    hundred(postgres)
+    warehouse, sync = postgres.connect(), sync_of(crm, "SELECT id, ROW(v, 1) AS r FROM people")
+    warehouse.run(sync)
+    crm.take()
+    postgres.execute("UPDATE people SET v = 0 WHERE id = 1")
+    warehouse.run(sync)
+    assert crm.take() == {("changed", "1")}
+
+
+def test_a_run_that_could_not_be_logged_gives_the_sync_back(postgres: Engine, crm: Recorder) -> None:
+    hundred(postgres)
+    warehouse, sync = postgres.connect(), sync_of(crm)
+    warehouse.run(sync)
+    broken: list[str] = []
+
+    def drop(step: Any, moment: str) -> None:
+        if (step.value, moment) == ("commit", "before") and not broken:
+            broken.append(moment)
+            postgres.execute("DROP TABLE hightouch_audit.sync_runs")
+
+    with pytest.raises(wcdc.WarehouseError):
+        warehouse.run(sync, observer=drop)
+    assert warehouse.run(sync).status == "success"

@@ -885,7 +885,7 @@ WHERE op NOT IN ('null_key', 'gone')
     AND a.op_type = "hightouch_audit"."sync_snapshot".op_type
     AND a.status = "hightouch_audit"."sync_snapshot".status
     AND a.failure_reason IS NOT DISTINCT FROM "hightouch_audit"."sync_snapshot".failure_reason
-    AND (CAST(a.fields AS TEXT) = CAST("hightouch_audit"."sync_snapshot".fields AS TEXT))
+    AND (a.op_type = 'unchanged' OR CAST(a.fields AS TEXT) = CAST("hightouch_audit"."sync_snapshot".fields AS TEXT))
 );
 
 -- snapshot_4

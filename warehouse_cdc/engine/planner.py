@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from warehouse_cdc.compile.determinism import reads_alike, tables_of
 from warehouse_cdc.compile.layout import Layout
 from warehouse_cdc.compile.parse import ModelQuery
 from warehouse_cdc.engine import journal, planning
@@ -13,7 +12,7 @@ from warehouse_cdc.engine.planning import Summary
 from warehouse_cdc.engine.settings import Settings
 from warehouse_cdc.engine.store import verify_rows
 from warehouse_cdc.engine.transitions import Observer, Step, observed
-from warehouse_cdc.engine.unchanged import can_skip, resting, source_version
+from warehouse_cdc.engine.unchanged import can_skip, reads_rows_only, resting, source_version
 from warehouse_cdc.plan.record import PlanColumn, PlanRecord
 from warehouse_cdc.plan.state import Finished, Prior
 from warehouse_cdc.plan.statements import Statements
@@ -78,7 +77,7 @@ class Planner:
         if record is None and self.prior is not None:
             verify_rows(self.connection, self.statements, self.history)
         if record is None and self._can_differ():
-            if not self._reads_alike(query):
+            if not reads_rows_only(self.connection, query):
                 copy = self.statements.copy_of_model(self.layout, model_sql)
                 with observed(self.observer, Step.COPY_MODEL):
                     create = self.statements.create_as(model, copy, scratch=True)
@@ -145,10 +144,6 @@ class Planner:
             and not self._compares_fields()
         )
 
-    def _reads_alike(self, query: ModelQuery) -> bool:
-        """Whether two reads of the model in one snapshot surely agree (D28)."""
-        return reads_alike(query.tree) and self.connection.are_tables(tables_of(query.tree))
-
     def _unchanged(self, model_sql: str, version: str) -> PlanRecord | None:
         """The run's record if nothing is due and the model's rows are surely those of the last run."""
         last = resting(self.history, self.layout, self.sync, self.settings)
@@ -188,9 +183,11 @@ class Planner:
             model_rows = base.record.model_rows - missing + new_keys
             rows = _Rows(all_rows - keyed, keyed - model_rows)
             refused = rows.repeated and self.sync.on_duplicate != "keep_one"
-            idle = idle and not refused
+            # Of a repeated key, one row may be the delta's and one the base's: look at them.
+            idle = idle and not refused and not (rows.repeated and prior.delta)
             size = self._delta_rows + found + (state.record.rows if prior.delta else 0)
-            due = not idle and size >= self.settings.compaction * base.record.rows
+            # Fewer rows than keys: the reads weren't alike after all.
+            due = not idle and (size >= self.settings.compaction * base.record.rows or keyed < model_rows)
             if not idle and not due:
                 select = statements.keys(
                     layout,

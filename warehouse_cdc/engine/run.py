@@ -334,10 +334,17 @@ class Runner:
         """
         try:
             if lease.generation.plan is None:
-                self._closer.finish_unplanned(lease, lease.generation, self._sync, told(error), release=True)
-            else:
-                with lease.fenced(self._connection):
-                    lease.expire(self._connection)
+                try:
+                    self._closer.finish_unplanned(
+                        lease, lease.generation, self._sync, told(error), release=True
+                    )
+                    return
+                except (LeaseLostError, ConnectionLostError):
+                    raise
+                except CdcError as second:
+                    _log.warning("sync %r: a failed run could not be logged: %s", self._sync.id, second.code)
+            with lease.fenced(self._connection):
+                lease.expire(self._connection)
         except CdcError as second:
             if isinstance(second, LeaseLostError) and isinstance(error, WarehouseError):
                 raise second from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from warehouse_cdc.compile.determinism import reads_alike, tables_of
+from warehouse_cdc.compile.determinism import ignores_the_clock, names_columns, reads_alike, tables_of
 from warehouse_cdc.compile.layout import Layout
 from warehouse_cdc.compile.parse import ModelQuery
 from warehouse_cdc.engine.journal import History
@@ -28,13 +28,22 @@ def resting(history: History, layout: Layout, sync: Sync, settings: Settings) ->
     return None if refuses or new_snapshot or settings.compaction == 0 else last
 
 
+def reads_rows_only(connection: Connection, query: ModelQuery) -> bool:
+    """Whether the model's result depends on nothing but rows of tables, so that all reads are alike (D28)."""
+    if not reads_alike(query.tree):
+        return False
+    tables = tables_of(query.tree)
+    columns = connection.columns_of(tables)
+    return columns is not None and names_columns(query.tree, tables, columns)
+
+
 def source_version(connection: Connection, settings: Settings, query: ModelQuery) -> str:
     """What changes with the model's text and whenever its tables may have; empty if that can't be told."""
-    if not settings.skip or not reads_alike(query.tree):
+    tables = tables_of(query.tree) if settings.skip else []
+    version = connection.version_of(tables) if tables else None
+    if version is None or not (ignores_the_clock(query.tree) and reads_rows_only(connection, query)):
         return ""
-    tables = tables_of(query.tree)
-    version = connection.version_of(tables) if tables and connection.are_tables(tables) else None
-    return "" if version is None else hashlib.sha256(f"{version}\n{query.sql}".encode()).hexdigest()
+    return hashlib.sha256(f"{version}\n{query.sql}".encode()).hexdigest()
 
 
 def can_skip(last: PlanRecord | None, version: str) -> bool:

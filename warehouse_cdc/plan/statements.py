@@ -135,9 +135,11 @@ class Statements:
         )
 
     def copy_of_model(self, layout: Layout, model_sql: str) -> str:
-        """The SELECT of the model's compared columns, as they are."""
-        names = ", ".join(self.dialect.quote(column.name) for column in layout.columns)
-        return f"SELECT {names} FROM (\n{model_sql}\n) wcdc_model"
+        """The SELECT of the model's compared columns as plans store them, under their own names."""
+        values = ", ".join(
+            f"{column.expression} AS {self.dialect.quote(column.name)}" for column in layout.columns
+        )
+        return f"SELECT {values} FROM (\n{model_sql}\n) wcdc_model"
 
     def create_as(self, name: str, select: str, *, scratch: bool = False) -> str:
         """CREATE TABLE in the planner schema from a SELECT; a scratch table needn't survive the run."""

@@ -107,8 +107,12 @@ class Connection(ABC):
         """
 
     @abstractmethod
-    def are_tables(self, names: Sequence[exp.Table]) -> bool:
-        """Whether all of these are tables of this warehouse, not views or what is kept elsewhere."""
+    def columns_of(self, tables: Sequence[exp.Table]) -> list[frozenset[str]] | None:
+        """The names of each table's columns, in lower case.
+
+        None unless all of them are tables of this warehouse that hold their rows: no views, nothing that is
+        kept elsewhere or made as it is read.
+        """
 
     def version_of(self, tables: Sequence[exp.Table]) -> str | None:
         """A text that is another one after any commit that changed one of these tables, at next to no cost.

@@ -161,21 +161,26 @@ class DuckDBConnection(Connection):
                 hint="Open the database for writing.",
             ) from error
 
-    def are_tables(self, names: Sequence[exp.Table]) -> bool:
+    def columns_of(self, tables: Sequence[exp.Table]) -> list[frozenset[str]] | None:
         """Base tables of the current database, found by DuckDB's own rules of names."""
-        for name in names:
-            where = [f"lower(table_name) = lower({self.dialect.literal(name.name)})"]
-            if name.args.get("db") is None:
-                where.append("schema_name = current_schema()")
+        found = []
+        for table in tables:
+            where = [f"lower(t.table_name) = lower({self.dialect.literal(table.name)})"]
+            if table.args.get("db") is None:
+                where.append("t.schema_name = current_schema()")
             else:
-                where.append(f"lower(schema_name) = lower({self.dialect.literal(name.db)})")
-            found = self.query(
-                f"SELECT 1 FROM duckdb_tables() WHERE {' AND '.join(where)} "
-                "AND database_name = current_database() AND NOT temporary"
+                where.append(f"lower(t.schema_name) = lower({self.dialect.literal(table.db)})")
+            # A generated column is evaluated as it is read.
+            rows = self.query(
+                "SELECT lower(c.column_name) FROM duckdb_tables() t JOIN duckdb_columns() c "
+                "ON c.table_oid = t.table_oid AND c.database_oid = t.database_oid "
+                f"WHERE {' AND '.join(where)} AND t.database_name = current_database() AND NOT t.temporary "
+                "AND NOT contains(t.sql, 'GENERATED ALWAYS AS')"
             )
-            if not found or name.args.get("catalog") is not None:
-                return False
-        return True
+            if not rows or table.args.get("catalog") is not None:
+                return None
+            found.append(frozenset(str(row[0]) for row in rows))
+        return found
 
     def engine_version(self) -> str:
         """DuckDB's version: its hash function may change with it."""

@@ -414,19 +414,25 @@ class PostgresConnection(Connection):
             raise PermissionDeniedError(f"PostgreSQL denied a statement: {text}", hint=_grant_hint(text))
         return {(str(row[0]), str(row[1])) for row in rows if row[1] is not None}
 
-    def are_tables(self, names: Sequence[exp.Table]) -> bool:
+    def columns_of(self, tables: Sequence[exp.Table]) -> list[frozenset[str]] | None:
         """Tables and materialized views, none of whose partitions is a foreign table."""
-        if not names:
-            return True
-        looked_up = ", ".join(f"({self.dialect.literal(name.sql(dialect='postgres'))})" for name in names)
-        found = self.query(
-            f"SELECT count(*) FROM (VALUES {looked_up}) w(name) "
+        if not tables:
+            return []
+        looked_up = ", ".join(
+            f"({place}, {self.dialect.literal(table.sql(dialect='postgres'))})"
+            for place, table in enumerate(tables)
+        )
+        rows = self.query(
+            "SELECT w.place, array_agg(lower(a.attname)) "
+            f"FROM (VALUES {looked_up}) w(place, name) "
             "JOIN pg_catalog.pg_class c ON c.oid = to_regclass(w.name) "
+            "JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped "
             "WHERE c.relkind IN ('m', 'r', 'p') AND (c.relkind = 'p' OR NOT c.relhassubclass) AND NOT EXISTS "
             "(SELECT 1 FROM pg_catalog.pg_partition_tree(c.oid) t "
-            "JOIN pg_catalog.pg_class l ON l.oid = t.relid WHERE l.relkind = 'f')"
+            "JOIN pg_catalog.pg_class l ON l.oid = t.relid WHERE l.relkind = 'f') "
+            "GROUP BY w.place ORDER BY w.place"
         )
-        return bool(found[0][0] == len(names))
+        return [frozenset(names) for _place, names in rows] if len(rows) == len(tables) else None
 
     def engine_version(self) -> str:
         """The server's major version."""
