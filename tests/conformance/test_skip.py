@@ -125,7 +125,7 @@ def test_what_is_due_is_not_skipped(
         "SELECT id, v, user AS u FROM people",
         "SELECT id, v FROM people WHERE CAST('infinity' AS DATE) IS NOT NULL",
         "WITH people AS (SELECT * FROM people_view) SELECT * FROM people",
-        "WITH people AS (SELECT * FROM people) SELECT p.id, p.v FROM people p, people_view w WHERE w.id = p.id",
+        "WITH p AS (SELECT * FROM people) SELECT p.id, p.v FROM p, people_view w WHERE w.id = p.id",
     ],
 )
 def test_a_model_that_may_change_by_itself_is_always_read(
