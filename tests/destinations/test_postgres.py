@@ -238,7 +238,7 @@ def test_too_many_connections(users: PostgresDatabase) -> None:
 
 
 def test_missing_driver() -> None:
-    table = SqlTable("postgresql+psycopg2://h/d", "t")
+    table = SqlTable("postgresql+pg8000://h/d", "t")
     with pytest.raises(ConfigError) as caught:
         table.check(make_context(SCHEMA))
     assert "pip install" in caught.value.hint

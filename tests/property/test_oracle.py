@@ -59,13 +59,14 @@ class Machine(RuleBasedStateMachine):
     def fetch(self, sql: str) -> list[tuple[Any, ...]]:
         raise NotImplementedError
 
-    @initialize()
-    def start(self) -> None:
+    @initialize(compaction=st.sampled_from([1.0, 5.0, 25.0]))
+    def start(self, compaction: float) -> None:
         self.number = next(IDS)
         self.table = f"model_{self.number}"
         self.execute(f"CREATE TABLE {self.table} (id INTEGER, email VARCHAR(20), score INTEGER)")
         self.setup = Setup()
         self.rows: list[dict[str, Any]] = []
+        self.read: list[dict[str, Any]] = []
         self.state: dict[str, Held] = {}
         self.version: str | None = None
         """Of the last plan."""
@@ -81,7 +82,10 @@ class Machine(RuleBasedStateMachine):
         self.last: tuple[Plan, dict[str, str], str] | None = None
         self._finished: set[str] = set()
         self.warehouse = wcdc.connect(
-            self.connection, planner_schema=self.schemas.planner, audit_schema=self.schemas.audit
+            self.connection,
+            planner_schema=self.schemas.planner,
+            audit_schema=self.schemas.audit,
+            compaction=compaction,
         )
 
     # -- the world changes ------------------------------------------------------------------------
@@ -94,6 +98,14 @@ class Machine(RuleBasedStateMachine):
     @rule(key=KEYS, email=EMAILS, score=SCORES)
     def copy(self, key: int | None, email: str | None, score: int | None) -> None:
         self.rows.append({"id": key, "email": email, "score": score})
+
+    @rule(key=KEYS, instead=st.booleans())
+    def bring_back(self, key: int | None, instead: bool) -> None:
+        """A row as an earlier run read it, in place of the present one or beside it."""
+        former = [row for row in self.read if row["id"] == key]
+        if instead:
+            self.drop(key)
+        self.rows.extend(former[:1])
 
     @rule(key=KEYS)
     def drop(self, key: int | None) -> None:
@@ -157,6 +169,7 @@ class Machine(RuleBasedStateMachine):
     def go(self, kind: str, crash: tuple[Step, str, int] | None) -> None:
         self.runs += 1
         self.last = None
+        self.read += [row for row in self.rows if row not in self.read]
         self.load()
         self.crash, self.seen, self.outcomes = crash, {}, {}
         first_sent = len(self.sent)
@@ -423,9 +436,9 @@ def post(postgres_url: str) -> Iterator[Any]:
 
 
 EXPLORE = int(os.environ.get("WCDC_EXPLORE", "0"))
-"""So many histories at random; without it, always the same 25, so that a change can be judged by them."""
+"""So many histories at random; without it, always the same 20, so that a change can be judged by them."""
 STEPS = settings(
-    max_examples=EXPLORE or 25,
+    max_examples=EXPLORE or 20,
     derandomize=not EXPLORE,
     stateful_step_count=50,
     deadline=None,
