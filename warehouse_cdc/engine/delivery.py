@@ -164,6 +164,7 @@ class Delivery:
             rows = part.connection.stream(
                 sql,
                 kinds,
+                batch_rows=PART_ROWS,
                 idle_timeout=part.lease.idle_timeout,
                 expected_rows=sum(chunk.rows for _index, chunk in taken),
             )
