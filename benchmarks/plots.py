@@ -112,10 +112,10 @@ def by_share(rows: list[Row], file: Path) -> None:
     save(figure, file)
 
 
-def pulling(rows: list[Row], file: Path) -> None:
+def pulling(rows: list[Row], engines: list[str], file: Path) -> None:
     """An engine that reads everything, and ours."""
-    figure, panels = plt.subplots(1, len(ENGINES), figsize=(10, 4))
-    for axes, engine in zip(panels, ENGINES, strict=True):
+    figure, panels = plt.subplots(1, len(engines), figsize=(5 * len(engines), 4), squeeze=False)
+    for axes, engine in zip(panels[0], engines, strict=True):
         lines(
             axes,
             chosen(rows, part="growth", engine=engine, kind=KIND),
@@ -137,10 +137,12 @@ def main() -> None:
     options = parser.parse_args()
     plt.rcParams.update({"svg.hashsalt": "warehouse-cdc", "svg.fonttype": "none", "font.size": 9})
     rows = json.loads((options.results / "growth.json").read_text(encoding="utf-8"))["results"]
-    for engine in ENGINES:
+    measured = [engine for engine in ENGINES if chosen(rows, part="growth", engine=engine)]
+    for engine in measured:
         time_by_rows(rows, engine, options.images / f"time-by-rows-{engine}.svg")
     by_share(rows, options.images / "by-share.svg")
-    pulling(rows, options.images / "pull-everything.svg")
+    if measured:
+        pulling(rows, measured, options.images / "pull-everything.svg")
 
 
 if __name__ == "__main__":
