@@ -89,7 +89,7 @@ def child(engine: str, url: str, kind: str) -> dict[str, Any]:
     began = time.perf_counter()
     if kind in OURS:
         kinds = delivery.read_kinds(statements, [column.value for column in record.columns])
-        batches = connection.stream(sql, kinds, batch_rows=delivery.PART_ROWS, expected_rows=record.rows)
+        batches = connection.stream(sql, kinds, expected_rows=record.rows)
         if kind == "stream":
             rows = sum(batch.num_rows for batch in batches)
         else:

@@ -164,7 +164,6 @@ class Delivery:
             rows = part.connection.stream(
                 sql,
                 kinds,
-                batch_rows=PART_ROWS,
                 idle_timeout=part.lease.idle_timeout,
                 expected_rows=sum(chunk.rows for _index, chunk in taken),
             )

@@ -25,9 +25,9 @@ class Spool:
     def __init__(self, batches: Iterable[pa.RecordBatch], highs: Sequence[int]) -> None:
         """Read all the batches."""
         self._highs = np.asarray(highs)
-        self._orders: list[tuple[np.ndarray, np.ndarray]] = []
-        """Of each batch: its rows by part, and where each part begins."""
-        self._held: list[pa.RecordBatch] = []
+        self._held: list[list[pa.RecordBatch]] = [[] for _high in highs]
+        self._written: list[list[int]] = [[] for _high in highs]
+        self._count = 0
         self._file: Any = None
         self._map: Any = None
         self._reader: Any = None
@@ -36,9 +36,8 @@ class Spool:
         size = 0
         try:
             for batch in batches:
-                if len(highs) > 1:
-                    self._orders.append(self._order(batch))
-                self._held.append(batch)
+                for place, part in self._parts(batch):
+                    self._held[place].append(part)
                 size += batch.nbytes
                 if size > LIMIT:
                     self._spill()
@@ -54,16 +53,9 @@ class Spool:
 
     def part(self, place: int) -> pa.Table:
         """The rows of a part."""
-        read = self._reader
-        whole = self._held if read is None else map(read.get_batch, range(read.num_record_batches))
-        if not self._orders:
-            return pa.Table.from_batches(whole)
-        return pa.Table.from_batches(
-            [
-                batch.take(pa.array(rows[starts[place] : starts[place + 1]]))
-                for batch, (rows, starts) in zip(whole, self._orders, strict=True)
-            ]
-        )
+        if self._reader is None:
+            return pa.Table.from_batches(self._held[place])
+        return pa.Table.from_batches([self._reader.get_batch(number) for number in self._written[place]])
 
     def close(self) -> None:
         """Free the rows."""
@@ -76,19 +68,31 @@ class Spool:
             os.unlink(self._path)
             self._path = ""
 
-    def _order(self, batch: pa.RecordBatch) -> tuple[np.ndarray, np.ndarray]:
+    def _parts(self, batch: pa.RecordBatch) -> Iterable[tuple[int, pa.RecordBatch]]:
+        if len(self._highs) == 1:
+            return [(0, batch)]
         places = np.searchsorted(self._highs, batch.column("bucket").to_numpy())
-        rows = np.argsort(places, kind="stable").astype(np.uint32)
-        starts = np.searchsorted(places[rows], np.arange(len(self._highs) + 1))
-        return rows, starts
+        order = np.argsort(places, kind="stable")
+        ends = np.searchsorted(places[order], np.arange(len(self._highs)), side="right")
+        sorted_batch = batch.take(pa.array(order))
+        starts = [0, *ends[:-1]]
+        return [
+            (place, sorted_batch.slice(start, end - start))
+            for place, (start, end) in enumerate(zip(starts, ends, strict=True))
+            if end > start
+        ]
 
     def _spill(self) -> None:
-        """Write what is held."""
-        for batch in self._held:
+        """Write what is held, a batch for each part."""
+        for place, held in enumerate(self._held):
+            if not held:
+                continue
             if self._writer is None:
                 handle, self._path = tempfile.mkstemp(prefix="wcdc-", suffix=".arrow")
                 os.close(handle)
                 self._file = pa.OSFile(self._path, "wb")
-                self._writer = pa.ipc.new_file(self._file, batch.schema)
-            self._writer.write_batch(batch)
-        self._held = []
+                self._writer = pa.ipc.new_file(self._file, held[0].schema)
+            self._writer.write_batch(pa.Table.from_batches(held).combine_chunks().to_batches()[0])
+            self._written[place].append(self._count)
+            self._count += 1
+            self._held[place] = []

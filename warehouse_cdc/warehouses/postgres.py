@@ -40,8 +40,6 @@ _SETTINGS = (
     "SET LOCAL extra_float_digits = 1; SET LOCAL bytea_output = 'hex'; SET LOCAL xmloption = 'content'; "
     "SET LOCAL standard_conforming_strings = on; SET LOCAL client_encoding = 'UTF8'"
 )
-FETCH_ROWS = 20_000
-"""Rows of one fetch of a cursor: they become Python objects first."""
 COPY_ROWS = 20_000
 """From so many rows on, a session of its own is worth its start."""
 _EPOCH_DAYS = 10_957
@@ -348,7 +346,7 @@ class PostgresConnection(Connection):
             with self._connection.cursor("wcdc_stream", binary=True, row_factory=tuple_row) as cursor:
                 for name, loader in _LOADERS.items():
                     cursor.adapters.register_loader(name, loader)
-                cursor.itersize = batch_rows = min(batch_rows, FETCH_ROWS)
+                cursor.itersize = batch_rows
                 cursor.execute(sql.encode())
                 names = [column.name for column in cursor.description or ()]
                 while rows := cursor.fetchmany(batch_rows):
