@@ -90,10 +90,25 @@ class History:
         return next((g for g in self.generations if g.number == state.plan.base), None)
 
     @property
+    def last_plan(self) -> PlanRecord | None:
+        """The plan of the newest generation that was committed."""
+        return self.committed.plan if self.committed is not None else None
+
+    @property
+    def state_plan(self) -> Finished | None:
+        """The newest plan that holds state."""
+        return self.state.finished if self.state is not None else None
+
+    @property
+    def base_plan(self) -> Finished | None:
+        """The full plan that the state rests on."""
+        return self.base.finished if self.base is not None else None
+
+    @property
     def plans(self) -> tuple[Finished, ...]:
         """The plans that the state consists of: the full one, and the newest of differences."""
-        parts = {g.number: g.finished for g in (self.base, self.state) if g is not None}
-        return tuple(plan for plan in parts.values() if plan is not None)
+        plans = {plan.run_id: plan for plan in (self.base_plan, self.state_plan) if plan is not None}
+        return tuple(plans.values())
 
     @property
     def open(self) -> tuple[Generation, ...]:

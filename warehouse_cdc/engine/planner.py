@@ -14,7 +14,7 @@ from warehouse_cdc.engine.store import verify_rows
 from warehouse_cdc.engine.transitions import Observer, Step, observed
 from warehouse_cdc.engine.unchanged import can_skip, reads_rows_only, resting, source_version
 from warehouse_cdc.plan.record import PlanColumn, PlanRecord
-from warehouse_cdc.plan.state import Finished, Prior
+from warehouse_cdc.plan.state import Prior
 from warehouse_cdc.plan.statements import Statements
 from warehouse_cdc.sync import Sync
 from warehouse_cdc.warehouses.base import Connection
@@ -98,39 +98,23 @@ class Planner:
         lease.generation.plan = record
         return record
 
-    # -- what the run begins with ------------------------------------------------------------------
-
-    @property
-    def _last(self) -> PlanRecord | None:
-        """The plan of the last run that was committed."""
-        return self.history.committed.plan if self.history.committed is not None else None
-
     @property
     def _rows_left(self) -> int:
-        """Rows that it left at the destination, for the guards."""
+        """Rows that the last run left at the destination, for the guards."""
         last = self.history.committed
         return planning.rows_left(last.plan, last.ended) if last is not None else 0
 
     @property
-    def _state(self) -> Finished | None:
-        """The newest plan that holds state."""
-        return self.history.state.finished if self.history.state is not None else None
-
-    @property
-    def _base(self) -> Finished | None:
-        """The full plan that it rests on."""
-        return self.history.base.finished if self.history.base is not None else None
-
-    @property
     def _delta_rows(self) -> int:
         """Rows that plans of differences have written since the full plan."""
-        return self._state.record.delta_rows if self._state is not None else 0
+        state = self.history.state_plan
+        return state.record.delta_rows if state is not None else 0
 
     # -- the two kinds of plan --------------------------------------------------------------------
 
     def _can_differ(self) -> bool:
         """Whether the plan may be one of differences from the last full plan."""
-        prior, base, last = self.prior, self._base, self._last
+        prior, base, last = self.prior, self.history.base_plan, self.history.last_plan
         if self.kind != "run" or prior is None or base is None or last is None:
             return False
         kinds = {column.number: column.kind for column in prior.columns}
@@ -164,7 +148,7 @@ class Planner:
     def _differences(self, lease: Lease, model_sql: str) -> PlanRecord | None:
         """A plan of differences; None if a full one is due."""
         connection, statements, layout = self.connection, self.statements, self.layout
-        base, state, prior = self._base, self._state, self.prior
+        base, state, prior = self.history.base_plan, self.history.state_plan, self.prior
         assert base is not None and state is not None and prior is not None
         run_id = lease.generation.run_id
         table, _rejections, _staged = statements.run_tables(run_id)
@@ -220,7 +204,7 @@ class Planner:
     def _idle(self, rows: _Rows, model_rows: int, checksum: str) -> PlanRecord:
         """A run that has nothing to plan writes no tables: the state stays where it is."""
         record = self._record("", "", Summary(model_rows=model_rows, state_rows=model_rows), rows)
-        settles = self._last is not None and self._last.operations > 0
+        settles = self.history.last_plan is not None and self.history.last_plan.operations > 0
         return replace(record, settles=settles, checksum=checksum or "")
 
     def _checked(self, lease: Lease, rows: _Rows, base_rows: int) -> PlanRecord:
@@ -244,7 +228,7 @@ class Planner:
         with observed(self.observer, Step.CREATE_REJECTIONS):
             self.connection.execute(self.statements.create_rejections(rejections))
         record = self._record(table, rejections, summary, rows)
-        last, state, base = self._last, self._state, self.history.base
+        last, state, base = self.history.last_plan, self.history.state_plan, self.history.base
         if not base_rows or last is None or state is None or base is None:
             return record
         return replace(
@@ -289,7 +273,7 @@ class Planner:
 
     def _compares_fields(self) -> bool:
         """Whether the snapshot may differ also in rows that neither this run nor the last touched."""
-        last = self._last
+        last = self.history.last_plan
         return (
             self.kind != "run"
             or last is None
@@ -300,7 +284,7 @@ class Planner:
     def _record(self, table: str, rejections: str, summary: Summary, rows: _Rows) -> PlanRecord:
         sync, layout = self.sync, self.layout
         if self.kind == "run" and self.prior is not None:
-            self.notes.extend(planning.type_notes(layout, self._last))
+            self.notes.extend(planning.type_notes(layout, self.history.last_plan))
         counted = self.kind != "reset"
         auto_removed = not sync.sends_removed
         chunks = planning.cut_chunks(summary, sync.chunk_rows, skip_removed=auto_removed) if counted else ()

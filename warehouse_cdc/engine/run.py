@@ -260,7 +260,7 @@ class Runner:
 
     def _prior(self, history: journal.History, layout: Layout, kind: str, present: set[str]) -> Prior | None:
         """The state to compare with."""
-        state = history.state.finished if history.state is not None else None
+        state = history.state_plan
         if state is None:
             return None
         record = state.record
@@ -333,22 +333,25 @@ class Runner:
             LeaseLostError: That is why a statement failed: its successor may have dropped its tables.
         """
         try:
-            if lease.generation.plan is None:
-                try:
-                    self._closer.finish_unplanned(
-                        lease, lease.generation, self._sync, told(error), release=True
-                    )
-                    return
-                except (LeaseLostError, ConnectionLostError):
-                    raise
-                except CdcError as second:
-                    _log.warning("sync %r: a failed run could not be logged: %s", self._sync.id, second.code)
+            if lease.generation.plan is None and self._logged(lease, error):
+                return
             with lease.fenced(self._connection):
                 lease.expire(self._connection)
         except CdcError as second:
             if isinstance(second, LeaseLostError) and isinstance(error, WarehouseError):
                 raise second from error
             _log.warning("sync %r: the failed run could not be closed: %s", self._sync.id, second.code)
+
+    def _logged(self, lease: Lease, error: Exception) -> bool:
+        """End a run that never planned, with its row in sync_runs; False if that can't be written."""
+        try:
+            self._closer.finish_unplanned(lease, lease.generation, self._sync, told(error), release=True)
+        except (LeaseLostError, ConnectionLostError):
+            raise
+        except CdcError as second:
+            _log.warning("sync %r: a failed run could not be logged: %s", self._sync.id, second.code)
+            return False
+        return True
 
     def _result(self, run_id: str, record: PlanRecord, ended: Ended, closed: str | None) -> Run:
         counts = count(record, ended)

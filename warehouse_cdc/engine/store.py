@@ -158,8 +158,7 @@ def verify_rows(connection: Connection, statements: Statements, history: journal
 
 def state_of(dialect: Dialect, planner: str, history: journal.History, layout: Layout) -> Prior | None:
     """The state that the committed runs left, for the columns of a layout; None if there is none."""
-    state = history.state.finished if history.state is not None else None
-    base = history.base.finished if history.base is not None else None
+    state, base = history.state_plan, history.base_plan
     if state is None or base is None:
         return None
     return prior_state(dialect, planner, base, None if state.record.base is None else state, layout)

@@ -16,8 +16,7 @@ from warehouse_cdc.warehouses.base import Connection
 
 def resting(history: History, layout: Layout, sync: Sync, settings: Settings) -> PlanRecord | None:
     """The last run's plan, if the same rows of the model would leave a run nothing to do."""
-    last = history.committed.plan if history.committed is not None else None
-    state = history.state.finished if history.state is not None else None
+    last, state = history.last_plan, history.state_plan
     if last is None or state is None or not (sync.traits.cdc and last.cdc and state.at_rest):
         return None
     now = (layout.mapping_version, layout.fingerprint_version, sync.mode, layout.primary_key)
