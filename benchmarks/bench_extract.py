@@ -88,7 +88,7 @@ def child(engine: str, url: str, kind: str) -> dict[str, Any]:
     rows = 0
     began = time.perf_counter()
     if kind in OURS:
-        kinds = delivery.read_kinds(statements, [column.value for column in record.columns])
+        kinds = delivery.read_kinds(statements, [column.value for column in record.columns], lean=record.lean)
         batches = connection.stream(sql, kinds, expected_rows=record.rows)
         if kind == "stream":
             rows = sum(batch.num_rows for batch in batches)

@@ -17,7 +17,7 @@ from warehouse_cdc.dialects.types import ColumnType
 BUCKETS = 16_384
 """Ranges of the row id's hash that delivery can cut chunks from."""
 
-FINGERPRINT_ENCODING = 2
+FINGERPRINT_ENCODING = 3
 """Version of the fingerprint's encoding; raising it makes runs compare values once (D6)."""
 
 
@@ -36,6 +36,8 @@ class Dialect(ABC):
     share_lock = ""
     """Clause that locks a row against ``row_lock`` only, or nothing."""
     now = "now()"
+    materialized = ""
+    """Word that makes a CTE a step of its own, evaluated once, or nothing."""
     scratch = ""
     """Word for a table that needn't survive a crash of the warehouse, or nothing."""
 
@@ -127,16 +129,17 @@ class Dialect(ABC):
         return expression, kind
 
     @abstractmethod
-    def fingerprint(self, columns: Sequence[tuple[str, ColumnType]]) -> str:
-        """A 64-bit hash of stored values, injective up to the hash itself (D6)."""
-
-    @abstractmethod
-    def checksum(
-        self, columns: Sequence[tuple[str, ColumnType]], key: Sequence[tuple[str, ColumnType]]
+    def fingerprint(
+        self, columns: Sequence[tuple[str, ColumnType]], key: Sequence[tuple[str, ColumnType]] = ()
     ) -> str:
-        """A 64-bit hash of stored values; its exclusive or tells rows with different keys from any others.
+        """A 64-bit hash of stored values, injective up to the hash itself (D6).
 
-        Beyond what ``fingerprint`` tells, values that change places between rows must show in it.
+        Its exclusive or over rows with different keys tells them from any others: values that change places
+        between rows must show in it.
+
+        Args:
+            columns: What is hashed, the key's columns among them.
+            key: The key's columns, by which the hashes of different rows are made independent.
         """
 
     @abstractmethod
@@ -159,6 +162,10 @@ class Dialect(ABC):
 
     def analyze(self, table: str, columns: Sequence[str]) -> str | None:
         """The statement that gathers statistics of a new table, where the planner lacks them otherwise."""
+        return None
+
+    def snapshot_index(self, table: str) -> str | None:
+        """The statement that makes an index of the snapshot's rows by sync and row id, where one pays."""
         return None
 
     @abstractmethod

@@ -15,6 +15,7 @@ class DialectCapabilities:
         creates_schemas: The engine makes its two schemas itself, without a setup step.
         json_key_order: JSON objects compare without regard to the order of their keys.
         column_case: Columns whose names differ only by case can be told apart.
+        change_hints: Counters tell which tables are likely to have changed (not surely, in either direction).
     """
 
     transactional_ddl: bool
@@ -22,3 +23,4 @@ class DialectCapabilities:
     creates_schemas: bool
     json_key_order: bool
     column_case: bool
+    change_hints: bool

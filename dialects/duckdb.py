@@ -69,6 +69,7 @@ class DuckDB(Dialect):
         creates_schemas=True,
         json_key_order=True,
         column_case=False,
+        change_hints=False,
     )
     text_type = "VARCHAR"
     hash_type = "UBIGINT"
@@ -165,10 +166,13 @@ class DuckDB(Dialect):
         """Lists, structs and maps as JSON."""
         return (expression if kind.kind == "json" else f"to_json({expression})"), self.column_type("JSON")
 
-    def fingerprint(self, columns: Sequence[tuple[str, ColumnType]]) -> str:
+    def fingerprint(
+        self, columns: Sequence[tuple[str, ColumnType]], key: Sequence[tuple[str, ColumnType]] = ()
+    ) -> str:
         """DuckDB's native hash, which tells NULLs and positions apart, of values that it hashes well.
 
         It does not tell the nesting of lists, and it folds values of 128 bits into 64: their text counts.
+        The hash of several values is only combined from theirs, which hashing it once more undoes.
         """
         inputs = []
         for expression, kind in columns:
@@ -178,13 +182,7 @@ class DuckDB(Dialect):
             inputs.append(self.comparable(expression, kind))
             if kind.kind == "nested":
                 inputs.append(self.cast(expression, "VARCHAR"))
-        return f"hash({', '.join(inputs)})"
-
-    def checksum(
-        self, columns: Sequence[tuple[str, ColumnType]], key: Sequence[tuple[str, ColumnType]]
-    ) -> str:
-        """The fingerprint's hash: it itself is only combined from the values' hashes."""
-        return f"hash({self.fingerprint(columns)})"
+        return f"hash(hash({', '.join(inputs)}))"
 
     def row_hash(self, row_id: str) -> str:
         """DuckDB's native hash."""

@@ -46,6 +46,9 @@ CREATE TABLE "hightouch_audit"."sync_snapshot" (
   fields JSONB
 );
 
+-- index_sync_snapshot
+CREATE INDEX ON "hightouch_audit"."sync_snapshot" (sync_id, row_id COLLATE "C");
+
 -- create_sync_runs
 CREATE TABLE "hightouch_audit"."sync_runs" (
   sync_id TEXT,
@@ -84,19 +87,12 @@ wcdc_stored AS (
   FROM wcdc_model
 ),
 wcdc_current AS (
-  SELECT x.*, (((v_1)::text) COLLATE "C") COLLATE "C" AS row_id, hash_record_extended(ROW(v_1, (v_1 >> 32)::integer, (v_2)::text COLLATE "C"), 0) AS hash, TRUE AS in_model
+  SELECT x.*, (((v_1)::text) COLLATE "C") COLLATE "C" AS row_id, hash_record_extended(ROW(v_1, (v_1 >> 32)::integer, (v_2)::text COLLATE "C"), (v_1)::bigint) AS hash, TRUE AS in_model
   FROM wcdc_stored x
 ),
 wcdc_joined AS (
   SELECT
     m.row_id AS row_id,
-    CAST(NULL AS BIGINT) AS base_hash,
-    CAST(NULL AS TEXT) AS was,
-    CAST(NULL AS TEXT) AS try_run, CAST(NULL AS TEXT) AS try_of,
-    CAST(NULL AS INTEGER) AS tries, CAST(NULL AS TIMESTAMP WITH TIME ZONE) AS failed_since, CAST(NULL AS BOOLEAN) AS pending,
-    CAST(NULL AS TEXT) AS was_version, CAST(NULL AS BIGINT) AS was_hash, CAST(NULL AS BOOLEAN) AS confirmed,
-    CAST(NULL AS BIGINT) AS p_1,
-    CAST(NULL AS UUID) AS p_2,
     m.v_1 AS v_1,
     m.v_2 AS v_2,
     m.hash,
@@ -109,24 +105,11 @@ wcdc_joined AS (
 SELECT
   row_id,
   op,
-  was,
-  pending,
   CAST(NULL AS BIGINT) AS copies,
   (hashtextextended(row_id, 0) & 16383)::integer AS bucket,
   hash,
-  base_hash,
-  was_hash,
-  was_version,
-  confirmed,
-  CAST(NULL AS TEXT) AS key_run,
-  try_run,
-  try_of,
-  tries,
-  failed_since,
   v_1,
-  v_2,
-  p_1,
-  p_2
+  v_2
 FROM wcdc_joined;
 
 -- first_rejections
@@ -180,7 +163,7 @@ SELECT p.*,
     WHEN p.op = 'added' THEN 'succeeded'
     ELSE 'aborted'
   END AS outcome
-FROM "hightouch_planner"."people_00000000000000000000000001_plan" p
+FROM (SELECT wcdc_lean.*, CAST(NULL AS TEXT) AS was, CAST(NULL AS BOOLEAN) AS pending, CAST(NULL AS BIGINT) AS base_hash, CAST(NULL AS BIGINT) AS was_hash, CAST(NULL AS TEXT) AS was_version, CAST(NULL AS BOOLEAN) AS confirmed, CAST(NULL AS TEXT) AS key_run, CAST(NULL AS TEXT) AS try_run, CAST(NULL AS TEXT) AS try_of, CAST(NULL AS INTEGER) AS tries, CAST(NULL AS TIMESTAMP WITH TIME ZONE) AS failed_since, CAST(NULL AS BIGINT) AS p_1, CAST(NULL AS UUID) AS p_2 FROM "hightouch_planner"."people_00000000000000000000000001_plan" wcdc_lean) p
 LEFT JOIN (SELECT * FROM "hightouch_planner"."people_00000000000000000000000001_rejections" WHERE chunk < 3) r ON r.row_id = p.row_id
 WHERE p.op IN ('added', 'changed', 'removed') OR p.copies > 1
 
@@ -227,7 +210,7 @@ SELECT p.*,
     WHEN p.op = 'added' THEN 'succeeded'
     ELSE 'aborted'
   END AS outcome
-FROM "hightouch_planner"."people_00000000000000000000000001_plan" p
+FROM (SELECT wcdc_lean.*, CAST(NULL AS TEXT) AS was, CAST(NULL AS BOOLEAN) AS pending, CAST(NULL AS BIGINT) AS base_hash, CAST(NULL AS BIGINT) AS was_hash, CAST(NULL AS TEXT) AS was_version, CAST(NULL AS BOOLEAN) AS confirmed, CAST(NULL AS TEXT) AS key_run, CAST(NULL AS TEXT) AS try_run, CAST(NULL AS TEXT) AS try_of, CAST(NULL AS INTEGER) AS tries, CAST(NULL AS TIMESTAMP WITH TIME ZONE) AS failed_since, CAST(NULL AS BIGINT) AS p_1, CAST(NULL AS UUID) AS p_2 FROM "hightouch_planner"."people_00000000000000000000000001_plan" wcdc_lean) p
 LEFT JOIN (SELECT * FROM "hightouch_planner"."people_00000000000000000000000001_rejections" WHERE chunk < 3) r ON r.row_id = p.row_id
 
 ) o
@@ -279,7 +262,7 @@ SELECT p.*,
     WHEN p.op = 'added' THEN 'succeeded'
     ELSE 'aborted'
   END AS outcome
-FROM "hightouch_planner"."people_00000000000000000000000001_plan" p
+FROM (SELECT wcdc_lean.*, CAST(NULL AS TEXT) AS was, CAST(NULL AS BOOLEAN) AS pending, CAST(NULL AS BIGINT) AS base_hash, CAST(NULL AS BIGINT) AS was_hash, CAST(NULL AS TEXT) AS was_version, CAST(NULL AS BOOLEAN) AS confirmed, CAST(NULL AS TEXT) AS key_run, CAST(NULL AS TEXT) AS try_run, CAST(NULL AS TEXT) AS try_of, CAST(NULL AS INTEGER) AS tries, CAST(NULL AS TIMESTAMP WITH TIME ZONE) AS failed_since, CAST(NULL AS BIGINT) AS p_1, CAST(NULL AS UUID) AS p_2 FROM "hightouch_planner"."people_00000000000000000000000001_plan" wcdc_lean) p
 LEFT JOIN (SELECT * FROM "hightouch_planner"."people_00000000000000000000000001_rejections" WHERE chunk < 3) r ON r.row_id = p.row_id
 
 ) o
@@ -300,19 +283,12 @@ wcdc_stored AS (
   FROM wcdc_model
 ),
 wcdc_current AS (
-  SELECT x.*, (((v_1)::text) COLLATE "C") COLLATE "C" AS row_id, hash_record_extended(ROW(v_1, (v_1 >> 32)::integer, (v_2)::text COLLATE "C"), 0) AS hash, TRUE AS in_model
+  SELECT x.*, (((v_1)::text) COLLATE "C") COLLATE "C" AS row_id, hash_record_extended(ROW(v_1, (v_1 >> 32)::integer, (v_2)::text COLLATE "C"), (v_1)::bigint) AS hash, TRUE AS in_model
   FROM wcdc_stored x
 ),
 wcdc_joined AS (
   SELECT
     m.row_id AS row_id,
-    CAST(NULL AS BIGINT) AS base_hash,
-    CAST(NULL AS TEXT) AS was,
-    CAST(NULL AS TEXT) AS try_run, CAST(NULL AS TEXT) AS try_of,
-    CAST(NULL AS INTEGER) AS tries, CAST(NULL AS TIMESTAMP WITH TIME ZONE) AS failed_since, CAST(NULL AS BOOLEAN) AS pending,
-    CAST(NULL AS TEXT) AS was_version, CAST(NULL AS BIGINT) AS was_hash, CAST(NULL AS BOOLEAN) AS confirmed,
-    CAST(NULL AS BIGINT) AS p_1,
-    CAST(NULL AS UUID) AS p_2,
     m.v_1 AS v_1,
     m.v_2 AS v_2,
     m.hash,
@@ -325,33 +301,17 @@ wcdc_joined AS (
 SELECT
   row_id,
   op,
-  was,
-  pending,
   CAST(NULL AS BIGINT) AS copies,
   (hashtextextended(row_id, 0) & 16383)::integer AS bucket,
   hash,
-  base_hash,
-  was_hash,
-  was_version,
-  confirmed,
-  CAST(NULL AS TEXT) AS key_run,
-  try_run,
-  try_of,
-  tries,
-  failed_since,
   v_1,
-  v_2,
-  p_1,
-  p_2
+  v_2
 FROM wcdc_joined;
 
 -- duplicates
-SELECT
-  count(CASE WHEN op NOT IN ('removed', 'gone') THEN row_id END)
-  - count(DISTINCT CASE WHEN op NOT IN ('removed', 'gone') AND row_id IS NOT NULL THEN v_1 END) AS repeated,
-  count(CASE WHEN row_id IS NULL THEN 1 END) AS null_keys,
-  count(row_id) AS keyed_rows
-FROM "hightouch_planner"."people_00000000000000000000000002_plan";
+SELECT count(*) - count(DISTINCT v_1) AS repeated
+FROM "hightouch_planner"."people_00000000000000000000000002_plan"
+WHERE op NOT IN ('removed', 'gone', 'null_key');
 
 -- stage_duplicates
 ALTER TABLE "hightouch_planner"."people_00000000000000000000000002_plan" RENAME TO "people_00000000000000000000000002_staged";
@@ -368,14 +328,11 @@ WITH wcdc_ranked AS (
 SELECT
   row_id,
   CASE WHEN wcdc_copies > 1 THEN 'kept' ELSE op END AS op,
-  was,
-  pending,
   CASE WHEN wcdc_copies > 1 THEN wcdc_copies END AS copies,
-  bucket, hash, base_hash, was_hash, was_version, confirmed, key_run, try_run, try_of, tries, failed_since,
+  bucket,
+  hash,
   v_1,
-  v_2,
-  CASE WHEN wcdc_copies > 1 THEN CASE WHEN op = 'unchanged' THEN v_1 ELSE p_1 END ELSE p_1 END AS p_1,
-  CASE WHEN wcdc_copies > 1 THEN CASE WHEN op = 'unchanged' THEN v_2 ELSE p_2 END ELSE p_2 END AS p_2
+  v_2
 FROM wcdc_ranked
 WHERE wcdc_place = 1;
 
@@ -390,8 +347,9 @@ SELECT
   coalesce(copies > 1, FALSE) AS duplicate,
   base_hash IS NOT NULL AS in_base,
   CASE WHEN op IN ('added', 'changed', 'removed') THEN bucket END AS bucket,
-  count(*) AS row_count
-FROM "hightouch_planner"."people_00000000000000000000000002_plan" p
+  count(*) AS row_count,
+  bit_xor(hash) AS checksum
+FROM (SELECT wcdc_lean.*, CAST(NULL AS TEXT) AS was, CAST(NULL AS BOOLEAN) AS pending, CAST(NULL AS BIGINT) AS base_hash, CAST(NULL AS BIGINT) AS was_hash, CAST(NULL AS TEXT) AS was_version, CAST(NULL AS BOOLEAN) AS confirmed, CAST(NULL AS TEXT) AS key_run, CAST(NULL AS TEXT) AS try_run, CAST(NULL AS TEXT) AS try_of, CAST(NULL AS INTEGER) AS tries, CAST(NULL AS TIMESTAMP WITH TIME ZONE) AS failed_since, CAST(NULL AS BIGINT) AS p_1, CAST(NULL AS UUID) AS p_2 FROM "hightouch_planner"."people_00000000000000000000000002_plan" wcdc_lean) p
 GROUP BY 1, 2, 3, 4, 5, 6;
 
 -- create_rejections
@@ -407,37 +365,10 @@ CREATE TABLE "hightouch_planner"."people_00000000000000000000000002_rejections" 
   last_failed_at TIMESTAMP WITH TIME ZONE
 );
 
--- read_removed
-SELECT
-  row_id,
-  bucket,
-  coalesce(key_run, '00000000000000000000000002') AS key_run,
-  tries,
-  failed_since,
-  p_1 AS c_1,
-  (p_2)::text AS c_2
-FROM "hightouch_planner"."people_00000000000000000000000002_plan"
-WHERE op = 'removed';
-
--- read_changed
-SELECT
-  row_id,
-  bucket,
-  coalesce(key_run, '00000000000000000000000002') AS key_run,
-  tries,
-  failed_since,
-  v_1 AS c_1,
-  (v_2)::text AS c_2
-FROM "hightouch_planner"."people_00000000000000000000000002_plan"
-WHERE op = 'changed';
-
 -- read_added
 SELECT
   row_id,
   bucket,
-  coalesce(key_run, '00000000000000000000000002') AS key_run,
-  tries,
-  failed_since,
   v_1 AS c_1,
   (v_2)::text AS c_2
 FROM "hightouch_planner"."people_00000000000000000000000002_plan"
@@ -481,7 +412,7 @@ SELECT p.*,
     WHEN p.op = 'added' THEN 'succeeded'
     ELSE 'aborted'
   END AS outcome
-FROM "hightouch_planner"."people_00000000000000000000000002_plan" p
+FROM (SELECT wcdc_lean.*, CAST(NULL AS TEXT) AS was, CAST(NULL AS BOOLEAN) AS pending, CAST(NULL AS BIGINT) AS base_hash, CAST(NULL AS BIGINT) AS was_hash, CAST(NULL AS TEXT) AS was_version, CAST(NULL AS BOOLEAN) AS confirmed, CAST(NULL AS TEXT) AS key_run, CAST(NULL AS TEXT) AS try_run, CAST(NULL AS TEXT) AS try_of, CAST(NULL AS INTEGER) AS tries, CAST(NULL AS TIMESTAMP WITH TIME ZONE) AS failed_since, CAST(NULL AS BIGINT) AS p_1, CAST(NULL AS UUID) AS p_2 FROM "hightouch_planner"."people_00000000000000000000000002_plan" wcdc_lean) p
 LEFT JOIN (SELECT * FROM "hightouch_planner"."people_00000000000000000000000002_rejections" WHERE chunk < 3) r ON r.row_id = p.row_id
 WHERE p.op IN ('added', 'changed', 'removed') OR p.copies > 1
 
@@ -528,7 +459,7 @@ SELECT p.*,
     WHEN p.op = 'added' THEN 'succeeded'
     ELSE 'aborted'
   END AS outcome
-FROM "hightouch_planner"."people_00000000000000000000000002_plan" p
+FROM (SELECT wcdc_lean.*, CAST(NULL AS TEXT) AS was, CAST(NULL AS BOOLEAN) AS pending, CAST(NULL AS BIGINT) AS base_hash, CAST(NULL AS BIGINT) AS was_hash, CAST(NULL AS TEXT) AS was_version, CAST(NULL AS BOOLEAN) AS confirmed, CAST(NULL AS TEXT) AS key_run, CAST(NULL AS TEXT) AS try_run, CAST(NULL AS TEXT) AS try_of, CAST(NULL AS INTEGER) AS tries, CAST(NULL AS TIMESTAMP WITH TIME ZONE) AS failed_since, CAST(NULL AS BIGINT) AS p_1, CAST(NULL AS UUID) AS p_2 FROM "hightouch_planner"."people_00000000000000000000000002_plan" wcdc_lean) p
 LEFT JOIN (SELECT * FROM "hightouch_planner"."people_00000000000000000000000002_rejections" WHERE chunk < 3) r ON r.row_id = p.row_id
 
 ) o
@@ -580,7 +511,7 @@ SELECT p.*,
     WHEN p.op = 'added' THEN 'succeeded'
     ELSE 'aborted'
   END AS outcome
-FROM "hightouch_planner"."people_00000000000000000000000002_plan" p
+FROM (SELECT wcdc_lean.*, CAST(NULL AS TEXT) AS was, CAST(NULL AS BOOLEAN) AS pending, CAST(NULL AS BIGINT) AS base_hash, CAST(NULL AS BIGINT) AS was_hash, CAST(NULL AS TEXT) AS was_version, CAST(NULL AS BOOLEAN) AS confirmed, CAST(NULL AS TEXT) AS key_run, CAST(NULL AS TEXT) AS try_run, CAST(NULL AS TEXT) AS try_of, CAST(NULL AS INTEGER) AS tries, CAST(NULL AS TIMESTAMP WITH TIME ZONE) AS failed_since, CAST(NULL AS BIGINT) AS p_1, CAST(NULL AS UUID) AS p_2 FROM "hightouch_planner"."people_00000000000000000000000002_plan" wcdc_lean) p
 LEFT JOIN (SELECT * FROM "hightouch_planner"."people_00000000000000000000000002_rejections" WHERE chunk < 3) r ON r.row_id = p.row_id
 
 ) o

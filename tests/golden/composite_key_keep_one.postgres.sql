@@ -46,6 +46,9 @@ CREATE TABLE "hightouch_audit"."sync_snapshot" (
   fields JSONB
 );
 
+-- index_sync_snapshot
+CREATE INDEX ON "hightouch_audit"."sync_snapshot" (sync_id, row_id COLLATE "C");
+
 -- create_sync_runs
 CREATE TABLE "hightouch_audit"."sync_runs" (
   sync_id TEXT,
@@ -86,21 +89,12 @@ wcdc_stored AS (
   FROM wcdc_model
 ),
 wcdc_current AS (
-  SELECT x.*, (('[' || to_json(((v_1)::text) COLLATE "C")::text || ',' || to_json(((v_2)::text) COLLATE "C")::text || ']')) COLLATE "C" AS row_id, hash_record_extended(ROW(v_1, v_2, (v_2 >> 32)::integer, v_3, v_4 IS NULL, v_4), 0) AS hash, TRUE AS in_model
+  SELECT x.*, (('[' || to_json(((v_1)::text) COLLATE "C")::text || ',' || to_json(((v_2)::text) COLLATE "C")::text || ']')) COLLATE "C" AS row_id, hash_record_extended(ROW(v_1, v_2, (v_2 >> 32)::integer, v_3, v_4 IS NULL, v_4), hash_record_extended(ROW(v_1, v_2, (v_2 >> 32)::integer), 0)) AS hash, TRUE AS in_model
   FROM wcdc_stored x
 ),
 wcdc_joined AS (
   SELECT
     m.row_id AS row_id,
-    CAST(NULL AS BIGINT) AS base_hash,
-    CAST(NULL AS TEXT) AS was,
-    CAST(NULL AS TEXT) AS try_run, CAST(NULL AS TEXT) AS try_of,
-    CAST(NULL AS INTEGER) AS tries, CAST(NULL AS TIMESTAMP WITH TIME ZONE) AS failed_since, CAST(NULL AS BOOLEAN) AS pending,
-    CAST(NULL AS TEXT) AS was_version, CAST(NULL AS BIGINT) AS was_hash, CAST(NULL AS BOOLEAN) AS confirmed,
-    CAST(NULL AS text) AS p_1,
-    CAST(NULL AS BIGINT) AS p_2,
-    CAST(NULL AS text) AS p_3,
-    CAST(NULL AS DOUBLE PRECISION) AS p_4,
     m.v_1 AS v_1,
     m.v_2 AS v_2,
     m.v_3 AS v_3,
@@ -115,28 +109,13 @@ wcdc_joined AS (
 SELECT
   row_id,
   op,
-  was,
-  pending,
   CAST(NULL AS BIGINT) AS copies,
   (hashtextextended(row_id, 0) & 16383)::integer AS bucket,
   hash,
-  base_hash,
-  was_hash,
-  was_version,
-  confirmed,
-  CAST(NULL AS TEXT) AS key_run,
-  try_run,
-  try_of,
-  tries,
-  failed_since,
   v_1,
   v_2,
   v_3,
-  v_4,
-  p_1,
-  p_2,
-  p_3,
-  p_4
+  v_4
 FROM wcdc_joined;
 
 -- first_rejections
@@ -190,7 +169,7 @@ SELECT p.*,
     WHEN p.op = 'added' THEN 'succeeded'
     ELSE 'aborted'
   END AS outcome
-FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000001_plan" p
+FROM (SELECT wcdc_lean.*, CAST(NULL AS TEXT) AS was, CAST(NULL AS BOOLEAN) AS pending, CAST(NULL AS BIGINT) AS base_hash, CAST(NULL AS BIGINT) AS was_hash, CAST(NULL AS TEXT) AS was_version, CAST(NULL AS BOOLEAN) AS confirmed, CAST(NULL AS TEXT) AS key_run, CAST(NULL AS TEXT) AS try_run, CAST(NULL AS TEXT) AS try_of, CAST(NULL AS INTEGER) AS tries, CAST(NULL AS TIMESTAMP WITH TIME ZONE) AS failed_since, CAST(NULL AS text) AS p_1, CAST(NULL AS BIGINT) AS p_2, CAST(NULL AS text) AS p_3, CAST(NULL AS DOUBLE PRECISION) AS p_4 FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000001_plan" wcdc_lean) p
 LEFT JOIN (SELECT * FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000001_rejections" WHERE chunk < 3) r ON r.row_id = p.row_id
 WHERE p.op IN ('added', 'changed', 'removed') OR p.copies > 1
 
@@ -237,7 +216,7 @@ SELECT p.*,
     WHEN p.op = 'added' THEN 'succeeded'
     ELSE 'aborted'
   END AS outcome
-FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000001_plan" p
+FROM (SELECT wcdc_lean.*, CAST(NULL AS TEXT) AS was, CAST(NULL AS BOOLEAN) AS pending, CAST(NULL AS BIGINT) AS base_hash, CAST(NULL AS BIGINT) AS was_hash, CAST(NULL AS TEXT) AS was_version, CAST(NULL AS BOOLEAN) AS confirmed, CAST(NULL AS TEXT) AS key_run, CAST(NULL AS TEXT) AS try_run, CAST(NULL AS TEXT) AS try_of, CAST(NULL AS INTEGER) AS tries, CAST(NULL AS TIMESTAMP WITH TIME ZONE) AS failed_since, CAST(NULL AS text) AS p_1, CAST(NULL AS BIGINT) AS p_2, CAST(NULL AS text) AS p_3, CAST(NULL AS DOUBLE PRECISION) AS p_4 FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000001_plan" wcdc_lean) p
 LEFT JOIN (SELECT * FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000001_rejections" WHERE chunk < 3) r ON r.row_id = p.row_id
 
 ) o
@@ -289,7 +268,7 @@ SELECT p.*,
     WHEN p.op = 'added' THEN 'succeeded'
     ELSE 'aborted'
   END AS outcome
-FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000001_plan" p
+FROM (SELECT wcdc_lean.*, CAST(NULL AS TEXT) AS was, CAST(NULL AS BOOLEAN) AS pending, CAST(NULL AS BIGINT) AS base_hash, CAST(NULL AS BIGINT) AS was_hash, CAST(NULL AS TEXT) AS was_version, CAST(NULL AS BOOLEAN) AS confirmed, CAST(NULL AS TEXT) AS key_run, CAST(NULL AS TEXT) AS try_run, CAST(NULL AS TEXT) AS try_of, CAST(NULL AS INTEGER) AS tries, CAST(NULL AS TIMESTAMP WITH TIME ZONE) AS failed_since, CAST(NULL AS text) AS p_1, CAST(NULL AS BIGINT) AS p_2, CAST(NULL AS text) AS p_3, CAST(NULL AS DOUBLE PRECISION) AS p_4 FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000001_plan" wcdc_lean) p
 LEFT JOIN (SELECT * FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000001_rejections" WHERE chunk < 3) r ON r.row_id = p.row_id
 
 ) o
@@ -313,7 +292,7 @@ wcdc_stored AS (
 SELECT
   count(*) AS all_rows,
   count(CASE WHEN v_1 IS NOT NULL AND v_2 IS NOT NULL THEN 1 END) AS keyed_rows,
-  CAST(bit_xor(CASE WHEN v_1 IS NOT NULL AND v_2 IS NOT NULL THEN hash_record_extended(ROW(v_1, v_2, (v_2 >> 32)::integer, v_3, v_4 IS NULL, v_4), hash_record_extended(ROW(v_1, v_2, (v_2 >> 32)::integer), 0)) END) AS TEXT) AS checksum
+  bit_xor(CASE WHEN v_1 IS NOT NULL AND v_2 IS NOT NULL THEN hash_record_extended(ROW(v_1, v_2, (v_2 >> 32)::integer, v_3, v_4 IS NULL, v_4), hash_record_extended(ROW(v_1, v_2, (v_2 >> 32)::integer), 0)) END) AS checksum
 FROM wcdc_stored;
 
 -- touched
@@ -335,7 +314,7 @@ wcdc_differing AS (
     coalesce(m.v_2, b.v_2) AS v_2,
     m.hash,
     b.hash AS base_hash
-  FROM (SELECT v_1, v_2, hash_record_extended(ROW(v_1, v_2, (v_2 >> 32)::integer, v_3, v_4 IS NULL, v_4), 0) AS hash FROM wcdc_stored WHERE v_1 IS NOT NULL AND v_2 IS NOT NULL) m
+  FROM (SELECT v_1, v_2, hash_record_extended(ROW(v_1, v_2, (v_2 >> 32)::integer, v_3, v_4 IS NULL, v_4), hash_record_extended(ROW(v_1, v_2, (v_2 >> 32)::integer), 0)) AS hash FROM wcdc_stored WHERE v_1 IS NOT NULL AND v_2 IS NOT NULL) m
   FULL JOIN (
     SELECT v_1, v_2, hash FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000001_plan" WHERE op NOT IN ('removed', 'null_key')
   ) b ON m.v_1 = b.v_1 AND m.v_2 = b.v_2
@@ -355,7 +334,9 @@ SELECT
   count(CASE WHEN hash IS NULL THEN 1 END) AS missing,
   count(DISTINCT CASE WHEN base_hash IS NULL THEN row_id END) AS new_keys,
   count(*)
- AS news
+ AS news,
+  bit_xor(hash) AS model_checksum,
+  bit_xor(base_hash) AS base_checksum
 FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000002_touched";
 
 -- counts
@@ -373,7 +354,7 @@ wcdc_stored AS (
 SELECT
   count(*) AS all_rows,
   count(CASE WHEN v_1 IS NOT NULL AND v_2 IS NOT NULL THEN 1 END) AS keyed_rows,
-  CAST(NULL AS TEXT) AS checksum
+  CAST(NULL AS BIGINT) AS checksum
 FROM wcdc_stored;
 
 -- keys
@@ -393,7 +374,7 @@ SELECT p.*,
     WHEN p.op = 'added' THEN 'succeeded'
     ELSE 'aborted'
   END AS outcome
-FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000001_plan" p
+FROM (SELECT wcdc_lean.*, CAST(NULL AS TEXT) AS was, CAST(NULL AS BOOLEAN) AS pending, CAST(NULL AS BIGINT) AS base_hash, CAST(NULL AS BIGINT) AS was_hash, CAST(NULL AS TEXT) AS was_version, CAST(NULL AS BOOLEAN) AS confirmed, CAST(NULL AS TEXT) AS key_run, CAST(NULL AS TEXT) AS try_run, CAST(NULL AS TEXT) AS try_of, CAST(NULL AS INTEGER) AS tries, CAST(NULL AS TIMESTAMP WITH TIME ZONE) AS failed_since, CAST(NULL AS text) AS p_1, CAST(NULL AS BIGINT) AS p_2, CAST(NULL AS text) AS p_3, CAST(NULL AS DOUBLE PRECISION) AS p_4 FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000001_plan" wcdc_lean) p
 LEFT JOIN (SELECT * FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000001_rejections" WHERE chunk < 3) r ON r.row_id = p.row_id
 
   ) o
@@ -419,10 +400,14 @@ wcdc_stored AS (
     "score" AS v_4
   FROM wcdc_model
 ),
-wcdc_current AS (
-  SELECT x.*, k.row_id, hash_record_extended(ROW(v_1, v_2, (v_2 >> 32)::integer, v_3, v_4 IS NULL, v_4), 0) AS hash, TRUE AS in_model
+wcdc_found AS MATERIALIZED (
+  SELECT x.*, k.row_id
   FROM wcdc_stored x
   JOIN "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000002_keys" k ON x.v_1 = k.k_1 AND x.v_2 = k.k_2
+),
+wcdc_current AS (
+  SELECT x.*, hash_record_extended(ROW(v_1, v_2, (v_2 >> 32)::integer, v_3, v_4 IS NULL, v_4), hash_record_extended(ROW(v_1, v_2, (v_2 >> 32)::integer), 0)) AS hash, TRUE AS in_model
+  FROM wcdc_found x
 ),
 wcdc_prior AS (
 SELECT
@@ -470,7 +455,7 @@ SELECT p.*,
     WHEN p.op = 'added' THEN 'succeeded'
     ELSE 'aborted'
   END AS outcome
-FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000001_plan" p
+FROM (SELECT wcdc_lean.*, CAST(NULL AS TEXT) AS was, CAST(NULL AS BOOLEAN) AS pending, CAST(NULL AS BIGINT) AS base_hash, CAST(NULL AS BIGINT) AS was_hash, CAST(NULL AS TEXT) AS was_version, CAST(NULL AS BOOLEAN) AS confirmed, CAST(NULL AS TEXT) AS key_run, CAST(NULL AS TEXT) AS try_run, CAST(NULL AS TEXT) AS try_of, CAST(NULL AS INTEGER) AS tries, CAST(NULL AS TIMESTAMP WITH TIME ZONE) AS failed_since, CAST(NULL AS text) AS p_1, CAST(NULL AS BIGINT) AS p_2, CAST(NULL AS text) AS p_3, CAST(NULL AS DOUBLE PRECISION) AS p_4 FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000001_plan" wcdc_lean) p
 LEFT JOIN (SELECT * FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000001_rejections" WHERE chunk < 3) r ON r.row_id = p.row_id
 WHERE p.row_id IN (SELECT row_id FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000002_keys")
 
@@ -515,11 +500,15 @@ wcdc_joined AS (
 SELECT
   row_id,
   op,
-  was,
-  pending,
   CAST(NULL AS BIGINT) AS copies,
   (hashtextextended(row_id, 0) & 16383)::integer AS bucket,
   hash,
+  v_1,
+  v_2,
+  v_3,
+  v_4,
+  was,
+  pending,
   base_hash,
   was_hash,
   was_version,
@@ -529,10 +518,6 @@ SELECT
   try_of,
   tries,
   failed_since,
-  v_1,
-  v_2,
-  v_3,
-  v_4,
   CASE WHEN op NOT IN ('unchanged', 'gone') THEN p_1 END AS p_1,
   CASE WHEN op NOT IN ('unchanged', 'gone') THEN p_2 END AS p_2,
   CASE WHEN op NOT IN ('unchanged', 'gone') THEN p_3 END AS p_3,
@@ -540,12 +525,9 @@ SELECT
 FROM wcdc_joined;
 
 -- duplicates
-SELECT
-  count(CASE WHEN op NOT IN ('removed', 'gone') THEN row_id END)
-  - count(DISTINCT CASE WHEN op NOT IN ('removed', 'gone') AND row_id IS NOT NULL THEN hashtextextended(row_id, 0) END) AS repeated,
-  count(CASE WHEN row_id IS NULL THEN 1 END) AS null_keys,
-  count(row_id) AS keyed_rows
-FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000002_plan";
+SELECT count(*) - count(DISTINCT hashtextextended(row_id, 0)) AS repeated
+FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000002_plan"
+WHERE op NOT IN ('removed', 'gone', 'null_key');
 
 -- stage_duplicates
 ALTER TABLE "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000002_plan" RENAME TO "it_s_a_sync_5fc7e05c_00000000000000000000000002_staged";
@@ -562,14 +544,14 @@ WITH wcdc_ranked AS (
 SELECT
   row_id,
   op AS op,
-  was,
-  pending,
   CAST(NULL AS BIGINT) AS copies,
-  bucket, hash, base_hash, was_hash, was_version, confirmed, key_run, try_run, try_of, tries, failed_since,
+  bucket,
+  hash,
   v_1,
   v_2,
   v_3,
   v_4,
+  was, pending, base_hash, was_hash, was_version, confirmed, key_run, try_run, try_of, tries, failed_since,
   p_1 AS p_1,
   p_2 AS p_2,
   p_3 AS p_3,
@@ -588,7 +570,8 @@ SELECT
   coalesce(copies > 1, FALSE) AS duplicate,
   base_hash IS NOT NULL AS in_base,
   CASE WHEN op IN ('added', 'changed', 'removed') THEN bucket END AS bucket,
-  count(*) AS row_count
+  count(*) AS row_count,
+  bit_xor(hash) AS checksum
 FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000002_plan" p
 GROUP BY 1, 2, 3, 4, 5, 6;
 

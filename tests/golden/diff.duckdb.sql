@@ -84,19 +84,12 @@ wcdc_stored AS (
   FROM wcdc_model
 ),
 wcdc_current AS (
-  SELECT x.*, CAST(v_1 AS VARCHAR) AS row_id, hash(v_1, CASE WHEN regexp_matches(CAST(v_2 AS VARCHAR), '[0-9.]{16}') THEN [row(CAST(v_2 AS VARCHAR), CAST(NULL AS VARCHAR), CAST(NULL AS VARCHAR))] ELSE (SELECT list(row(fullkey, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN 'NUMBER' ELSE type END, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN regexp_replace(regexp_replace(atom, '\.0$', ''), '^-0$', '0') ELSE atom END) ORDER BY fullkey, type, atom) FROM json_tree(v_2)) END) AS hash, TRUE AS in_model
+  SELECT x.*, CAST(v_1 AS VARCHAR) AS row_id, hash(hash(v_1, CASE WHEN regexp_matches(CAST(v_2 AS VARCHAR), '[0-9.]{16}') THEN [row(CAST(v_2 AS VARCHAR), CAST(NULL AS VARCHAR), CAST(NULL AS VARCHAR))] ELSE (SELECT list(row(fullkey, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN 'NUMBER' ELSE type END, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN regexp_replace(regexp_replace(atom, '\.0$', ''), '^-0$', '0') ELSE atom END) ORDER BY fullkey, type, atom) FROM json_tree(v_2)) END)) AS hash, TRUE AS in_model
   FROM wcdc_stored x
 ),
 wcdc_joined AS (
   SELECT
     m.row_id AS row_id,
-    CAST(NULL AS UBIGINT) AS base_hash,
-    CAST(NULL AS VARCHAR) AS was,
-    CAST(NULL AS VARCHAR) AS try_run, CAST(NULL AS VARCHAR) AS try_of,
-    CAST(NULL AS INTEGER) AS tries, CAST(NULL AS TIMESTAMP WITH TIME ZONE) AS failed_since, CAST(NULL AS BOOLEAN) AS pending,
-    CAST(NULL AS VARCHAR) AS was_version, CAST(NULL AS UBIGINT) AS was_hash, CAST(NULL AS BOOLEAN) AS confirmed,
-    CAST(NULL AS BIGINT) AS p_1,
-    CAST(NULL AS JSON) AS p_2,
     m.v_1 AS v_1,
     m.v_2 AS v_2,
     m.hash,
@@ -109,24 +102,11 @@ wcdc_joined AS (
 SELECT
   row_id,
   op,
-  was,
-  pending,
   CAST(NULL AS BIGINT) AS copies,
   CAST(hash(row_id) >> 50 AS INTEGER) AS bucket,
   hash,
-  base_hash,
-  was_hash,
-  was_version,
-  confirmed,
-  CAST(NULL AS VARCHAR) AS key_run,
-  try_run,
-  try_of,
-  tries,
-  failed_since,
   v_1,
-  v_2,
-  p_1,
-  p_2
+  v_2
 FROM wcdc_joined;
 
 -- first_rejections
@@ -179,7 +159,7 @@ SELECT p.*,
     WHEN p.op = 'added' THEN 'succeeded'
     ELSE 'aborted'
   END AS outcome
-FROM "hightouch_planner"."people_00000000000000000000000001_plan" p
+FROM (SELECT wcdc_lean.*, CAST(NULL AS VARCHAR) AS was, CAST(NULL AS BOOLEAN) AS pending, CAST(NULL AS UBIGINT) AS base_hash, CAST(NULL AS UBIGINT) AS was_hash, CAST(NULL AS VARCHAR) AS was_version, CAST(NULL AS BOOLEAN) AS confirmed, CAST(NULL AS VARCHAR) AS key_run, CAST(NULL AS VARCHAR) AS try_run, CAST(NULL AS VARCHAR) AS try_of, CAST(NULL AS INTEGER) AS tries, CAST(NULL AS TIMESTAMP WITH TIME ZONE) AS failed_since, CAST(NULL AS BIGINT) AS p_1, CAST(NULL AS JSON) AS p_2 FROM "hightouch_planner"."people_00000000000000000000000001_plan" wcdc_lean) p
 LEFT JOIN (SELECT * FROM "hightouch_planner"."people_00000000000000000000000001_rejections" WHERE chunk < 3) r ON r.row_id = p.row_id
 WHERE p.op IN ('added', 'changed', 'removed') OR p.copies > 1
 
@@ -225,7 +205,7 @@ SELECT p.*,
     WHEN p.op = 'added' THEN 'succeeded'
     ELSE 'aborted'
   END AS outcome
-FROM "hightouch_planner"."people_00000000000000000000000001_plan" p
+FROM (SELECT wcdc_lean.*, CAST(NULL AS VARCHAR) AS was, CAST(NULL AS BOOLEAN) AS pending, CAST(NULL AS UBIGINT) AS base_hash, CAST(NULL AS UBIGINT) AS was_hash, CAST(NULL AS VARCHAR) AS was_version, CAST(NULL AS BOOLEAN) AS confirmed, CAST(NULL AS VARCHAR) AS key_run, CAST(NULL AS VARCHAR) AS try_run, CAST(NULL AS VARCHAR) AS try_of, CAST(NULL AS INTEGER) AS tries, CAST(NULL AS TIMESTAMP WITH TIME ZONE) AS failed_since, CAST(NULL AS BIGINT) AS p_1, CAST(NULL AS JSON) AS p_2 FROM "hightouch_planner"."people_00000000000000000000000001_plan" wcdc_lean) p
 LEFT JOIN (SELECT * FROM "hightouch_planner"."people_00000000000000000000000001_rejections" WHERE chunk < 3) r ON r.row_id = p.row_id
 
 ) o
@@ -276,7 +256,7 @@ SELECT p.*,
     WHEN p.op = 'added' THEN 'succeeded'
     ELSE 'aborted'
   END AS outcome
-FROM "hightouch_planner"."people_00000000000000000000000001_plan" p
+FROM (SELECT wcdc_lean.*, CAST(NULL AS VARCHAR) AS was, CAST(NULL AS BOOLEAN) AS pending, CAST(NULL AS UBIGINT) AS base_hash, CAST(NULL AS UBIGINT) AS was_hash, CAST(NULL AS VARCHAR) AS was_version, CAST(NULL AS BOOLEAN) AS confirmed, CAST(NULL AS VARCHAR) AS key_run, CAST(NULL AS VARCHAR) AS try_run, CAST(NULL AS VARCHAR) AS try_of, CAST(NULL AS INTEGER) AS tries, CAST(NULL AS TIMESTAMP WITH TIME ZONE) AS failed_since, CAST(NULL AS BIGINT) AS p_1, CAST(NULL AS JSON) AS p_2 FROM "hightouch_planner"."people_00000000000000000000000001_plan" wcdc_lean) p
 LEFT JOIN (SELECT * FROM "hightouch_planner"."people_00000000000000000000000001_rejections" WHERE chunk < 3) r ON r.row_id = p.row_id
 
 ) o
@@ -298,7 +278,7 @@ wcdc_stored AS (
 SELECT
   count(*) AS all_rows,
   count(CASE WHEN v_1 IS NOT NULL THEN 1 END) AS keyed_rows,
-  CAST(bit_xor(CASE WHEN v_1 IS NOT NULL THEN hash(hash(v_1, CASE WHEN regexp_matches(CAST(v_2 AS VARCHAR), '[0-9.]{16}') THEN [row(CAST(v_2 AS VARCHAR), CAST(NULL AS VARCHAR), CAST(NULL AS VARCHAR))] ELSE (SELECT list(row(fullkey, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN 'NUMBER' ELSE type END, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN regexp_replace(regexp_replace(atom, '\.0$', ''), '^-0$', '0') ELSE atom END) ORDER BY fullkey, type, atom) FROM json_tree(v_2)) END)) END) AS VARCHAR) AS checksum
+  bit_xor(CASE WHEN v_1 IS NOT NULL THEN hash(hash(v_1, CASE WHEN regexp_matches(CAST(v_2 AS VARCHAR), '[0-9.]{16}') THEN [row(CAST(v_2 AS VARCHAR), CAST(NULL AS VARCHAR), CAST(NULL AS VARCHAR))] ELSE (SELECT list(row(fullkey, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN 'NUMBER' ELSE type END, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN regexp_replace(regexp_replace(atom, '\.0$', ''), '^-0$', '0') ELSE atom END) ORDER BY fullkey, type, atom) FROM json_tree(v_2)) END)) END) AS checksum
 FROM wcdc_stored;
 
 -- touched
@@ -317,7 +297,7 @@ wcdc_differing AS (
     coalesce(m.v_1, b.v_1) AS v_1,
     m.hash,
     b.hash AS base_hash
-  FROM (SELECT v_1, hash(v_1, CASE WHEN regexp_matches(CAST(v_2 AS VARCHAR), '[0-9.]{16}') THEN [row(CAST(v_2 AS VARCHAR), CAST(NULL AS VARCHAR), CAST(NULL AS VARCHAR))] ELSE (SELECT list(row(fullkey, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN 'NUMBER' ELSE type END, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN regexp_replace(regexp_replace(atom, '\.0$', ''), '^-0$', '0') ELSE atom END) ORDER BY fullkey, type, atom) FROM json_tree(v_2)) END) AS hash FROM wcdc_stored WHERE v_1 IS NOT NULL) m
+  FROM (SELECT v_1, hash(hash(v_1, CASE WHEN regexp_matches(CAST(v_2 AS VARCHAR), '[0-9.]{16}') THEN [row(CAST(v_2 AS VARCHAR), CAST(NULL AS VARCHAR), CAST(NULL AS VARCHAR))] ELSE (SELECT list(row(fullkey, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN 'NUMBER' ELSE type END, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN regexp_replace(regexp_replace(atom, '\.0$', ''), '^-0$', '0') ELSE atom END) ORDER BY fullkey, type, atom) FROM json_tree(v_2)) END)) AS hash FROM wcdc_stored WHERE v_1 IS NOT NULL) m
   FULL JOIN (
     SELECT v_1, hash FROM "hightouch_planner"."people_00000000000000000000000001_plan" WHERE op NOT IN ('removed', 'null_key')
   ) b ON m.v_1 = b.v_1
@@ -336,7 +316,9 @@ SELECT
   count(CASE WHEN hash IS NULL THEN 1 END) AS missing,
   count(DISTINCT CASE WHEN base_hash IS NULL THEN row_id END) AS new_keys,
   count(*)
- AS news
+ AS news,
+  bit_xor(hash) AS model_checksum,
+  bit_xor(base_hash) AS base_checksum
 FROM "hightouch_planner"."people_00000000000000000000000002_touched";
 
 -- counts
@@ -352,7 +334,7 @@ wcdc_stored AS (
 SELECT
   count(*) AS all_rows,
   count(CASE WHEN v_1 IS NOT NULL THEN 1 END) AS keyed_rows,
-  CAST(NULL AS VARCHAR) AS checksum
+  CAST(NULL AS UBIGINT) AS checksum
 FROM wcdc_stored;
 
 -- keys
@@ -371,7 +353,7 @@ SELECT p.*,
     WHEN p.op = 'added' THEN 'succeeded'
     ELSE 'aborted'
   END AS outcome
-FROM "hightouch_planner"."people_00000000000000000000000001_plan" p
+FROM (SELECT wcdc_lean.*, CAST(NULL AS VARCHAR) AS was, CAST(NULL AS BOOLEAN) AS pending, CAST(NULL AS UBIGINT) AS base_hash, CAST(NULL AS UBIGINT) AS was_hash, CAST(NULL AS VARCHAR) AS was_version, CAST(NULL AS BOOLEAN) AS confirmed, CAST(NULL AS VARCHAR) AS key_run, CAST(NULL AS VARCHAR) AS try_run, CAST(NULL AS VARCHAR) AS try_of, CAST(NULL AS INTEGER) AS tries, CAST(NULL AS TIMESTAMP WITH TIME ZONE) AS failed_since, CAST(NULL AS BIGINT) AS p_1, CAST(NULL AS JSON) AS p_2 FROM "hightouch_planner"."people_00000000000000000000000001_plan" wcdc_lean) p
 LEFT JOIN (SELECT * FROM "hightouch_planner"."people_00000000000000000000000001_rejections" WHERE chunk < 3) r ON r.row_id = p.row_id
 
   ) o
@@ -395,10 +377,14 @@ wcdc_stored AS (
     "extra" AS v_2
   FROM wcdc_model
 ),
-wcdc_current AS (
-  SELECT x.*, k.row_id, hash(v_1, CASE WHEN regexp_matches(CAST(v_2 AS VARCHAR), '[0-9.]{16}') THEN [row(CAST(v_2 AS VARCHAR), CAST(NULL AS VARCHAR), CAST(NULL AS VARCHAR))] ELSE (SELECT list(row(fullkey, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN 'NUMBER' ELSE type END, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN regexp_replace(regexp_replace(atom, '\.0$', ''), '^-0$', '0') ELSE atom END) ORDER BY fullkey, type, atom) FROM json_tree(v_2)) END) AS hash, TRUE AS in_model
+wcdc_found AS (
+  SELECT x.*, k.row_id
   FROM wcdc_stored x
   JOIN "hightouch_planner"."people_00000000000000000000000002_keys" k ON x.v_1 = k.k_1
+),
+wcdc_current AS (
+  SELECT x.*, hash(hash(v_1, CASE WHEN regexp_matches(CAST(v_2 AS VARCHAR), '[0-9.]{16}') THEN [row(CAST(v_2 AS VARCHAR), CAST(NULL AS VARCHAR), CAST(NULL AS VARCHAR))] ELSE (SELECT list(row(fullkey, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN 'NUMBER' ELSE type END, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN regexp_replace(regexp_replace(atom, '\.0$', ''), '^-0$', '0') ELSE atom END) ORDER BY fullkey, type, atom) FROM json_tree(v_2)) END)) AS hash, TRUE AS in_model
+  FROM wcdc_found x
 ),
 wcdc_prior AS (
 SELECT
@@ -443,7 +429,7 @@ SELECT p.*,
     WHEN p.op = 'added' THEN 'succeeded'
     ELSE 'aborted'
   END AS outcome
-FROM "hightouch_planner"."people_00000000000000000000000001_plan" p
+FROM (SELECT wcdc_lean.*, CAST(NULL AS VARCHAR) AS was, CAST(NULL AS BOOLEAN) AS pending, CAST(NULL AS UBIGINT) AS base_hash, CAST(NULL AS UBIGINT) AS was_hash, CAST(NULL AS VARCHAR) AS was_version, CAST(NULL AS BOOLEAN) AS confirmed, CAST(NULL AS VARCHAR) AS key_run, CAST(NULL AS VARCHAR) AS try_run, CAST(NULL AS VARCHAR) AS try_of, CAST(NULL AS INTEGER) AS tries, CAST(NULL AS TIMESTAMP WITH TIME ZONE) AS failed_since, CAST(NULL AS BIGINT) AS p_1, CAST(NULL AS JSON) AS p_2 FROM "hightouch_planner"."people_00000000000000000000000001_plan" wcdc_lean) p
 LEFT JOIN (SELECT * FROM "hightouch_planner"."people_00000000000000000000000001_rejections" WHERE chunk < 3) r ON r.row_id = p.row_id
 WHERE p.row_id IN (SELECT row_id FROM "hightouch_planner"."people_00000000000000000000000002_keys")
 
@@ -484,11 +470,13 @@ wcdc_joined AS (
 SELECT
   row_id,
   op,
-  was,
-  pending,
   CAST(NULL AS BIGINT) AS copies,
   CAST(hash(row_id) >> 50 AS INTEGER) AS bucket,
   hash,
+  v_1,
+  v_2,
+  was,
+  pending,
   base_hash,
   was_hash,
   was_version,
@@ -498,19 +486,14 @@ SELECT
   try_of,
   tries,
   failed_since,
-  v_1,
-  v_2,
   CASE WHEN op NOT IN ('unchanged', 'gone') THEN p_1 END AS p_1,
   CASE WHEN op NOT IN ('unchanged', 'gone') THEN p_2 END AS p_2
 FROM wcdc_joined;
 
 -- duplicates
-SELECT
-  count(CASE WHEN op NOT IN ('removed', 'gone') THEN row_id END)
-  - count(DISTINCT CASE WHEN op NOT IN ('removed', 'gone') AND row_id IS NOT NULL THEN v_1 END) AS repeated,
-  count(CASE WHEN row_id IS NULL THEN 1 END) AS null_keys,
-  count(row_id) AS keyed_rows
-FROM "hightouch_planner"."people_00000000000000000000000002_plan";
+SELECT count(*) - count(DISTINCT v_1) AS repeated
+FROM "hightouch_planner"."people_00000000000000000000000002_plan"
+WHERE op NOT IN ('removed', 'gone', 'null_key');
 
 -- stage_duplicates
 ALTER TABLE "hightouch_planner"."people_00000000000000000000000002_plan" RENAME TO "people_00000000000000000000000002_staged";
@@ -527,12 +510,12 @@ WITH wcdc_ranked AS (
 SELECT
   row_id,
   CASE WHEN wcdc_copies > 1 THEN 'kept' ELSE op END AS op,
-  was,
-  pending,
   CASE WHEN wcdc_copies > 1 THEN wcdc_copies END AS copies,
-  bucket, hash, base_hash, was_hash, was_version, confirmed, key_run, try_run, try_of, tries, failed_since,
+  bucket,
+  hash,
   v_1,
   v_2,
+  was, pending, base_hash, was_hash, was_version, confirmed, key_run, try_run, try_of, tries, failed_since,
   CASE WHEN wcdc_copies > 1 THEN CASE WHEN op = 'unchanged' THEN v_1 ELSE p_1 END ELSE p_1 END AS p_1,
   CASE WHEN wcdc_copies > 1 THEN CASE WHEN op = 'unchanged' THEN v_2 ELSE p_2 END ELSE p_2 END AS p_2
 FROM wcdc_ranked
@@ -549,7 +532,8 @@ SELECT
   coalesce(copies > 1, FALSE) AS duplicate,
   base_hash IS NOT NULL AS in_base,
   CASE WHEN op IN ('added', 'changed', 'removed') THEN bucket END AS bucket,
-  count(*) AS row_count
+  count(*) AS row_count,
+  bit_xor(hash) AS checksum
 FROM "hightouch_planner"."people_00000000000000000000000002_plan" p
 GROUP BY 1, 2, 3, 4, 5, 6;
 

@@ -21,7 +21,7 @@ from warehouse_cdc.engine.lease import Lease
 from warehouse_cdc.engine.pool import Pool
 from warehouse_cdc.engine.result import Progress
 from warehouse_cdc.engine.sending import Call, Sender, Sent
-from warehouse_cdc.engine.spool import Spool
+from warehouse_cdc.engine.spool import Spool, ahead
 from warehouse_cdc.engine.transitions import Observer, Step, observed
 from warehouse_cdc.errors import CdcError, LeaseLostError
 from warehouse_cdc.mapping.values import tagged
@@ -150,9 +150,21 @@ class Delivery:
             spool = self._read(operation, taken, [part[-1][1].high for part in parts], whole=whole)
             try:
                 for place, part in enumerate(parts):
-                    yield from _cut(spool.part(place), part)
+                    for index, chunk, rows in _cut(spool.part(place), part):
+                        yield index, chunk, self._with_attempts(rows)
             finally:
                 spool.close()
+
+    def _with_attempts(self, rows: pa.Table) -> pa.Table:
+        """Rows of a lean plan with what others know of earlier attempts: there were none."""
+        if not self._part.record.lean:
+            return rows
+        run_id, number = self._part.context.run_id, rows.num_rows
+        return (
+            rows.append_column("key_run", pa.repeat(run_id, number))
+            .append_column("tries", pa.nulls(number, pa.int32()))
+            .append_column("failed_since", pa.nulls(number, pa.timestamp("us", tz="UTC")))
+        )
 
     def _read(self, operation: str, taken: Numbered, highs: list[int], *, whole: bool) -> Spool:
         part = self._part
@@ -160,14 +172,14 @@ class Delivery:
         sql = part.statements.read(part.context.run_id, part.record, operation, low, high)
         values = [c.previous if operation == "removed" else c.value for c in part.record.columns]
         with observed(part.observer, Step.READ):
-            kinds = read_kinds(part.statements, values)
+            kinds = read_kinds(part.statements, values, lean=part.record.lean)
             rows = part.connection.stream(
                 sql,
                 kinds,
                 idle_timeout=part.lease.idle_timeout,
                 expected_rows=sum(chunk.rows for _index, chunk in taken),
             )
-            return Spool(rows, highs)
+            return Spool(ahead(rows), highs)
 
     # -- sending ----------------------------------------------------------------------------------
 
@@ -338,10 +350,12 @@ def _cut(rows: pa.Table, chunks: Numbered) -> Iterator[tuple[int, Chunk, pa.Tabl
         start += chunk.rows
 
 
-def read_kinds(statements: Statements, values: Sequence[Any]) -> list[Any]:
+def read_kinds(statements: Statements, values: Sequence[Any], *, lean: bool) -> list[Any]:
     """The types of the columns that the read statement returns."""
     dialect = statements.dialect
-    fixed = [dialect.text_type, "INTEGER", dialect.text_type, "INTEGER", dialect.timestamp_type]
+    fixed = [dialect.text_type, "INTEGER"]
+    if not lean:
+        fixed += [dialect.text_type, "INTEGER", dialect.timestamp_type]
     return [*(dialect.column_type(name) for name in fixed), *values]
 
 

@@ -15,6 +15,7 @@ from warehouse_cdc.engine.store import orphaned, own_tables, state_of, verify, v
 from warehouse_cdc.engine.unchanged import can_skip, resting, source_version
 from warehouse_cdc.errors import GuardError, StateError
 from warehouse_cdc.plan.names import JOURNAL
+from warehouse_cdc.plan.state import rows_of
 from warehouse_cdc.plan.statements import Statements
 from warehouse_cdc.sync import OPERATIONS, Sync
 from warehouse_cdc.warehouses.base import Connection
@@ -43,7 +44,7 @@ class DryRun:
     duplicate_keys: int
     guards: list[str]
     notes: list[str]
-    _select: str = field(repr=False)
+    _rows: str = field(repr=False)
     _sql: str = field(repr=False)
     _columns: tuple[tuple[str, int, Any, Any], ...] = field(repr=False)
     _connection: Connection = field(repr=False)
@@ -64,7 +65,7 @@ class DryRun:
             values.append(f"{dialect.transport(value, kind)[0]} AS {dialect.quote(name)}")
             kinds.append(kind)
         sql = (
-            f"SELECT op, row_id, {', '.join(values)} FROM (\n{self._select}\n) wcdc_preview "
+            f"SELECT op, row_id, {', '.join(values)} FROM {self._rows} wcdc_preview "
             f"WHERE op IN ('added', 'changed', 'removed') ORDER BY 1, 2 LIMIT {int(limit)}"
         )
         text = dialect.column_type(dialect.text_type)
@@ -120,10 +121,16 @@ def dry_run(connection: Connection, settings: Settings, sync: Sync) -> DryRun:
         notes.append("the model's tables have not changed since the last run: the next run skips them")
     columns = planning.plan_columns(layout, prior)
     select = statements.plan(sync, layout, query.sql, kind, prior)
+    lean = prior is None
     resolved = statements.resolve(
-        f"(\n{select}\n)", layout, {c.name: c.previous for c in columns}, sync.on_duplicate == "keep_one"
+        f"(\n{select}\n)",
+        layout,
+        {c.name: c.previous for c in columns},
+        keep_one=sync.on_duplicate == "keep_one",
+        lean=lean,
     )
-    summary = planning.summarize(connection.query(statements.summary(f"(\n{resolved}\n)", by_bucket=False)))
+    rows = rows_of(dialect, f"(\n{resolved}\n)", columns, lean=lean)
+    summary = planning.summarize(connection.query(statements.summary(rows, by_bucket=False)))
     ((null_keys,),) = connection.query(f"SELECT count(*) FROM (\n{select}\n) x WHERE row_id IS NULL")
     return DryRun(
         sync_id=sync.id,
@@ -133,7 +140,7 @@ def dry_run(connection: Connection, settings: Settings, sync: Sync) -> DryRun:
         duplicate_keys=sum(summary.duplicates.values()),
         guards=_guards(sync, kind, summary, planning.rows_left(last.plan, last.ended) if last else 0),
         notes=notes,
-        _select=resolved,
+        _rows=rows,
         _sql=statements.create_as(statements.run_tables(_RUN)[0], select),
         _columns=tuple((c.name, c.number, c.value, c.previous) for c in columns),
         _connection=connection,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from warehouse_cdc.compile.determinism import tables_of
 from warehouse_cdc.compile.layout import Layout
 from warehouse_cdc.compile.parse import ModelQuery
 from warehouse_cdc.engine import journal, planning
@@ -70,10 +71,11 @@ class Planner:
         run_id = lease.generation.run_id
         model, _touched, _keys = self.statements.scratch_tables(run_id)
         model_sql, copied = query.sql, False
-        record, version = None, ""
+        record, version, hint = None, "", ""
         if self.kind == "run":
             version = source_version(self.connection, self.settings, query)
-            record = self._unchanged(model_sql, version)
+            hint = self.connection.change_hint(tables_of(query.tree))
+            record = self._unchanged(model_sql, version, hint)
         if record is None and self.prior is not None:
             verify_rows(self.connection, self.statements, self.history)
         if record is None and self._can_differ():
@@ -88,7 +90,7 @@ class Planner:
             record = self._full(lease, model_sql)
         if copied:
             self.connection.execute(self.statements.drop(model))
-        record = replace(record, source_version=version)
+        record = replace(record, source_version=version, change_hint=hint)
         if record.idle:
             return record
         with observed(self.observer, Step.JOURNAL_PLAN), lease.fenced(self.connection):
@@ -128,7 +130,7 @@ class Planner:
             and not self._compares_fields()
         )
 
-    def _unchanged(self, model_sql: str, version: str) -> PlanRecord | None:
+    def _unchanged(self, model_sql: str, version: str, hint: str) -> PlanRecord | None:
         """The run's record if nothing is due and the model's rows are surely those of the last run."""
         last = resting(self.history, self.layout, self.sync, self.settings)
         if last is None:
@@ -137,13 +139,14 @@ class Planner:
             self.notes.append("skipped: the model's tables have not changed since the last run")
             rows = _Rows(last.null_key_rows, last.dropped_rows)
             return self._idle(rows, last.model_rows, last.checksum)
-        if not last.checksum:
+        likely = hint == last.change_hint if hint else not last.operations
+        if not last.checksum or not likely:
             return None
         counts = self.statements.counts(self.layout, model_sql, checksum=True)
         ((all_rows, keyed, checksum),) = self.connection.query(counts)
-        if (keyed, checksum) != (last.model_rows, last.checksum):
+        if (keyed, checksum or 0) != (last.model_rows, int(last.checksum)):
             return None
-        return self._idle(_Rows(all_rows - keyed), keyed, checksum)
+        return self._idle(_Rows(all_rows - keyed), keyed, last.checksum)
 
     def _differences(self, lease: Lease, model_sql: str) -> PlanRecord | None:
         """A plan of differences; None if a full one is due."""
@@ -160,12 +163,16 @@ class Planner:
             select = statements.touched(layout, model_sql, prior)
             connection.execute(statements.create_as(touched, select, scratch=True), parallel=True)
             self._gather_statistics(touched, ("row_id",))
-            ((found, missing, new_keys, news),) = connection.query(statements.differences(touched, prior))
+            differences = statements.differences(touched, prior)
+            ((found, missing, new_keys, news, new_hashes, old_hashes),) = connection.query(differences)
             idle = not news and state.at_rest
-            counts = statements.counts(layout, model_sql, checksum=idle)
-            ((all_rows, keyed, checksum),) = connection.query(counts)
+            counts = statements.counts(layout, model_sql, checksum=False)
+            ((all_rows, keyed, _none),) = connection.query(counts)
             model_rows = base.record.model_rows - missing + new_keys
             rows = _Rows(all_rows - keyed, keyed - model_rows)
+            checksum = ""
+            if base.record.checksum and not rows.repeated:
+                checksum = str(int(base.record.checksum) ^ (new_hashes or 0) ^ (old_hashes or 0))
             refused = rows.repeated and self.sync.on_duplicate != "keep_one"
             # Of a repeated key, one row may be the delta's and one the base's: look at them.
             idle = idle and not refused and not (rows.repeated and prior.delta)
@@ -190,9 +197,8 @@ class Planner:
         if due:
             return None
         if idle:
-            # Two rows alike leave no trace in the checksum.
-            return self._idle(rows, model_rows, "" if rows.repeated else checksum)
-        return self._checked(lease, rows, base.record.model_rows)
+            return self._idle(rows, model_rows, checksum)
+        return replace(self._checked(lease, rows, base.record.model_rows), checksum=checksum)
 
     def _full(self, lease: Lease, model_sql: str) -> PlanRecord:
         table = self.statements.run_tables(lease.generation.run_id)[0]
@@ -205,18 +211,21 @@ class Planner:
         """A run that has nothing to plan writes no tables: the state stays where it is."""
         record = self._record("", "", Summary(model_rows=model_rows, state_rows=model_rows), rows)
         settles = self.history.last_plan is not None and self.history.last_plan.operations > 0
-        return replace(record, settles=settles, checksum=checksum or "")
+        return replace(record, settles=settles, checksum=checksum)
 
     def _checked(self, lease: Lease, rows: _Rows, base_rows: int) -> PlanRecord:
         """A written plan, with one row per key, past its guards."""
         run_id = lease.generation.run_id
         table, rejections, _staged = self.statements.run_tables(run_id)
-        if rows.repeated is None or rows.repeated:
-            rows = self._one_row_per_key(lease, run_id, rows)
-        self._gather_statistics(table, ("row_id", "op", "bucket"))
-        summary = planning.summarize(
-            self.connection.query(self.statements.summary(self.statements.planner(table))), base_rows
-        )
+        summary = self._summary(table, base_rows)
+        if rows.repeated is None:
+            rows = _Rows(summary.null_keys, 0)
+            if self._leaves_one_row_per_key(lease, run_id):
+                keyed = summary.rows - summary.null_keys
+                summary = self._summary(table, base_rows)
+                rows.repeated = keyed - summary.rows
+        elif rows.repeated and self._leaves_one_row_per_key(lease, run_id):
+            summary = self._summary(table, base_rows)
         planning.check_guards(
             self.sync,
             self.kind,
@@ -239,27 +248,30 @@ class Planner:
             settles=last.operations > 0 and bool(last.plan_table) and last.base is None,
         )
 
-    def _one_row_per_key(self, lease: Lease, run_id: str, rows: _Rows) -> _Rows:
-        """Resolve duplicates if there are any (D3)."""
+    def _summary(self, table: str, base_rows: int) -> Summary:
+        self._gather_statistics(table, ("row_id", "op", "bucket"))
+        rows = self.statements.rows(table, self._columns(), lean=self.prior is None)
+        return planning.summarize(self.connection.query(self.statements.summary(rows)), base_rows)
+
+    def _leaves_one_row_per_key(self, lease: Lease, run_id: str) -> bool:
+        """Resolve duplicates (D3); False if there are none."""
         connection, statements = self.connection, self.statements
         table, _rejections, staged = statements.run_tables(run_id)
-        ((repeated, null_keys, keyed_rows),) = connection.query(statements.duplicates(self.layout, table))
-        counted = rows.repeated is not None
-        if not counted:
-            rows = _Rows(null_keys, 0)
+        ((repeated,),) = connection.query(statements.duplicates(self.layout, table))
         if not repeated:
-            return rows
-        keep_one = self.sync.on_duplicate == "keep_one"
-        previous = {column.name: column.previous for column in self._columns()}
+            return False
+        resolved = statements.resolve(
+            statements.planner(staged),
+            self.layout,
+            {column.name: column.previous for column in self._columns()},
+            keep_one=self.sync.on_duplicate == "keep_one",
+            lean=self.prior is None,
+        )
         with observed(self.observer, Step.RESOLVE), connection.transaction(idle_timeout=lease.idle_timeout):
             connection.execute(statements.rename(table, staged))
-            resolved = statements.resolve(statements.planner(staged), self.layout, previous, keep_one)
             connection.execute(statements.create_as(table, resolved))
             connection.execute(statements.drop(staged))
-        if not counted:
-            ((kept,),) = connection.query(f"SELECT count(*) FROM {statements.planner(table)}")
-            rows.repeated = keyed_rows - kept
-        return rows
+        return True
 
     # -- what the journal keeps -------------------------------------------------------------------
 
@@ -314,4 +326,7 @@ class Planner:
             compare_fields=self._compares_fields(),
             notes=tuple(self.notes),
             kept=summary.kept,
+            # Two rows alike leave no trace in it.
+            checksum="" if rows.repeated else str(summary.checksum),
+            lean=self.prior is None,
         )

@@ -30,7 +30,9 @@ class Summary:
         newly_removed: Rows that left the model since the last plan.
         kept: Rows that stay as they were although the model has others.
         rows: Rows of the plan.
+        null_keys: Those without a key.
         buckets: Rows by operation and bucket.
+        checksum: Exclusive or of the hashes of the model's rows.
     """
 
     planned: Counter[str] = field(default_factory=Counter)
@@ -41,13 +43,15 @@ class Summary:
     newly_removed: int = 0
     kept: int = 0
     rows: int = 0
+    null_keys: int = 0
     buckets: dict[str, Counter[int]] = field(default_factory=lambda: defaultdict(Counter))
+    checksum: int = 0
 
 
 def summarize(
-    rows: Iterable[tuple[str, str, bool, bool, bool, int | None, int]], base_rows: int = 0
+    rows: Iterable[tuple[str, str, bool, bool, bool, int | None, int, int | None]], base_rows: int = 0
 ) -> Summary:
-    """Fold the summary statement's rows (op, was, pending, duplicate, in_base, bucket, count).
+    """Fold the summary statement's rows (op, was, pending, duplicate, in_base, bucket, count, checksum).
 
     Args:
         rows: What the statement returned.
@@ -55,18 +59,20 @@ def summarize(
             doesn't hold are in the model and in the state as they were.
     """
     found = Summary(model_rows=base_rows, state_rows=base_rows, unchanged=base_rows)
-    for op, was, pending, duplicate, in_base, bucket, count in rows:
+    for op, was, pending, duplicate, in_base, bucket, count, checksum in rows:
         found.rows += count
         if in_base and base_rows:
             found.model_rows -= count
             found.state_rows -= count
             found.unchanged -= count
         if op in ("null_key", "gone"):
+            found.null_keys += count if op == "null_key" else 0
             continue
         if was != "absent":
             found.state_rows += count
         if op != "removed":
             found.model_rows += count
+            found.checksum ^= checksum or 0
         if op == "kept":
             found.kept += count
         if duplicate:

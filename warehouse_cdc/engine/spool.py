@@ -4,11 +4,28 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+
+_END: Any = object()
+
+
+def ahead(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The same batches; while one is worked on, the next one is read."""
+    try:
+        with ThreadPoolExecutor(1, "wcdc-read") as pool:
+            upcoming = pool.submit(next, batches, _END)
+            while (batch := upcoming.result()) is not _END:
+                upcoming = pool.submit(next, batches, _END)
+                yield batch
+    finally:
+        if isinstance(batches, Generator):
+            batches.close()
+
 
 LIMIT = 32 * 1024 * 1024
 """Bytes that are kept in memory."""

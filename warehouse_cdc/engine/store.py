@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import nullcontext
 from typing import Any
 
 import pyarrow as pa
@@ -39,11 +40,13 @@ def create_shared(connection: Connection, statements: Statements) -> None:
     """Make the shared tables that are missing."""
     schemas = statements.schemas
     present = connection.tables(schemas.planner, schemas.audit)
-    for (schema, name), sql in statements.create_shared().items():
+    for (schema, name), made in statements.create_shared().items():
         if (schema, name) in present:
             continue
         try:
-            connection.execute(sql)
+            with connection.transaction() if len(made) > 1 else nullcontext():
+                for sql in made:
+                    connection.execute(sql)
         except WarehouseError:
             if (schema, name) not in connection.tables(schemas.planner, schemas.audit):
                 raise
@@ -214,7 +217,7 @@ def read_rejections(
         f"WHERE outcome IN ('failed', 'unknown') AND chunk < {ended.delivered} UNION ALL "
         f"SELECT row_id, CASE WHEN coalesce(was, 'absent') = 'absent' THEN 'added' ELSE 'changed' END, "
         f"{duplicate}, CAST(1 AS INTEGER), {never}, {never} "
-        f"FROM {statements.planner(record.plan_table)} "
+        f"FROM {statements.rows(record.plan_table, record.columns, lean=record.lean)} x "
         f"WHERE copies > 1 AND {'TRUE' if duplicates else 'FALSE'} ORDER BY 1"
     )
     kinds = [dialect.column_type(kind) for _name, kind in columns]

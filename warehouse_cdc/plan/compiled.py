@@ -70,6 +70,7 @@ def compile_sync(
     first = _example(sync, layout, columns, FIRST_RUN)
     record = replace(
         first,
+        lean=not sync.traits.cdc,
         plan_table=table_name(sync.id, NEXT_RUN, "plan"),
         rejections_table=table_name(sync.id, NEXT_RUN, "rejections"),
         base=1 if sync.traits.cdc else None,
@@ -85,8 +86,10 @@ def compile_sync(
     statements = {
         f"setup_{n}": sql for n, sql in enumerate(spoken.setup(planner_schema, audit_schema, None), 1)
     }
-    for (_schema, name), sql in build.create_shared().items():
-        statements[f"create_{name}"] = sql
+    for (_schema, name), (table, *index) in build.create_shared().items():
+        statements[f"create_{name}"] = table
+        if index:
+            (statements[f"index_{name}"],) = index
     statements["first_plan"] = build.create_as(
         first.plan_table, build.plan(sync, layout, query.sql, kind, None)
     )
@@ -111,13 +114,19 @@ def compile_sync(
     statements["plan"] = build.create_as(plan, select)
     statements["duplicates"] = build.duplicates(layout, plan)
     keep_one = sync.on_duplicate == "keep_one"
-    resolved = build.resolve(build.planner(staged), layout, {c.name: c.previous for c in columns}, keep_one)
+    resolved = build.resolve(
+        build.planner(staged),
+        layout,
+        {c.name: c.previous for c in columns},
+        keep_one=keep_one,
+        lean=record.lean,
+    )
     statements["stage_duplicates"] = build.rename(plan, staged)
     statements["resolve_duplicates"] = build.create_as(plan, resolved)
     statements["drop_staged"] = build.drop(staged)
-    statements["summary"] = build.summary(build.planner(plan))
+    statements["summary"] = build.summary(build.rows(plan, columns, lean=record.lean))
     statements["create_rejections"] = build.create_rejections(rejections)
-    for operation in OPERATIONS:
+    for operation in ("added",) if record.lean else OPERATIONS:
         statements[f"read_{operation}"] = build.read(NEXT_RUN, record, operation, None, None)
     statements["changelog"] = build.changelog(now, again=False)
     for number, sql in enumerate(build.snapshot(now), 1):
@@ -151,4 +160,5 @@ def _example(sync: Sync, layout: Layout, columns: tuple[PlanColumn, ...], run_id
         logs=AUDIT_TABLES,
         compare_fields=True,
         kept=0,
+        lean=True,
     )

@@ -64,6 +64,7 @@ class Part:
 
     Attributes:
         plan_table: Its qualified name.
+        rows: Its rows with all the columns that a plan may have.
         rejections_table: Its qualified name.
         run_id: Its run, as a literal.
         has_rejections: Whether any row of the rejections table counts.
@@ -79,6 +80,7 @@ class Part:
     """
 
     plan_table: str
+    rows: str
     rejections_table: str
     run_id: str
     has_rejections: bool
@@ -165,8 +167,10 @@ def part(
 ) -> Part:
     """A finished plan for the macros."""
     record, ended = plan.record, plan.ended
+    table = dialect.table(planner, record.plan_table)
     return Part(
-        plan_table=dialect.table(planner, record.plan_table),
+        plan_table=table,
+        rows=rows_of(dialect, table, record.columns, lean=record.lean),
         rejections_table=dialect.table(planner, record.rejections_table),
         run_id=dialect.literal(plan.run_id),
         has_rejections=ended.rejections > 0,
@@ -183,6 +187,28 @@ def part(
         aborted_reason=aborted_reason,
         fields_sql=fields_sql,
     )
+
+
+def rows_of(dialect: Dialect, source: str, columns: Sequence[PlanColumn], *, lean: bool) -> str:
+    """A plan's rows with all the columns that a plan may have; those that a lean one leaves out are NULL.
+
+    Args:
+        dialect: The dialect.
+        source: The plan's table or query.
+        columns: Its columns.
+        lean: As of ``PlanRecord``.
+    """
+    if not lean:
+        return source
+    text, number = dialect.text_type, dialect.hash_type
+    types = {
+        **{"was": text, "pending": "BOOLEAN", "base_hash": number, "was_hash": number},
+        **{"was_version": text, "confirmed": "BOOLEAN", "key_run": text, "try_run": text, "try_of": text},
+        **{"tries": "INTEGER", "failed_since": dialect.timestamp_type},
+        **{f"p_{column.number}": column.previous.name for column in columns},
+    }
+    nulls = ", ".join(f"{dialect.null(kind)} AS {name}" for name, kind in types.items())
+    return f"(SELECT wcdc_lean.*, {nulls} FROM {source} wcdc_lean)"
 
 
 def _held(record: PlanRecord, name: str) -> PlanColumn | None:

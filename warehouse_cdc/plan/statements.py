@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,8 +10,8 @@ from warehouse_cdc.compile.layout import Column, Layout
 from warehouse_cdc.compile.templates import render
 from warehouse_cdc.dialects import Dialect
 from warehouse_cdc.plan.names import JOURNAL, LEASES, table_name
-from warehouse_cdc.plan.record import PlanRecord
-from warehouse_cdc.plan.state import Finished, Prior, audited, values_differ
+from warehouse_cdc.plan.record import PlanColumn, PlanRecord
+from warehouse_cdc.plan.state import Finished, Prior, audited, rows_of, values_differ
 from warehouse_cdc.sync import MODES, Sync
 
 AUDIT_TABLES = ("sync_changelog", "sync_snapshot", "sync_runs")
@@ -82,13 +83,14 @@ class Statements:
     def _read_model(self, layout: Layout) -> dict[str, Any]:
         """What templates need to make stored values, row ids and fingerprints of a model's rows."""
         dialect = self.dialect
-        kinds = [(column.value, column.stored) for column in layout.columns]
-        key = [dialect.canonical_text(column.value, column.stored) for column in layout.key]
+        columns, key = (
+            [(column.value, column.stored) for column in part] for part in (layout.columns, layout.key)
+        )
         return {
             "columns": layout.columns,
             "key": layout.key,
-            "row_id": dialect.row_id(key),
-            "fingerprint": dialect.fingerprint(kinds),
+            "row_id": dialect.row_id([dialect.canonical_text(*part) for part in key]),
+            "fingerprint": dialect.fingerprint(columns, key),
         }
 
     def touched(self, layout: Layout, model_sql: str, prior: Prior) -> str:
@@ -116,7 +118,10 @@ class Statements:
         )
 
     def differences(self, touched: str, prior: Prior) -> str:
-        """Counts of the touched keys: all, missing from the model, new to it, not explained by the delta."""
+        """Counts of the touched keys: all, missing from the model, new to it, not explained by the delta.
+
+        And the exclusive or of their hashes in the model and in the full plan.
+        """
         delta = None if prior.delta is None else prior.delta.plan_table
         return self.render("differences", touched=self.planner(touched), delta=delta)
 
@@ -126,12 +131,7 @@ class Statements:
             "counts",
             model_sql=model_sql,
             **self._read_model(layout),
-            checksum=self.dialect.checksum(
-                [(column.value, column.stored) for column in layout.columns],
-                [(column.value, column.stored) for column in layout.key],
-            )
-            if checksum
-            else None,
+            checksum=checksum,
         )
 
     def copy_of_model(self, layout: Layout, model_sql: str) -> str:
@@ -154,7 +154,9 @@ class Statements:
         """Drop a table of the planner schema."""
         return f"DROP TABLE {self.planner(name)}"
 
-    def resolve(self, staged: str, layout: Layout, previous: dict[str, Any], keep_one: bool) -> str:
+    def resolve(
+        self, staged: str, layout: Layout, previous: dict[str, Any], *, keep_one: bool, lean: bool
+    ) -> str:
         """The SELECT that leaves one row per key of a staged plan.
 
         Args:
@@ -162,6 +164,7 @@ class Statements:
             layout: The sync's layout.
             previous: The type of each column's previous value, by column name.
             keep_one: Keep the first copy instead of refusing all.
+            lean: As of ``PlanRecord``.
         """
         order = ", ".join(
             f"{self.dialect.canonical_text(column.value, column.stored)} NULLS FIRST"
@@ -173,16 +176,21 @@ class Statements:
             columns=[_Resolved.of(self.dialect, column, previous[column.name]) for column in layout.columns],
             canonical_order=order,
             keep_one=keep_one,
+            lean=lean,
         )
 
     def duplicates(self, layout: Layout, table: str) -> str:
-        """Counts of rows beyond the first of their key, rows without a key, rows with one."""
+        """A count of the model's rows beyond the first of each key."""
         key = layout.key[0].value if len(layout.key) == 1 else self.dialect.row_hash("row_id")
         return self.render("duplicates", table=self.planner(table), key=key)
 
-    def summary(self, table: str, *, by_bucket: bool = True) -> str:
-        """Counts by operation, former state, pending removal, duplicate and bucket."""
-        return self.render("summary", table=table, bucket="bucket" if by_bucket else "0")
+    def rows(self, table: str, columns: Sequence[PlanColumn], *, lean: bool) -> str:
+        """A plan's rows with all the columns that a plan may have."""
+        return rows_of(self.dialect, self.planner(table), columns, lean=lean)
+
+    def summary(self, rows: str, *, by_bucket: bool = True) -> str:
+        """Counts and exclusive or of hashes by what counts of a plan are made of."""
+        return self.render("summary", rows=rows, bucket="bucket" if by_bucket else "0")
 
     def read(self, run_id: str, record: PlanRecord, operation: str, low: int | None, high: int | None) -> str:
         """The operations of a range of buckets, or all of a kind, with the values to send; in any order."""
@@ -190,6 +198,7 @@ class Statements:
             "read",
             table=self.planner(record.plan_table),
             run_id=self.dialect.literal(run_id),
+            lean=record.lean,
             operation=operation,
             low=low,
             high=high,
@@ -215,16 +224,19 @@ class Statements:
         """The table of a run's rejections."""
         return self.render("rejections_table", table=self.planner(name))
 
-    def create_shared(self) -> dict[tuple[str, str], str]:
-        """Every table that all syncs share: (schema, name) to its CREATE TABLE."""
+    def create_shared(self) -> dict[tuple[str, str], list[str]]:
+        """Every table that all syncs share: (schema, name) to the statements that make it."""
         planner, audit = self.schemas.planner, self.schemas.audit
         made = {
-            (planner, JOURNAL): self.render("journal_table", table=self.planner(JOURNAL)),
-            (planner, LEASES): self.render("leases_table", table=self.planner(LEASES)),
+            (planner, JOURNAL): [self.render("journal_table", table=self.planner(JOURNAL))],
+            (planner, LEASES): [self.render("leases_table", table=self.planner(LEASES))],
         }
         for name in AUDIT_TABLES:
             template = f"{name.removeprefix('sync_')}_table" if name != "sync_runs" else "sync_runs_table"
-            made[audit, name] = self.render(template, table=self.audit(name))
+            made[audit, name] = [self.render(template, table=self.audit(name))]
+        index = self.dialect.snapshot_index(self.audit("sync_snapshot"))
+        if index is not None:
+            made[audit, "sync_snapshot"].append(index)
         return made
 
     # -- audit ------------------------------------------------------------------------------------

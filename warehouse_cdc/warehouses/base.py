@@ -122,6 +122,14 @@ class Connection(ABC):
         """
         return None
 
+    def change_hint(self, tables: Sequence[exp.Table]) -> str:
+        """A text that is likely to be another one after these tables changed, at next to no cost.
+
+        It may be wrong either way: it only chooses between two ways that both find every change. Empty where
+        the warehouse has nothing of the kind.
+        """
+        return ""
+
     @abstractmethod
     def engine_version(self) -> str:
         """What the engine's hash functions may depend on."""

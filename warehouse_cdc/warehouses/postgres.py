@@ -434,6 +434,22 @@ class PostgresConnection(Connection):
         )
         return [frozenset(names) for _place, names in rows] if len(rows) == len(tables) else None
 
+    def change_hint(self, tables: Sequence[exp.Table]) -> str:
+        """The statistics' counters of changed rows: they come late, and are lost in a crash."""
+        if not tables:
+            return ""
+        names = ", ".join(f"({self.dialect.literal(table.sql(dialect='postgres'))})" for table in tables)
+        counters = ", ".join(
+            f"pg_stat_get_tuples_{what}(c.oid)" for what in ("inserted", "updated", "deleted")
+        )
+        of_table = f"concat_ws('.', c.oid, c.relfilenode, {counters})"
+        ((found, hint),) = self.query(
+            f"SELECT count(*), string_agg({of_table}, ',' ORDER BY c.oid) "
+            f"FROM (VALUES {names}) w(name) JOIN pg_catalog.pg_class c ON c.oid = to_regclass(w.name) "
+            "WHERE c.relkind IN ('m', 'r') AND NOT c.relhassubclass"
+        )
+        return str(hint) if found == len(tables) else ""
+
     def engine_version(self) -> str:
         """The server's major version."""
         return str(self._connection.info.server_version // 10_000)
