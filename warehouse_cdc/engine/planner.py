@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from warehouse_cdc.compile.determinism import tables_of
 from warehouse_cdc.compile.layout import Layout
@@ -60,6 +60,7 @@ class Planner:
     allow_removed: bool
     allow_empty: bool
     notes: list[str]
+    known: list[bool] = field(default_factory=list)
 
     def write(self, lease: Lease, query: ModelQuery) -> PlanRecord:
         """Write, check and journal the plan; one with nothing to do is only returned.
@@ -75,11 +76,11 @@ class Planner:
         if self.kind == "run":
             version = source_version(self.connection, self.settings, query)
             hint = self.connection.change_hint(tables_of(query.tree))
-            record = self._unchanged(model_sql, version, hint)
+            record = self._unchanged(query, version, hint)
         if record is None and self.prior is not None:
             verify_rows(self.connection, self.statements, self.history)
         if record is None and self._can_differ():
-            if not reads_rows_only(self.connection, query):
+            if not self._reads_rows_only(query):
                 copy = self.statements.copy_of_model(self.layout, model_sql)
                 with observed(self.observer, Step.COPY_MODEL):
                     create = self.statements.create_as(model, copy, scratch=True)
@@ -130,7 +131,13 @@ class Planner:
             and not self._compares_fields()
         )
 
-    def _unchanged(self, model_sql: str, version: str, hint: str) -> PlanRecord | None:
+    def _reads_rows_only(self, query: ModelQuery) -> bool:
+        """As the function of that name; asked once."""
+        if not self.known:
+            self.known.append(reads_rows_only(self.connection, query))
+        return self.known[0]
+
+    def _unchanged(self, query: ModelQuery, version: str, hint: str) -> PlanRecord | None:
         """The run's record if nothing is due and the model's rows are surely those of the last run."""
         last = resting(self.history, self.layout, self.sync, self.settings)
         if last is None:
@@ -140,9 +147,10 @@ class Planner:
             rows = _Rows(last.null_key_rows, last.dropped_rows)
             return self._idle(rows, last.model_rows, last.checksum)
         likely = hint == last.change_hint if hint else not last.operations
-        if not last.checksum or not likely:
+        # A changed model is read again: that is for models of which all reads are alike (D28).
+        if not last.checksum or not likely or not self._reads_rows_only(query):
             return None
-        counts = self.statements.counts(self.layout, model_sql, checksum=True)
+        counts = self.statements.counts(self.layout, query.sql, checksum=True)
         ((all_rows, keyed, checksum),) = self.connection.query(counts)
         if (keyed, checksum or 0) != (last.model_rows, int(last.checksum)):
             return None

@@ -263,9 +263,10 @@ class Statements:
         else:
             narrow = not record.compare_fields and MODES[record.mode].changed
             candidates = "narrow" if narrow else "all"
-        # Of a table that is still empty they would say that it stays so: a full plan may fill it.
+        # Once after a full plan, which may have filled the table: from then on little of it changes at once.
         columns = ("sync_id", "row_id", "op_type")
-        statistics = None if record.base is None else self.dialect.analyze(self.audit(table), columns)
+        due = record.base is not None and not record.former_plan
+        statistics = self.dialect.analyze(self.audit(table), columns) if due else None
         return [
             *([statistics] if statistics is not None else []),
             *([self._settle(plan, part.plan_table)] if record.settles else []),
