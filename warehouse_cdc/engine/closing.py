@@ -52,7 +52,8 @@ class Closer:
         for step, statements in self._audit(generation, plan, again=again):
             with observed(self.observer, step), lease.fenced(self.connection):
                 for sql in statements:
-                    self.connection.execute(sql)
+                    lookup = step is Step.SNAPSHOT and plan.record.base is not None
+                    self.connection.execute(sql, work="lookup" if lookup else "")
         with observed(self.observer, Step.COMMIT), lease.fenced(self.connection):
             self._commit(lease, generation, plan, release=release)
         generation.ended, generation.committed = plan.ended, True

@@ -84,7 +84,7 @@ class Planner:
                 copy = self.statements.copy_of_model(self.layout, model_sql)
                 with observed(self.observer, Step.COPY_MODEL):
                     create = self.statements.create_as(model, copy, scratch=True)
-                    self.connection.execute(create, parallel=True)
+                    self.connection.execute(create, work="scan")
                 model_sql, copied = f"SELECT * FROM {self.statements.planner(model)}", True
             record = self._differences(lease, model_sql)
         if record is None:
@@ -169,7 +169,7 @@ class Planner:
             connection.transaction(idle_timeout=lease.idle_timeout, snapshot=True),
         ):
             select = statements.touched(layout, model_sql, prior)
-            connection.execute(statements.create_as(touched, select, scratch=True), parallel=True)
+            connection.execute(statements.create_as(touched, select, scratch=True), work="scan")
             self._gather_statistics(touched, ("row_id",))
             differences = statements.differences(touched, prior)
             ((found, missing, new_keys, news, new_hashes, old_hashes),) = connection.query(differences)
@@ -212,7 +212,7 @@ class Planner:
         table = self.statements.run_tables(lease.generation.run_id)[0]
         select = self.statements.plan(self.sync, self.layout, model_sql, self.kind, self.prior)
         with observed(self.observer, Step.WRITE_PLAN):
-            self.connection.execute(self.statements.create_as(table, select), parallel=True)
+            self.connection.execute(self.statements.create_as(table, select), work="scan")
         return self._checked(lease, _Rows(), 0)
 
     def _idle(self, rows: _Rows, model_rows: int, checksum: str) -> PlanRecord:

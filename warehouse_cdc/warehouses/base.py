@@ -9,12 +9,14 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 from sqlglot import exp
 
 from warehouse_cdc.dialects import ColumnType, Dialect
+
+Work = Literal["", "scan", "lookup"]
 
 _LITERAL = re.compile(r"'(?:[^']|'')*'")
 
@@ -41,12 +43,13 @@ class Connection(ABC):
         """Run a statement and return all its rows; alone, or in the open transaction."""
 
     @abstractmethod
-    def execute(self, sql: str, *, parallel: bool = False) -> None:
+    def execute(self, sql: str, *, work: Work = "") -> None:
         """Run a statement without a result; alone, or in the open transaction.
 
         Args:
             sql: The statement.
-            parallel: It works through many rows: worth all the workers that the warehouse grants.
+            work: What it does, where the warehouse can make use of knowing: ``scan`` works through many rows
+                and is worth all workers that are granted; ``lookup`` looks for some rows of a large table.
         """
 
     @abstractmethod

@@ -18,7 +18,7 @@ from warehouse_cdc.errors import (
     WarehouseError,
     WarehouseLockedError,
 )
-from warehouse_cdc.warehouses.base import Connection, redacted
+from warehouse_cdc.warehouses.base import Connection, Work, redacted
 
 
 def open_duckdb(path: str, config: dict[str, Any]) -> DuckDBConnection:
@@ -74,7 +74,7 @@ class DuckDBConnection(Connection):
             raise _mapped(error, sql) from None
         return list(zip(*(column.to_pylist() for column in table.columns), strict=True))
 
-    def execute(self, sql: str, *, parallel: bool = False) -> None:
+    def execute(self, sql: str, *, work: Work = "") -> None:
         """Run a statement."""
         self._run(sql)
 

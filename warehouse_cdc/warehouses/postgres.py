@@ -30,7 +30,7 @@ from warehouse_cdc.errors import (
     UnsupportedError,
     WarehouseError,
 )
-from warehouse_cdc.warehouses.base import Connection, redacted
+from warehouse_cdc.warehouses.base import Connection, Work, redacted
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -40,6 +40,18 @@ _SETTINGS = (
     "SET LOCAL extra_float_digits = 1; SET LOCAL bytea_output = 'hex'; SET LOCAL xmloption = 'content'; "
     "SET LOCAL standard_conforming_strings = on; SET LOCAL client_encoding = 'UTF8'"
 )
+_LOOKUP_MEMORY = 64 * 2**20
+_PLANNER: dict[Work, dict[str, str]] = {
+    "": {},
+    # Otherwise the cost of passing rows on keeps the planner from workers.
+    "scan": {"parallel_tuple_cost": "'0'"},
+    # Otherwise what it thinks of disks makes it read the whole table, and the rows looked for go to disk.
+    "lookup": {
+        "random_page_cost": "'1.1'",
+        "work_mem": f"greatest(pg_size_bytes(current_setting('work_mem')), {_LOOKUP_MEMORY}) / 1024 || 'kB'",
+    },
+}
+"""Settings of the server's planner: name to the value's expression."""
 COPY_ROWS = 20_000
 """From so many rows on, a session of its own is worth its start."""
 _EPOCH_DAYS = 10_957
@@ -256,13 +268,12 @@ class PostgresConnection(Connection):
             rows: list[tuple[Any, ...]] = cursor.fetchall()
             return rows
 
-    def execute(self, sql: str, *, parallel: bool = False) -> None:
-        """Run a statement."""
-        if parallel:
-            # Otherwise the cost of passing rows on keeps the planner from workers.
-            cost = "SET LOCAL parallel_tuple_cost"
-            sql = f"{cost} = 0; {sql}; {cost} TO DEFAULT"
-        with self._cursor(sql):
+    def execute(self, sql: str, *, work: Work = "") -> None:
+        """Run a statement, with settings of the server's planner that fit what it does."""
+        settings = _PLANNER[work]
+        before = "".join(f"SELECT set_config('{name}', {value}, true); " for name, value in settings.items())
+        after = "".join(f"; SET LOCAL {name} TO DEFAULT" for name in settings)
+        with self._cursor(f"{before}{sql}{after}"):
             pass
 
     @contextmanager
