@@ -51,9 +51,7 @@ class Closer:
         """
         for step, statements in self._audit(generation, plan, again=again):
             with observed(self.observer, step), lease.fenced(self.connection):
-                for sql in statements:
-                    lookup = step is Step.SNAPSHOT and plan.record.base is not None
-                    self.connection.execute(sql, work="lookup" if lookup else "")
+                self._write(step, statements, plan)
         with observed(self.observer, Step.COMMIT), lease.fenced(self.connection):
             self._commit(lease, generation, plan, release=release)
         generation.ended, generation.committed = plan.ended, True
@@ -62,11 +60,15 @@ class Closer:
         """Journal, audit and commit a generation that had nothing to do, all at once."""
         with observed(self.observer, Step.COMMIT), lease.fenced(self.connection):
             self.append(generation, journal.PLANNED, plan.record.to_json())
-            for _step, statements in self._audit(generation, plan, again=False):
-                for sql in statements:
-                    self.connection.execute(sql)
+            for step, statements in self._audit(generation, plan, again=False):
+                self._write(step, statements, plan)
             self._commit(lease, generation, plan, release=True)
         generation.plan, generation.ended, generation.committed = plan.record, plan.ended, True
+
+    def _write(self, step: Step, statements: list[str], plan: Finished) -> None:
+        differences = plan.record.base is not None or plan.record.former_plan
+        for sql in statements:
+            self.connection.execute(sql, work="lookup" if step is Step.SNAPSHOT and differences else "")
 
     def _commit(self, lease: Lease, generation: journal.Generation, plan: Finished, *, release: bool) -> None:
         self.append(generation, journal.COMMITTED, plan.ended.to_json())

@@ -218,8 +218,10 @@ class Planner:
     def _idle(self, rows: _Rows, model_rows: int, checksum: str) -> PlanRecord:
         """A run that has nothing to plan writes no tables: the state stays where it is."""
         record = self._record("", "", Summary(model_rows=model_rows, state_rows=model_rows), rows)
-        settles = self.history.last_plan is not None and self.history.last_plan.operations > 0
-        return replace(record, settles=settles, checksum=checksum)
+        last, state = self.history.last_plan, self.history.state_plan
+        former = state.record.plan_table if state is not None and state.record.base is not None else ""
+        settles = last is not None and last.operations > 0
+        return replace(record, settles=settles, former_plan=former, checksum=checksum)
 
     def _checked(self, lease: Lease, rows: _Rows, base_rows: int) -> PlanRecord:
         """A written plan, with one row per key, past its guards."""

@@ -250,7 +250,7 @@ class Statements:
         """Bring the snapshot to what a run left: drop what differs, insert what is missing."""
         record, table = plan.record, "sync_snapshot"
         if not record.plan_table:
-            return [self._settle(plan, None)] if record.settles else []
+            return [self._settle(plan, former=record.former_plan)] if record.settles else []
         part = audited(self.dialect, self.schemas.planner, plan)
         if record.base is not None:
             candidates = "p.row_id IS NOT NULL"
@@ -269,13 +269,14 @@ class Statements:
         statistics = self.dialect.analyze(self.audit(table), columns) if due else None
         return [
             *([statistics] if statistics is not None else []),
-            *([self._settle(plan, part.plan_table)] if record.settles else []),
+            *([self._settle(plan, touched=part.plan_table)] if record.settles else []),
             self._audit("snapshot_delete", table, plan.run_id, part=part, candidates=candidates),
             self._audit("snapshot_insert", table, plan.run_id, part=part, candidates=candidates),
         ]
 
-    def _settle(self, plan: Finished, touched: str | None) -> str:
-        return self._audit("snapshot_settle", "sync_snapshot", plan.run_id, touched=touched)
+    def _settle(self, plan: Finished, *, touched: str | None = None, former: str = "") -> str:
+        former = self.planner(former) if former else ""
+        return self._audit("snapshot_settle", "sync_snapshot", plan.run_id, touched=touched, former=former)
 
     def _audit(self, template: str, table: str, run_id: str, **context: Any) -> str:
         literal = self.dialect.literal
