@@ -62,7 +62,8 @@ def child(engine: str, url: str, kind: str) -> dict[str, Any]:
     import pyarrow as pa
     import pyarrow.compute  # noqa: F401
 
-    from warehouse_cdc.engine import delivery, journal
+    from warehouse_cdc.engine import delivery
+    from warehouse_cdc.engine.ledger import ledger_of
     from warehouse_cdc.engine.spool import Spool
     from warehouse_cdc.plan.statements import Schemas, Statements
     from warehouse_cdc.warehouses.base import Connection
@@ -79,7 +80,7 @@ def child(engine: str, url: str, kind: str) -> dict[str, Any]:
 
         connection = open_postgres(url)
     statements = Statements(connection.dialect, Schemas(), "bench")
-    last = journal.load(connection, statements).committed
+    last = ledger_of(connection, statements).load().committed
     assert last is not None and last.plan is not None
     record = last.plan
     sql = statements.read("01000000000000000000000000", record, "added", None, None)

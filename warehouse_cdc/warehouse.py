@@ -10,16 +10,15 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
-from warehouse_cdc.engine import journal
 from warehouse_cdc.engine.checks import Finding, check
 from warehouse_cdc.engine.dry_run import DryRun, dry_run
+from warehouse_cdc.engine.ledger import ledger_of
 from warehouse_cdc.engine.result import Progress, Run, Table
 from warehouse_cdc.engine.run import Options, Runner
 from warehouse_cdc.engine.settings import Settings
 from warehouse_cdc.engine.store import fetch, read_rejections
 from warehouse_cdc.engine.transitions import Observer, ignore
 from warehouse_cdc.errors import ConfigError, StateError, UnsupportedError
-from warehouse_cdc.plan.names import JOURNAL
 from warehouse_cdc.plan.statements import Schemas, Statements
 from warehouse_cdc.sync import Sync
 from warehouse_cdc.warehouses.base import Connection
@@ -215,9 +214,7 @@ class Warehouse:
         """
         sync_id = sync if isinstance(sync, str) else sync.id
         statements = Statements(self._connection.dialect, self._settings.schemas, sync_id)
-        planner = self._settings.schemas.planner
-        known = (planner, JOURNAL) in self._connection.tables(planner)
-        last = journal.load(self._connection, statements).committed if known else None
+        last = ledger_of(self._connection, statements).look().committed
         if last is None or last.plan is None or last.ended is None:
             raise StateError(
                 f"Sync {sync_id!r} has no finished run.", code="state-no-run", hint="Run it first."

@@ -24,6 +24,7 @@ import pyarrow as pa
 import warehouse_cdc as wcdc
 from tests.crash.world import LONG_LEASE, Recorder, World, append, make_sync
 from warehouse_cdc.engine.lease import Lease
+from warehouse_cdc.engine.row_ledger import RowLease
 from warehouse_cdc.engine.transitions import Step
 from warehouse_cdc.errors import CdcError
 from warehouse_cdc.warehouses.duckdb import DuckDBConnection
@@ -93,11 +94,11 @@ class Hook:
     def wrap(self) -> None:
         """Look inside transactions and lease checks."""
         hook = self
-        fenced, check = Lease.fenced, Lease.check
+        fenced, check = RowLease.fenced, Lease.check
 
         @contextlib.contextmanager
-        def watched_fence(lease: Lease, connection: Any, **options: Any) -> Iterator[None]:
-            with fenced(lease, connection, **options):
+        def watched_fence(lease: RowLease, **options: Any) -> Iterator[None]:
+            with fenced(lease, **options):
                 hook.inside("locked")
                 yield
 
@@ -105,7 +106,7 @@ class Hook:
             check(lease)
             hook.inside("checked")
 
-        Lease.fenced = watched_fence  # type: ignore[method-assign]
+        RowLease.fenced = watched_fence  # type: ignore[method-assign]
         Lease.check = watched_check  # type: ignore[method-assign]
         for kind in (DuckDBConnection, PostgresConnection):
             kind.transaction = _watched(kind.transaction, hook, self._patient)  # type: ignore[attr-defined]

@@ -25,6 +25,7 @@ import warehouse_cdc as wcdc
 from tests.property.oracle import Held, Plan, Setup, counts, plan, remembered, settle, snapshot
 from warehouse_cdc.destinations import rejected, retryable, unknown
 from warehouse_cdc.engine import journal
+from warehouse_cdc.engine.ledger import ledger_of
 from warehouse_cdc.engine.transitions import Step
 from warehouse_cdc.plan.names import owned
 from warehouse_cdc.plan.statements import Schemas, Statements
@@ -254,10 +255,7 @@ class Machine(RuleBasedStateMachine):
     def follow(self, kind: str, run: wcdc.Run | None, first_sent: int) -> None:
         """Close what was open, plan, and compare with what the engine did."""
         statements = Statements(self.dialect(), self.schemas, f"oracle {self.number}")
-        known = (self.schemas.planner, "wcdc_journal") in self.warehouse._connection.tables(
-            self.schemas.planner
-        )
-        history = journal.load(self.warehouse._connection, statements) if known else journal.History(())
+        history = ledger_of(self.warehouse._connection, statements).look()
         done = {generation.run_id: generation for generation in history.generations}
         if self.open is not None:
             made, run_id = self.open

@@ -27,10 +27,6 @@ class Closer:
     settings: Settings
     observer: Observer
 
-    def append(self, generation: journal.Generation, event: str, data: str) -> None:
-        """Add a journal entry, in the open transaction."""
-        journal.append(self.connection, self.statements, generation, event, data)
-
     def finish(
         self,
         lease: Lease,
@@ -50,19 +46,20 @@ class Closer:
             again: Another process may have begun with this.
         """
         for step, statements in self._audit(generation, plan, again=again):
-            with observed(self.observer, step), lease.fenced(self.connection):
+            with observed(self.observer, step), lease.fenced():
                 self._write(step, statements, plan)
-        with observed(self.observer, Step.COMMIT), lease.fenced(self.connection):
-            self._commit(lease, generation, plan, release=release)
+        with observed(self.observer, Step.COMMIT), lease.fenced():
+            self._prune()
+            lease.end(generation, journal.COMMITTED, plan.ended, release=release)
         generation.ended, generation.committed = plan.ended, True
 
     def finish_idle(self, lease: Lease, generation: journal.Generation, plan: Finished) -> None:
         """Journal, audit and commit a generation that had nothing to do, all at once."""
-        with observed(self.observer, Step.COMMIT), lease.fenced(self.connection):
-            self.append(generation, journal.PLANNED, plan.record.to_json())
+        with observed(self.observer, Step.COMMIT), lease.fenced():
             for step, statements in self._audit(generation, plan, again=False):
                 self._write(step, statements, plan)
-            self._commit(lease, generation, plan, release=True)
+            self._prune()
+            lease.end(generation, journal.COMMITTED, plan.ended, record=plan.record, release=True)
         generation.plan, generation.ended, generation.committed = plan.record, plan.ended, True
 
     def _write(self, step: Step, statements: list[str], plan: Finished) -> None:
@@ -70,13 +67,10 @@ class Closer:
         for sql in statements:
             self.connection.execute(sql, work="lookup" if step is Step.SNAPSHOT and differences else "")
 
-    def _commit(self, lease: Lease, generation: journal.Generation, plan: Finished, *, release: bool) -> None:
-        self.append(generation, journal.COMMITTED, plan.ended.to_json())
+    def _prune(self) -> None:
         if self.settings.retention_days is not None:
             for sql in prune(self.statements, self.settings.retention_days):
                 self.connection.execute(sql)
-        if release:
-            lease.release(self.connection)
 
     def _audit(
         self, generation: journal.Generation, plan: Finished, *, again: bool
@@ -118,10 +112,8 @@ class Closer:
             started_at=generation.started_at,
             counts={},
         )
-        with observed(self.observer, Step.COMMIT), lease.fenced(self.connection):
+        with observed(self.observer, Step.COMMIT), lease.fenced():
             if "sync_runs" in self.settings.logs(sync):
                 self.connection.execute(row)
-            self.append(generation, journal.FAILED, Ended("failed", error).to_json())
-            if release:
-                lease.release(self.connection)
+            lease.end(generation, journal.FAILED, Ended("failed", error), release=release)
         generation.ended = Ended("failed", error)

@@ -262,19 +262,13 @@ class Delivery:
     def _checkpoint(self, delivered: int) -> None:
         """Store the rejections and the checkpoint of all chunks below ``delivered``."""
         part = self._part
-        with observed(part.observer, Step.CHECKPOINT), part.lease.fenced(part.connection):
-            self._store_rejections()
+        with observed(part.observer, Step.CHECKPOINT), part.lease.fenced():
             self.ended = self._counted(delivered)
-            journal.append(
-                part.connection, part.statements, part.generation, journal.CHECKPOINT, self.ended.to_json()
-            )
+            part.lease.note(part.generation, journal.CHECKPOINT, self.ended, self._rejections())
         self._pending = []
 
-    def _store_rejections(self) -> None:
-        part = self._part
-        if self._pending:
-            rows = pa.Table.from_pylist(self._pending, schema=REJECTIONS)
-            part.connection.insert(part.statements.schemas.planner, part.record.rejections_table, rows)
+    def _rejections(self) -> pa.Table | None:
+        return pa.Table.from_pylist(self._pending, schema=REJECTIONS) if self._pending else None
 
     def _counted(self, delivered: int) -> Ended:
         ended = self.ended
@@ -299,8 +293,9 @@ class Delivery:
         after = OPERATIONS[OPERATIONS.index(operation) + 1 :]
         chunks = part.record.chunks
         delivered = next((i for i, c in enumerate(chunks) if c.operation in after), len(chunks))
-        with observed(part.observer, Step.REJECTIONS), part.lease.fenced(part.connection):
-            self._store_rejections()
+        with observed(part.observer, Step.REJECTIONS), part.lease.fenced():
+            if (rejections := self._rejections()) is not None:
+                part.lease.reject(rejections)
         part.lease.check()
         try:
             with observed(part.observer, Step.PUBLISH):
@@ -316,11 +311,9 @@ class Delivery:
                 self.ended = replace(self.ended, unknown=tuple(units))
             self._pending = []
             return
-        with observed(part.observer, Step.CHECKPOINT), part.lease.fenced(part.connection):
+        with observed(part.observer, Step.CHECKPOINT), part.lease.fenced():
             self.ended = self._counted(delivered)
-            journal.append(
-                part.connection, part.statements, part.generation, journal.CHECKPOINT, self.ended.to_json()
-            )
+            part.lease.note(part.generation, journal.CHECKPOINT, self.ended)
         self._published += 1
         self._pending = []
 

@@ -10,11 +10,11 @@ import pyarrow as pa
 from warehouse_cdc.compile.layout import lay_out
 from warehouse_cdc.compile.parse import read_model
 from warehouse_cdc.engine import journal, planning
+from warehouse_cdc.engine.ledger import ledger_of
 from warehouse_cdc.engine.settings import Settings
 from warehouse_cdc.engine.store import orphaned, own_tables, state_of, verify, verify_rows
 from warehouse_cdc.engine.unchanged import can_skip, resting, source_version
 from warehouse_cdc.errors import GuardError, StateError
-from warehouse_cdc.plan.names import JOURNAL
 from warehouse_cdc.plan.state import rows_of
 from warehouse_cdc.plan.statements import Statements
 from warehouse_cdc.sync import OPERATIONS, Sync
@@ -150,11 +150,7 @@ def dry_run(connection: Connection, settings: Settings, sync: Sync) -> DryRun:
 def _history(
     connection: Connection, statements: Statements, settings: Settings, notes: list[str]
 ) -> journal.History:
-    present = connection.tables(settings.schemas.planner)
-    if (settings.schemas.planner, JOURNAL) not in present:
-        orphaned(statements, (), own_tables(connection, statements))
-        return journal.History(())
-    history = journal.load(connection, statements)
+    history = ledger_of(connection, statements).look()
     if history.state is None:
         orphaned(statements, history.generations, own_tables(connection, statements))
     for generation in history.open:

@@ -1,4 +1,4 @@
-"""The journal: what every run of a sync did, and the only pointer to its state."""
+"""The journal: what every run of a sync did, read from its ledger."""
 
 from __future__ import annotations
 
@@ -8,11 +8,8 @@ from datetime import datetime, timezone
 
 from ulid import ULID
 
-from warehouse_cdc.plan.names import JOURNAL
 from warehouse_cdc.plan.record import Ended, PlanRecord
 from warehouse_cdc.plan.state import Finished
-from warehouse_cdc.plan.statements import Statements
-from warehouse_cdc.warehouses.base import Connection
 
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
@@ -138,30 +135,6 @@ def fold(rows: Iterable[Row]) -> History:
                 generation.ended = ended
                 generation.committed = event == COMMITTED
     return History(tuple(generations[number] for number in sorted(generations)))
-
-
-def load(connection: Connection, statements: Statements) -> History:
-    """Read a sync's journal."""
-    return fold(
-        connection.query(
-            f"SELECT generation, entry, run_id, event, recorded_at, data FROM {statements.planner(JOURNAL)} "
-            f"WHERE sync_id = {statements.dialect.literal(statements.sync_id)} ORDER BY generation, entry"
-        )
-    )
-
-
-def append(
-    connection: Connection, statements: Statements, generation: Generation, event: str, data: str
-) -> None:
-    """Add an entry, in the open transaction."""
-    literal = statements.dialect.literal
-    connection.execute(
-        f"INSERT INTO {statements.planner(JOURNAL)} "
-        "(sync_id, generation, entry, run_id, event, recorded_at, data) VALUES "
-        f"({literal(statements.sync_id)}, {generation.number}, {generation.entries}, "
-        f"{literal(generation.run_id)}, {literal(event)}, {statements.dialect.now}, {literal(data)})"
-    )
-    generation.entries += 1
 
 
 def next_run_id(last: str | None) -> str:

@@ -1,8 +1,8 @@
 """The lease: one writer a sync, by a generation that only one can take (the contract's step 1).
 
-Fencing does not rest on clocks: every write of a run happens in a transaction that locks the lease's row
-and finds its own generation there. The expiry only decides when a successor may take over; a process
-measures its own lease with its own clock, from before it asked.
+Correctness does not rest on clocks: what a run may not write any more is kept out by its ledger. The expiry
+only decides when a successor may take over; a process measures its own lease with its own clock, from before
+it asked.
 """
 
 from __future__ import annotations
@@ -12,20 +12,15 @@ import math
 import os
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager
 
+import pyarrow as pa
 from ulid import ULID
 
 from warehouse_cdc.engine import journal
-from warehouse_cdc.errors import (
-    CdcError,
-    LeaseLostError,
-    StateError,
-    SyncInProgressError,
-    WarehouseError,
-)
-from warehouse_cdc.plan.names import JOURNAL, LEASES
+from warehouse_cdc.errors import CdcError, LeaseLostError, SyncInProgressError, WarehouseError
+from warehouse_cdc.plan.record import Ended, PlanRecord
 from warehouse_cdc.plan.statements import Statements
 from warehouse_cdc.warehouses.base import Connection
 
@@ -40,6 +35,11 @@ _HELD: set[str] = set()
 def owner(run_id: str) -> str:
     """Who holds a run's lease: this process, and none that was forked from it."""
     return f"{_PROCESS}-{os.getpid()}-{run_id}"
+
+
+def is_held_here(held_by: str | None) -> bool:
+    """Whether this process holds that lease now."""
+    return held_by in _HELD
 
 
 class Clock:
@@ -58,16 +58,16 @@ class Clock:
         return max(steady - since[0], wall - since[1])
 
 
-class Lease:
-    """A held lease.
+class Lease(ABC):
+    """A held lease, and what its holder may write about its run.
 
     Attributes:
         generation: The generation that it holds, as the journal knows it.
-        taken_over: Whether it was taken from a run that had not ended.
     """
 
     def __init__(
         self,
+        connection: Connection,
         statements: Statements,
         generation: journal.Generation,
         seconds: float,
@@ -75,6 +75,7 @@ class Lease:
     ) -> None:
         """Take note of a claim that was made when the clock showed ``read``."""
         self.generation = generation
+        self._connection = connection
         self._statements = statements
         self._seconds = seconds
         self._clock = Clock()
@@ -92,10 +93,11 @@ class Lease:
             LeaseLostError: It was taken over, or may have been.
         """
         if self._lost.is_set() or self._clock.elapsed(self._extended) >= self._seconds:
-            self._lost.set()
-            raise self._error()
+            raise self._gone()
 
-    def _error(self) -> LeaseLostError:
+    def _gone(self) -> LeaseLostError:
+        """The lease is over, from now on."""
+        self._lost.set()
         return LeaseLostError(
             f"Sync {self._statements.sync_id!r}: this run's lease is over; another run may have taken it.",
             hint="Nothing more was sent or written. The next run goes on from the journal.",
@@ -106,53 +108,74 @@ class Lease:
         """Seconds after which a silent holder's transaction must end: its locks would block a successor."""
         return None if math.isinf(self._seconds) else self._seconds
 
-    @contextmanager
-    def fenced(self, connection: Connection, *, lock_timeout: float | None = None) -> Iterator[None]:
-        """A transaction that commits only if this run still holds the sync.
+    # -- what its holder writes -------------------------------------------------------------------
+
+    @abstractmethod
+    def fenced(self, *, lock_timeout: float | None = None) -> AbstractContextManager[None]:
+        """Around statements that only the holder of the sync may send.
 
         Args:
-            connection: Where the lease is.
             lock_timeout: As of ``Connection.transaction``.
 
         Raises:
-            LeaseLostError: It doesn't.
+            LeaseLostError: It isn't this run any more.
         """
-        if self._lost.is_set():
-            raise self._error()
-        dialect = self._statements.dialect
-        with connection.transaction(idle_timeout=self.idle_timeout, lock_timeout=lock_timeout):
-            held = connection.query(
-                f"SELECT generation FROM {self._statements.planner(LEASES)} "
-                f"WHERE sync_id = {dialect.literal(self._statements.sync_id)} "
-                f"AND generation = {self.generation.number} AND run_id IS NOT NULL {dialect.share_lock}"
-            )
-            if not held:
-                self._lost.set()
-                raise self._error()
-            yield
 
-    def release(self, connection: Connection) -> None:
-        """Give the sync back, inside a fenced transaction."""
-        connection.execute(
-            f"UPDATE {self._statements.planner(LEASES)} SET run_id = NULL, owner = NULL "
-            f"WHERE sync_id = {self._statements.dialect.literal(self._statements.sync_id)} "
-            f"AND generation = {self.generation.number}"
-        )
+    @abstractmethod
+    def plan(self, record: PlanRecord) -> None:
+        """Journal the plan, inside a fence: from here on it is the state."""
 
-    def expire(self, connection: Connection) -> None:
+    @abstractmethod
+    def note(
+        self, generation: journal.Generation, event: str, ended: Ended, rejections: pa.Table | None = None
+    ) -> None:
+        """Journal how far delivery has come, inside a fence.
+
+        Args:
+            generation: The run's own generation, or that of a run that it closes.
+            event: ``checkpoint`` or ``delivered``.
+            ended: What was delivered.
+            rejections: Rows for the table of rejections, stored with it or not at all.
+        """
+
+    @abstractmethod
+    def reject(self, rejections: pa.Table) -> None:
+        """Store rejections that count only once a later checkpoint says so, inside a fence."""
+
+    @abstractmethod
+    def end(
+        self,
+        generation: journal.Generation,
+        event: str,
+        ended: Ended,
+        *,
+        record: PlanRecord | None = None,
+        release: bool,
+    ) -> None:
+        """End a generation, inside a fence, by compare-and-set.
+
+        Args:
+            generation: The run's own generation, or that of a run that it closes.
+            event: ``committed`` or ``failed``.
+            ended: How it ended.
+            record: A plan that was not journaled: it had nothing to do.
+            release: Give the sync back.
+
+        Raises:
+            LeaseLostError: Another run has ended it.
+        """
+
+    @abstractmethod
+    def expire(self) -> None:
         """Let a successor take over at once; for a run that stops without having ended."""
-        connection.execute(
-            f"UPDATE {self._statements.planner(LEASES)} SET owner = NULL, "
-            f"expires_at = expires_at - INTERVAL '1 day' "
-            f"WHERE sync_id = {self._statements.dialect.literal(self._statements.sync_id)} "
-            f"AND generation = {self.generation.number}"
-        )
 
-    def keep(self, connection: Connection) -> None:
+    # -- staying alive ----------------------------------------------------------------------------
+
+    def keep(self) -> None:
         """Extend the lease from a thread, until ``let_go``; a lease that can't expire needs none."""
         if math.isinf(self._seconds):
             return
-        connection = connection.clone()
+        connection = self._connection.clone()
         self._thread = threading.Thread(
             target=self._heartbeat, args=(connection,), name="wcdc-lease", daemon=True
         )
@@ -165,19 +188,16 @@ class Lease:
         if self._thread is not None:
             self._thread.join(timeout=5)
 
+    @abstractmethod
+    def _extend(self, connection: Connection) -> bool:
+        """Extend the lease; False if it was taken over."""
+
     def _heartbeat(self, connection: Connection) -> None:
-        dialect = self._statements.dialect
-        extend = (
-            f"UPDATE {self._statements.planner(LEASES)} "
-            f"SET expires_at = {dialect.now} + INTERVAL '{self._seconds} seconds' "
-            f"WHERE sync_id = {dialect.literal(self._statements.sync_id)} "
-            f"AND generation = {self.generation.number} AND run_id IS NOT NULL RETURNING generation"
-        )
         try:
             while not self._stop.wait(self._seconds / 4):
                 read = self._clock.now()
                 try:
-                    held = connection.query(extend)
+                    held = self._extend(connection)
                 except WarehouseError as error:
                     _log.warning("lease of sync %r not extended: %s", self._statements.sync_id, error.code)
                     try:
@@ -194,87 +214,8 @@ class Lease:
             connection.close()
 
 
-def claim(
-    connection: Connection, statements: Statements, seconds: float, margin: float, *, afresh: bool = False
-) -> Lease:
-    """Take the sync's next generation.
-
-    Args:
-        connection: Where the lease is.
-        statements: Of the sync.
-        seconds: How long the lease lasts unless extended.
-        margin: Seconds after a foreign lease's expiry before it may be taken over.
-        afresh: Go on even if the journal lacks what the lease has seen.
-
-    Raises:
-        SyncInProgressError: Another run holds the sync.
-        StateError: The journal is older than the lease: it was emptied or restored by hand.
-    """
-    try:
-        return _claim(connection, statements, seconds, margin, afresh)
-    except WarehouseError as error:
-        if error.retryable and error.code == "query-conflict":
-            raise _in_progress(statements, None) from error
-        raise
-
-
-def _claim(
-    connection: Connection, statements: Statements, seconds: float, margin: float, afresh: bool
-) -> Lease:
-    dialect = statements.dialect
-    leases, sync_id = statements.planner(LEASES), dialect.literal(statements.sync_id)
-    clock = Clock()
-    with connection.transaction(idle_timeout=seconds):
-        connection.execute(
-            f"INSERT INTO {leases} (sync_id, generation, expires_at) "
-            f"VALUES ({sync_id}, 0, {dialect.now}) ON CONFLICT (sync_id) DO NOTHING"
-        )
-        ((number, run_id, held_by, left),) = connection.query(
-            f"SELECT generation, run_id, owner, "
-            f"CAST(EXTRACT(EPOCH FROM (expires_at - {dialect.now})) AS DOUBLE PRECISION) "
-            f"FROM {leases} WHERE sync_id = {sync_id} {dialect.row_lock}"
-        )
-        if run_id is not None and not _is_over(
-            dialect.capabilities.exclusive_process, held_by, left + margin
-        ):
-            raise _in_progress(statements, None if left is None else max(0.0, left + margin))
-        last = connection.query(
-            f"SELECT max(run_id), max(generation) FROM {statements.planner(JOURNAL)} "
-            f"WHERE sync_id = {sync_id}"
-        )[0]
-        if number > 0 and last[1] != number and not afresh:
-            raise StateError(
-                f"Sync {statements.sync_id!r}: its journal doesn't fit its lease: "
-                "entries were removed or restored.",
-                code="state-journal",
-                hint="Restore the planner schema, or start afresh with a full resync or a reset.",
-            )
-        read = clock.now()
-        fresh = journal.next_run_id(last[0])
-        generation = journal.Generation(max(number, last[1] or 0) + 1, fresh, journal.EPOCH)
-        generation.entries = 0
-        connection.execute(
-            f"UPDATE {leases} SET generation = {generation.number}, run_id = {dialect.literal(fresh)}, "
-            f"owner = {dialect.literal(owner(fresh))}, "
-            f"expires_at = {dialect.now} + INTERVAL '{seconds} seconds' "
-            f"WHERE sync_id = {sync_id}"
-        )
-        journal.append(connection, statements, generation, journal.CLAIMED, "{}")
-        # Read back, so that a run that closes this one sees the same time (file names may contain it).
-        ((generation.started_at,),) = connection.query(
-            f"SELECT recorded_at FROM {statements.planner(JOURNAL)} "
-            f"WHERE sync_id = {sync_id} AND generation = {generation.number}"
-        )
-    expires = math.inf if dialect.capabilities.exclusive_process else seconds
-    return Lease(statements, generation, expires, read)
-
-
-def _is_over(exclusive_process: bool, held_by: str | None, left: float) -> bool:
-    """Where one process at a time can write, a lease that this one doesn't hold is over by that fact."""
-    return held_by not in _HELD if exclusive_process else left <= 0
-
-
-def _in_progress(statements: Statements, seconds: float | None) -> SyncInProgressError:
+def in_progress(statements: Statements, seconds: float | None) -> SyncInProgressError:
+    """The error of a sync that another run holds, for so many seconds at least."""
     left = (
         "" if seconds is None else f" Its lease can be taken over in {seconds:.0f} s unless it is extended."
     )

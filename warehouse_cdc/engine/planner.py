@@ -94,10 +94,8 @@ class Planner:
         record = replace(record, source_version=version, change_hint=hint)
         if record.idle:
             return record
-        with observed(self.observer, Step.JOURNAL_PLAN), lease.fenced(self.connection):
-            journal.append(
-                self.connection, self.statements, lease.generation, journal.PLANNED, record.to_json()
-            )
+        with observed(self.observer, Step.JOURNAL_PLAN), lease.fenced():
+            lease.plan(record)
         lease.generation.plan = record
         return record
 

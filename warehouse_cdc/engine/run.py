@@ -16,7 +16,8 @@ from warehouse_cdc.destinations.base import RunContext, Writer
 from warehouse_cdc.engine import journal, planning
 from warehouse_cdc.engine.closing import Closer
 from warehouse_cdc.engine.delivery import Delivery, Part
-from warehouse_cdc.engine.lease import Lease, claim
+from warehouse_cdc.engine.lease import Lease
+from warehouse_cdc.engine.ledger import ledger_of
 from warehouse_cdc.engine.planner import Planner
 from warehouse_cdc.engine.recovery import how_it_ended
 from warehouse_cdc.engine.result import Progress, Run, count, status_of
@@ -85,6 +86,7 @@ class Runner:
         self._sync = sync
         self._options = options
         self._statements = Statements(connection.dialect, settings.schemas, sync.id)
+        self._ledger = ledger_of(connection, self._statements)
         self._closer = Closer(connection, self._statements, settings, options.observer)
         self._began = time.monotonic()
         self._sent_before = connection.statements
@@ -113,7 +115,7 @@ class Runner:
         create_shared(self._connection, self._statements)
         lease = self._claim()
         try:
-            lease.keep(self._connection)
+            lease.keep()
             return self._held(lease, query, layout, schema)
         except (LeaseLostError, ConnectionLostError):
             raise
@@ -147,12 +149,8 @@ class Runner:
         while True:
             try:
                 with observed(self._options.observer, Step.CLAIM):
-                    return claim(
-                        self._connection,
-                        self._statements,
-                        settings.lease_seconds,
-                        settings.lease_margin,
-                        afresh=self._options.kind != "run",
+                    return self._ledger.claim(
+                        settings.lease_seconds, settings.lease_margin, afresh=self._options.kind != "run"
                     )
             except SyncInProgressError as error:
                 left = until - time.monotonic()
@@ -202,7 +200,7 @@ class Runner:
     # -- with the lease ---------------------------------------------------------------------------
 
     def _held(self, lease: Lease, query: ModelQuery, layout: Layout, schema: pa.Schema) -> Run:
-        history = journal.load(self._connection, self._statements)
+        history = self._ledger.load()
         others = tuple(g for g in history.generations if g.number != lease.generation.number)
         history = journal.History(others)
         closed = None
@@ -216,7 +214,7 @@ class Runner:
             orphaned(self._statements, others, present)
         prior = self._prior(history, layout, kind, present)
         with observed(self._options.observer, Step.COLLECT):
-            drop_garbage(self._connection, self._statements, lease, history, present, self._notes)
+            drop_garbage(self._ledger, lease, history, present, self._notes)
         self._options.progress(Progress("querying"))
         record = Planner(
             connection=self._connection,
@@ -243,8 +241,8 @@ class Runner:
         else:
             context = self._context(run_id, lease.generation, layout, schema)
             ended = self._deliver(lease, record, context, layout)
-        with observed(self._options.observer, Step.DELIVERED), lease.fenced(self._connection):
-            self._closer.append(lease.generation, journal.DELIVERED, ended.to_json())
+        with observed(self._options.observer, Step.DELIVERED), lease.fenced():
+            lease.note(lease.generation, journal.DELIVERED, ended)
         self._options.progress(Progress("reporting"))
         self._closer.finish(lease, lease.generation, Finished(run_id, record, ended), release=True)
         return self._result(run_id, record, ended, closed)
@@ -321,8 +319,8 @@ class Runner:
             return
         context = self._context(generation.run_id, generation, layout, schema)
         ended = how_it_ended(self._connection, self._statements, generation, self._sync, context)
-        with observed(self._options.observer, Step.CLOSE), lease.fenced(self._connection):
-            self._closer.append(generation, journal.DELIVERED, ended.to_json())
+        with observed(self._options.observer, Step.CLOSE), lease.fenced():
+            lease.note(generation, journal.DELIVERED, ended)
         plan = Finished(generation.run_id, generation.plan, ended)
         self._closer.finish(lease, generation, plan, release=False, again=True)
 
@@ -335,8 +333,7 @@ class Runner:
         try:
             if lease.generation.plan is None and self._logged(lease, error):
                 return
-            with lease.fenced(self._connection):
-                lease.expire(self._connection)
+            lease.expire()
         except CdcError as second:
             if isinstance(second, LeaseLostError) and isinstance(error, WarehouseError):
                 raise second from error

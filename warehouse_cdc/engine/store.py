@@ -12,9 +12,10 @@ from warehouse_cdc.compile.layout import Layout
 from warehouse_cdc.dialects import ColumnType, Dialect
 from warehouse_cdc.engine import journal
 from warehouse_cdc.engine.lease import Lease
+from warehouse_cdc.engine.ledger import Ledger
 from warehouse_cdc.engine.result import Table
 from warehouse_cdc.errors import ConnectionLostError, StateError, WarehouseError
-from warehouse_cdc.plan.names import JOURNAL, owned
+from warehouse_cdc.plan.names import owned
 from warehouse_cdc.plan.record import Ended, PlanRecord
 from warehouse_cdc.plan.state import Prior, prior_state
 from warehouse_cdc.plan.statements import Statements
@@ -59,8 +60,7 @@ def own_tables(connection: Connection, statements: Statements) -> set[str]:
 
 
 def drop_garbage(
-    connection: Connection,
-    statements: Statements,
+    ledger: Ledger,
     lease: Lease,
     history: journal.History,
     present: set[str],
@@ -70,34 +70,31 @@ def drop_garbage(
 
     What is garbage to a run that has lost its lease may be the state of its successor: hence the fence.
     """
+    connection, statements = ledger.connection, ledger.statements
     needed = [g for g in (history.base, history.state, history.committed) if g is not None]
     keep = {t for g in needed if g.plan for t in (g.plan.plan_table, g.plan.rejections_table)}
     garbage = sorted(present - keep)
-    forget = (
-        f"DELETE FROM {statements.planner(JOURNAL)} "
-        f"WHERE sync_id = {statements.dialect.literal(statements.sync_id)} "
-        f"AND generation < {max((g.number for g in needed), default=0)}"
-    )
-    if needed:
-        forget += f" AND generation NOT IN ({', '.join(str(g.number) for g in needed)})"
+    forget = ledger.forget(needed)
     try:
-        with lease.fenced(connection, lock_timeout=LOCK_SECONDS):
+        with lease.fenced(lock_timeout=LOCK_SECONDS):
             for name in garbage:
                 connection.execute(f"DROP TABLE {statements.planner(name)}")
-            connection.execute(forget)
+            for sql in forget:
+                connection.execute(sql)
     except ConnectionLostError:
         raise
     except WarehouseError:
         for name in garbage:  # one at a time, so that one that can't be dropped keeps no other
             try:
-                with lease.fenced(connection, lock_timeout=LOCK_SECONDS):
+                with lease.fenced(lock_timeout=LOCK_SECONDS):
                     connection.execute(f"DROP TABLE {statements.planner(name)}")
             except ConnectionLostError:
                 raise
             except WarehouseError as error:
                 notes.append(f"table {name} could not be dropped ({error.code})")
-        with lease.fenced(connection):
-            connection.execute(forget)
+        with lease.fenced():
+            for sql in forget:
+                connection.execute(sql)
 
 
 def orphaned(statements: Statements, generations: Iterable[journal.Generation], present: set[str]) -> None:

@@ -1,0 +1,56 @@
+"""The ledger of a sync: which runs there were, how each ended, and whose turn it is."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from warehouse_cdc.engine.journal import Generation, History
+from warehouse_cdc.engine.lease import Lease
+from warehouse_cdc.plan.statements import Statements
+from warehouse_cdc.warehouses.base import Connection
+
+
+class Ledger(ABC):
+    """The only pointer to a sync's state; a run writes to it through its lease."""
+
+    def __init__(self, connection: Connection, statements: Statements) -> None:
+        """Use ``ledger_of``."""
+        self.connection = connection
+        self.statements = statements
+
+    @abstractmethod
+    def load(self) -> History:
+        """The generations that it remembers."""
+
+    @abstractmethod
+    def exists(self) -> bool:
+        """Whether anything was ever written to it; what it needs may not be there yet."""
+
+    def look(self) -> History:
+        """As ``load``, also before the first run."""
+        return self.load() if self.exists() else History(())
+
+    @abstractmethod
+    def forget(self, needed: list[Generation]) -> list[str]:
+        """The statements that drop what it knows of generations that nobody needs."""
+
+    @abstractmethod
+    def claim(self, seconds: float, margin: float, *, afresh: bool = False) -> Lease:
+        """Take the sync's next generation.
+
+        Args:
+            seconds: How long the lease lasts unless extended.
+            margin: Seconds after a foreign lease's expiry before it may be taken over.
+            afresh: Go on even if the ledger has lost something.
+
+        Raises:
+            SyncInProgressError: Another run holds the sync.
+            StateError: The ledger was emptied or restored by hand.
+        """
+
+
+def ledger_of(connection: Connection, statements: Statements) -> Ledger:
+    """The kind of ledger that fits the warehouse."""
+    from warehouse_cdc.engine.row_ledger import RowLedger
+
+    return RowLedger(connection, statements)
