@@ -71,6 +71,10 @@ class Dialect(ABC):
         """A condition: the two differ, NULL being equal to NULL (D5)."""
         return f"({left} IS DISTINCT FROM {right})"
 
+    def seconds_since(self, timestamp: str) -> str:
+        """Seconds from a timestamp until now, by the warehouse's clock."""
+        return f"CAST(EXTRACT(EPOCH FROM ({self.now} - {timestamp})) AS DOUBLE PRECISION)"
+
     # -- types ------------------------------------------------------------------------------------
 
     @abstractmethod

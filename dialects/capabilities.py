@@ -10,7 +10,9 @@ class DialectCapabilities:
     """Capabilities of one kind of warehouse.
 
     Attributes:
-        transactional_ddl: DDL takes part in transactions.
+        transactional_ddl: Transactions can be relied on and hold DDL: runs are recorded in rows
+            that a lease fences. Otherwise in tables that only one run can create.
+        snapshots: All statements of a transaction can read one snapshot.
         exclusive_process: One process at a time can write, so a lease of another process is over.
         creates_schemas: The engine makes its two schemas itself, without a setup step.
         json_key_order: JSON objects compare without regard to the order of their keys.
@@ -19,6 +21,7 @@ class DialectCapabilities:
     """
 
     transactional_ddl: bool
+    snapshots: bool
     exclusive_process: bool
     creates_schemas: bool
     json_key_order: bool

@@ -65,6 +65,7 @@ class DuckDB(Dialect):
     sqlglot = "duckdb"
     capabilities = DialectCapabilities(
         transactional_ddl=True,
+        snapshots=True,
         exclusive_process=True,
         creates_schemas=True,
         json_key_order=True,

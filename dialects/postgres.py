@@ -42,6 +42,7 @@ class Postgres(Dialect):
     sqlglot = "postgres"
     capabilities = DialectCapabilities(
         transactional_ddl=True,
+        snapshots=True,
         exclusive_process=False,
         creates_schemas=False,
         json_key_order=True,

@@ -13,6 +13,7 @@ from tests.conformance.helpers import (
     Engine,
     PostgresEngine,
     Recorder,
+    TablesEngine,
     duckdb_engine,
     postgres_engine,
 )
@@ -25,7 +26,8 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
         with duckdb_engine(tmp_path) as duck:
             yield duck
     else:
-        with postgres_engine(request.getfixturevalue("postgres_url")) as postgres:
+        kind = TablesEngine if request.param == "tables" else PostgresEngine
+        with postgres_engine(request.getfixturevalue("postgres_url"), kind) as postgres:
             yield postgres
 
 

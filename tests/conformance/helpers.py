@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 import warehouse_cdc as wcdc
+from tests.stand_ins import PostgresWithoutTransactions, connect_without_transactions
 from warehouse_cdc.destinations import Batch
 from warehouse_cdc.dialects import get_dialect
 from warehouse_cdc.mapping.values import to_rows
@@ -30,7 +32,9 @@ AUDIT = "hightouch_audit"
 SHARED = {(PLANNER, "wcdc_journal"), (PLANNER, "wcdc_leases")} | {
     (AUDIT, name) for name in ("sync_changelog", "sync_snapshot", "sync_runs")
 }
-ENGINES = ("duckdb", "postgres")
+LEDGER = re.compile(r"_\d{12}_(beats|claim|done|end)$")
+"""Tables in which runs are recorded, where they aren't rows."""
+ENGINES = ("duckdb", "postgres", "tables")
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -99,7 +103,23 @@ class Engine:
 
     def own_tables(self) -> set[str]:
         """Tables of the planner schema that belong to runs."""
-        return {name for _schema, name in self.tables() - SHARED}
+        return {name for _schema, name in self.tables() - SHARED if not LEDGER.search(name)}
+
+    def journal_tables(self) -> list[str]:
+        """The tables that have the journal's entries, qualified."""
+        return [f"{PLANNER}.wcdc_journal"]
+
+    def journal(self, event: str) -> list[tuple[Any, ...]]:
+        """Recorded_at and data of all entries of a kind."""
+        return [
+            row
+            for table in self.journal_tables()
+            for row in self.query(f"SELECT recorded_at, data FROM {table} WHERE event = '{event}'")
+        ]
+
+    def edit_journal(self, change: str, where: str = "TRUE") -> None:
+        """Update entries."""
+        self.execute(*(f"UPDATE {table} SET {change} WHERE {where}" for table in self.journal_tables()))
 
     def audit(self, name: str, order: str = "sync_run_id, row_id") -> list[dict[str, Any]]:
         """Rows of an audit table; ``fields`` is parsed."""
@@ -181,6 +201,28 @@ class PostgresEngine(Engine):
         self._own.close()
 
 
+class TablesEngine(PostgresEngine):
+    """PostgreSQL as if it had no transactions: runs are recorded in tables."""
+
+    def connect(self, **options: Any) -> wcdc.Warehouse:
+        warehouse = connect_without_transactions(self.url, **options)
+        self._warehouses.append(warehouse)
+        return warehouse
+
+    @property
+    def capabilities(self) -> Any:
+        return PostgresWithoutTransactions.capabilities
+
+    def ledger_tables(self) -> list[str]:
+        """Claims, ends and the like, qualified, oldest generation first."""
+        found = sorted(name for schema, name in self.tables() if schema == PLANNER and LEDGER.search(name))
+        return [self.dialect.table(PLANNER, name) for name in found]
+
+    def journal_tables(self) -> list[str]:
+        logs = sorted(name for name in self.own_tables() if name.endswith("_rejections"))
+        return [*(self.dialect.table(PLANNER, name) for name in logs), *self.ledger_tables()]
+
+
 @contextlib.contextmanager
 def duckdb_engine(folder: Path) -> Iterator[DuckDBEngine]:
     engine = DuckDBEngine(folder / "warehouse.duckdb")
@@ -191,12 +233,12 @@ def duckdb_engine(folder: Path) -> Iterator[DuckDBEngine]:
 
 
 @contextlib.contextmanager
-def postgres_engine(server: str) -> Iterator[PostgresEngine]:
+def postgres_engine(server: str, kind: type[PostgresEngine] = PostgresEngine) -> Iterator[PostgresEngine]:
     database = f"t_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(server, autocommit=True) as admin:
         admin.execute(f"CREATE DATABASE {database} TEMPLATE template0")
         try:
-            engine = PostgresEngine(server, database)
+            engine = kind(server, database)
             try:
                 for sql in get_dialect("postgres").setup(PLANNER, AUDIT, None):
                     engine.execute(sql)
@@ -310,6 +352,9 @@ import warehouse_cdc as wcdc
 from warehouse_cdc.engine.transitions import Step
 values = json.loads(sys.argv[1])
 url, log = values["url"], values["log"]
+if values["without_transactions"]:
+    from tests.stand_ins import connect_without_transactions as connect
+    wcdc.connect = connect
 
 def note(batch):
     with open(log, "a") as file:
@@ -331,7 +376,8 @@ class Child:
     def __init__(self, engine: Engine, log: Path, body: str, **values: Any) -> None:
         engine.detach()
         self.log = log
-        values = {"url": engine.url, "log": str(log), **values}
+        without = not engine.capabilities.transactional_ddl
+        values = {"url": engine.url, "log": str(log), "without_transactions": without, **values}
         source = CHILD_HEAD + textwrap.dedent(body)
         cache = log.parent.parent / "bytecode"  # of all tests of this process: children start faster
         environment = {

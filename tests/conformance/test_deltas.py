@@ -155,6 +155,8 @@ def test_a_random_model_is_consistent_within_a_run(engine: Engine) -> None:
 
 def test_state_of_an_earlier_version_is_read(engine: Engine, crm: Recorder) -> None:
     """Its plans had every column filled in, the key of an attempt among them, and no hash of a full plan."""
+    if not engine.capabilities.transactional_ddl:
+        pytest.skip("earlier versions knew warehouses with transactions alone")
     hundred(engine)
     warehouse, sync = engine.connect(), sync_of(crm)
     crm.refuse = {"5": "no"}
@@ -338,6 +340,8 @@ def documented(engine: Engine) -> dict[str, int]:
 
 
 def test_the_documented_number_of_statements(engine: Engine, crm: Recorder) -> None:
+    if not engine.capabilities.transactional_ddl:
+        pytest.skip("a stand-in has no documentation")
     hundred(engine)
     warehouse, sync = engine.connect(), sync_of(crm)
     found = {"first": warehouse.run(sync).statements}
@@ -393,7 +397,9 @@ def test_a_view_that_a_cte_hides_is_copied(engine: Engine, crm: Recorder, how: s
 @pytest.mark.parametrize("sql", ["SELECT id, user AS u FROM people", "SELECT id, v, p.v AS w FROM people p"])
 def test_what_is_no_column_is_evaluated_once(engine: Engine, crm: Recorder, sql: str) -> None:
     hundred(engine)
-    assert ("copy_model" in steps_of(engine, sync_of(crm, sql))) == ("user" in sql)
+    assert ("copy_model" in steps_of(engine, sync_of(crm, sql))) == (
+        "user" in sql or not engine.capabilities.snapshots
+    )
 
 
 def test_a_function_that_is_called_by_a_dot_is_evaluated_once(postgres: Engine, crm: Recorder) -> None:

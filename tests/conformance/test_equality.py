@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.helpers import PLANNER, Engine, PostgresEngine, Recorder, counted, ids, sync_of
+from tests.conformance.helpers import Engine, PostgresEngine, Recorder, counted, ids, sync_of
 from warehouse_cdc.compile import layout
 
 # -- D1: canonical row ids -------------------------------------------------------------------------
@@ -388,12 +388,12 @@ def test_d6_hashes_of_another_engine_version_are_not_trusted(engine: Engine, crm
     warehouse, sync = engine.connect(), sync_of(crm)
     warehouse.run(sync)
     crm.take()
-    ((data,),) = engine.query(f"SELECT data FROM {PLANNER}.wcdc_journal WHERE event = 'planned'")
+    data = engine.journal("planned")[0][1]
     record: dict[str, Any] = json.loads(data)
     record["fingerprint_version"] = "0123456789abcdef"
     text = json.dumps(record).replace("'", "''")
+    engine.edit_journal(f"data = '{text}'", "event = 'planned'")
     engine.execute(
-        f"UPDATE {PLANNER}.wcdc_journal SET data = '{text}' WHERE event = 'planned'",
         f"UPDATE {engine.plan_table()} SET hash = 1",
         "UPDATE people SET v = 'new' WHERE id = 2",
     )
@@ -407,9 +407,7 @@ def test_d6_a_newer_journal_is_refused(engine: Engine, crm: Recorder) -> None:
     engine.table("id INTEGER", "(1)")
     warehouse, sync = engine.connect(), sync_of(crm)
     warehouse.run(sync)
-    engine.execute(
-        f"""UPDATE {PLANNER}.wcdc_journal SET data = replace(data, '"format": 2', '"format": 99')"""
-    )
+    engine.edit_journal("""data = replace(data, '"format": 2', '"format": 99')""")
     with pytest.raises(wcdc.StateVersionError) as caught:
         warehouse.run(sync)
     assert caught.value.hint

@@ -39,10 +39,10 @@ def make_world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Calla
         number = next(_NUMBERS)
         folder = tmp_path / f"world{number}"
         folder.mkdir()
-        if engine == "postgres":
+        if engine in ("postgres", "tables"):
             # A statement that waits for a lock for ever would hang the test.
             url = request.getfixturevalue("postgres_url") + "?options=-c%20lock_timeout%3D20s"
-            world = World(url, f"crash_{os.getpid()}_{number}", str(folder))
+            world = World(url, f"crash_{os.getpid()}_{number}", str(folder), engine == "tables")
             world.drop()
         else:
             world = World(f"duckdb:///{folder / 'warehouse.duckdb'}", "shop", str(folder))
@@ -56,7 +56,9 @@ def make_world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Calla
             world.drop()
 
 
-@pytest.fixture(params=[pytest.param(e, marks=getattr(pytest.mark, e)) for e in ("duckdb", "postgres")])
+@pytest.fixture(
+    params=[pytest.param(e, marks=getattr(pytest.mark, e)) for e in ("duckdb", "postgres", "tables")]
+)
 def world(request: pytest.FixtureRequest, make_world: Callable[..., World]) -> Any:
     """A world on each engine."""
     return make_world(request.param)

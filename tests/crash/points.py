@@ -19,13 +19,12 @@ UNFENCED = {
     Step.COPY_MODEL,
     Step.WRITE_PLAN,
     Step.RESOLVE,
-    Step.CREATE_REJECTIONS,
     Step.READ,
     Step.SEND,
     Step.PUBLISH,
 }
 """Steps that write nothing but garbage, or nothing in the warehouse; all others must hold the lease's row."""
-PLAIN_STATEMENTS = {Step.COPY_MODEL, Step.CREATE_REJECTIONS, Step.READ, Step.SEND, Step.PUBLISH}
+PLAIN_STATEMENTS = {Step.COPY_MODEL, Step.READ, Step.SEND, Step.PUBLISH}
 """Steps without a transaction of several statements."""
 
 

@@ -25,9 +25,9 @@ GAVE_UP = ("LeaseLostError", "ConnectionLostError", "QueryError")
 """How a run ends that lost its lease, its session, or its tables, which others have dropped."""
 
 
-@pytest.fixture
-def world(make_world: Callable[..., World]) -> World:
-    return make_world("postgres")
+@pytest.fixture(params=[pytest.param(e, marks=getattr(pytest.mark, e)) for e in ("postgres", "tables")])
+def world(request: pytest.FixtureRequest, make_world: Callable[..., World]) -> World:
+    return make_world(request.param)
 
 
 class Paused:
@@ -98,7 +98,6 @@ def check_next(paused: Paused, late: list[Sent]) -> None:
         check_destination(world, paused.story.before)
 
 
-@pytest.mark.postgres
 @pytest.mark.parametrize(
     ("step", "moment"),
     [
@@ -125,7 +124,6 @@ def test_paused_at(world: World, nursery: Nursery, step: Step, moment: str) -> N
         check_harmless(paused)
 
 
-@pytest.mark.postgres
 @pytest.mark.parametrize(("step", "moment"), points(*CLOSING[1:], only=("before", "committing")))
 def test_paused_while_closing(world: World, nursery: Nursery, step: Step, moment: str) -> None:
     """The paused run was closing an interrupted one."""
@@ -135,7 +133,6 @@ def test_paused_while_closing(world: World, nursery: Nursery, step: Step, moment
     check_harmless(Paused(story, nursery, at=(step, moment)))
 
 
-@pytest.mark.postgres
 @pytest.mark.parametrize("workers", [1, 3])
 def test_paused_between_the_check_and_the_call(world: World, nursery: Nursery, workers: int) -> None:
     """Each worker may send the batch that it had checked, under the keys that the others sent it with."""
@@ -150,7 +147,6 @@ def test_paused_between_the_check_and_the_call(world: World, nursery: Nursery, w
             assert others[sent.row_id].key == sent.key
 
 
-@pytest.mark.postgres
 def test_resumed_in_the_middle_of_the_other_run(world: World, nursery: Nursery) -> None:
     """It opens no destination any more: that would sweep away the files that the other run is writing."""
     story = Story(world, "files")
@@ -169,7 +165,6 @@ def test_resumed_in_the_middle_of_the_other_run(world: World, nursery: Nursery) 
     check_settled(world, run.run_id)
 
 
-@pytest.mark.postgres
 @pytest.mark.parametrize("moment", ["locked", "committing"])
 @pytest.mark.parametrize("step", [Step.JOURNAL_PLAN, Step.CHECKPOINT, Step.SNAPSHOT])
 def test_nobody_takes_over_while_a_write_is_on_its_way(
@@ -189,7 +184,6 @@ def test_nobody_takes_over_while_a_write_is_on_its_way(
     check_settled(world, result["run"])
 
 
-@pytest.mark.postgres
 def test_a_short_pause_is_no_harm(world: World, nursery: Nursery) -> None:
     """Nobody else has run: the process loses its lease, or it goes on; either way the next run converges."""
     story = Story(world)

@@ -18,6 +18,7 @@ import duckdb
 import psycopg
 
 import warehouse_cdc as wcdc
+from tests.stand_ins import connect_without_transactions
 from warehouse_cdc.destinations import Batch, JsonLines, Outcome, RunContext, Writer, rejected
 from warehouse_cdc.sync import OPERATIONS
 
@@ -58,6 +59,8 @@ class World:
     url: str
     prefix: str
     folder: str
+    tables: bool = False
+    """Without transactions: runs are recorded in tables."""
 
     @property
     def postgres(self) -> bool:
@@ -85,7 +88,8 @@ class World:
 
     def connect(self, lease: float = LONG_LEASE, compaction: float = 100.0) -> wcdc.Warehouse:
         """All plans but the first are of differences, unless ``compaction`` is 0."""
-        return wcdc.connect(
+        connect = connect_without_transactions if self.tables else wcdc.connect
+        return connect(
             self.url,
             planner_schema=self.planner,
             audit_schema=self.audit,
@@ -158,7 +162,14 @@ class World:
 
     def let_time_pass(self, *, dead: bool = True) -> None:
         """As if the lease had run out; where its process is dead, wait until the server knows that."""
-        if self.postgres:
+        if self.tables:
+            names = self.sql(
+                "SELECT table_name FROM information_schema.tables "
+                f"WHERE table_schema = '{self.planner}' AND table_name ~ '_(claim|beats)$'"
+            )
+            hour = "recorded_at = recorded_at - INTERVAL '1 hour'"
+            self.sql("SELECT 1", *(f"UPDATE {self.planner}.{name} SET {hour}" for (name,) in names))
+        elif self.postgres:
             leases = f"{self.planner}.wcdc_leases"
             locked = f"PERFORM 1 FROM {leases} FOR UPDATE;" if dead else ""
             expire = f"UPDATE {leases} SET expires_at = expires_at - INTERVAL '1 hour';"

@@ -264,7 +264,7 @@ class Delivery:
         part = self._part
         with observed(part.observer, Step.CHECKPOINT), part.lease.fenced():
             self.ended = self._counted(delivered)
-            part.lease.note(part.generation, journal.CHECKPOINT, self.ended, self._rejections())
+            part.lease.note(journal.CHECKPOINT, self.ended, self._rejections())
         self._pending = []
 
     def _rejections(self) -> pa.Table | None:
@@ -313,7 +313,7 @@ class Delivery:
             return
         with observed(part.observer, Step.CHECKPOINT), part.lease.fenced():
             self.ended = self._counted(delivered)
-            part.lease.note(part.generation, journal.CHECKPOINT, self.ended)
+            part.lease.note(journal.CHECKPOINT, self.ended)
         self._published += 1
         self._pending = []
 

@@ -150,7 +150,9 @@ def dry_run(connection: Connection, settings: Settings, sync: Sync) -> DryRun:
 def _history(
     connection: Connection, statements: Statements, settings: Settings, notes: list[str]
 ) -> journal.History:
-    history = ledger_of(connection, statements).look()
+    ledger = ledger_of(connection, statements)
+    history = ledger.look()
+    ledger.check(history, own_tables(connection, statements))
     if history.state is None:
         orphaned(statements, history.generations, own_tables(connection, statements))
     for generation in history.open:

@@ -123,16 +123,21 @@ class Lease(ABC):
 
     @abstractmethod
     def plan(self, record: PlanRecord) -> None:
-        """Journal the plan, inside a fence: from here on it is the state."""
+        """Make the table of its rejections and journal it, inside a fence: from here on it is the state."""
 
     @abstractmethod
-    def note(
-        self, generation: journal.Generation, event: str, ended: Ended, rejections: pa.Table | None = None
-    ) -> None:
+    def take(self, generation: journal.Generation, ended: Ended) -> Ended | None:
+        """Journal what became of a run that died, inside a fence: from here on it can't end by itself.
+
+        Returns:
+            How it ended, as the first run that closes it has found; None if it has ended by itself.
+        """
+
+    @abstractmethod
+    def note(self, event: str, ended: Ended, rejections: pa.Table | None = None) -> None:
         """Journal how far delivery has come, inside a fence.
 
         Args:
-            generation: The run's own generation, or that of a run that it closes.
             event: ``checkpoint`` or ``delivered``.
             ended: What was delivered.
             rejections: Rows for the table of rejections, stored with it or not at all.

@@ -32,7 +32,19 @@ class Ledger(ABC):
 
     @abstractmethod
     def forget(self, needed: list[Generation]) -> list[str]:
-        """The statements that drop what it knows of generations that nobody needs."""
+        """The statements that make it forget the generations that nobody needs."""
+
+    def check(self, history: History, present: set[str]) -> None:
+        """Look whether it has lost something.
+
+        Args:
+            history: What it remembers of other runs than the one under way.
+            present: The sync's tables.
+
+        Raises:
+            StateError: It has (D30), and ``claim`` could not see it.
+        """
+        return None
 
     @abstractmethod
     def claim(self, seconds: float, margin: float, *, afresh: bool = False) -> Lease:
@@ -52,5 +64,7 @@ class Ledger(ABC):
 def ledger_of(connection: Connection, statements: Statements) -> Ledger:
     """The kind of ledger that fits the warehouse."""
     from warehouse_cdc.engine.row_ledger import RowLedger
+    from warehouse_cdc.engine.table_ledger import TableLedger
 
-    return RowLedger(connection, statements)
+    relies = statements.dialect.capabilities.transactional_ddl
+    return RowLedger(connection, statements) if relies else TableLedger(connection, statements)

@@ -80,7 +80,8 @@ class Planner:
         if record is None and self.prior is not None:
             verify_rows(self.connection, self.statements, self.history)
         if record is None and self._can_differ():
-            if not self._reads_rows_only(query):
+            snapshots = self.connection.dialect.capabilities.snapshots
+            if not snapshots or not self._reads_rows_only(query):
                 copy = self.statements.copy_of_model(self.layout, model_sql)
                 with observed(self.observer, Step.COPY_MODEL):
                     create = self.statements.create_as(model, copy, scratch=True)
@@ -242,8 +243,6 @@ class Planner:
             allow_removed=self.allow_removed,
             allow_empty=self.allow_empty,
         )
-        with observed(self.observer, Step.CREATE_REJECTIONS):
-            self.connection.execute(self.statements.create_rejections(rejections))
         record = self._record(table, rejections, summary, rows)
         last, state, base = self.history.last_plan, self.history.state_plan, self.history.base
         if not base_rows or last is None or state is None or base is None:

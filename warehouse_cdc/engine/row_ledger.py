@@ -71,8 +71,7 @@ class RowLedger(Ledger):
                 f"VALUES ({sync_id}, 0, {dialect.now}) ON CONFLICT (sync_id) DO NOTHING"
             )
             ((number, run_id, held_by, left),) = connection.query(
-                f"SELECT generation, run_id, owner, "
-                f"CAST(EXTRACT(EPOCH FROM (expires_at - {dialect.now})) AS DOUBLE PRECISION) "
+                f"SELECT generation, run_id, owner, -{dialect.seconds_since('expires_at')} "
                 f"FROM {leases} WHERE sync_id = {sync_id} {dialect.row_lock}"
             )
             if run_id is not None and not _is_over(
@@ -154,16 +153,21 @@ class RowLease(Lease):
         generation.entries += 1
 
     def plan(self, record: PlanRecord) -> None:
-        """Append it."""
+        """Append it, beside the table of its rejections."""
+        if record.rejections_table:
+            self._connection.execute(self._statements.create_rejections(record.rejections_table))
         self.append(self.generation, journal.PLANNED, record.to_json())
 
-    def note(
-        self, generation: journal.Generation, event: str, ended: Ended, rejections: pa.Table | None = None
-    ) -> None:
+    def take(self, generation: journal.Generation, ended: Ended) -> Ended | None:
+        """Append it: the fence keeps its process out."""
+        self.append(generation, journal.DELIVERED, ended.to_json())
+        return ended
+
+    def note(self, event: str, ended: Ended, rejections: pa.Table | None = None) -> None:
         """Append it, beside the rejections."""
         if rejections is not None:
             self.reject(rejections)
-        self.append(generation, event, ended.to_json())
+        self.append(self.generation, event, ended.to_json())
 
     def reject(self, rejections: pa.Table) -> None:
         """Insert them."""

@@ -210,8 +210,10 @@ class Runner:
         state = history.state
         kind = self._kind(state)
         present = own_tables(self._connection, self._statements)
+        if self._options.kind == "run":
+            self._ledger.check(history, present)
         if state is None and kind == "run":
-            orphaned(self._statements, others, present)
+            orphaned(self._statements, history.generations, present)
         prior = self._prior(history, layout, kind, present)
         with observed(self._options.observer, Step.COLLECT):
             drop_garbage(self._ledger, lease, history, present, self._notes)
@@ -242,7 +244,7 @@ class Runner:
             context = self._context(run_id, lease.generation, layout, schema)
             ended = self._deliver(lease, record, context, layout)
         with observed(self._options.observer, Step.DELIVERED), lease.fenced():
-            lease.note(lease.generation, journal.DELIVERED, ended)
+            lease.note(journal.DELIVERED, ended)
         self._options.progress(Progress("reporting"))
         self._closer.finish(lease, lease.generation, Finished(run_id, record, ended), release=True)
         return self._result(run_id, record, ended, closed)
@@ -315,13 +317,18 @@ class Runner:
         """End an interrupted run (D17)."""
         _log.warning("sync %r: run %s was interrupted; closing it", self._sync.id, generation.run_id)
         if generation.plan is None:
+            ended = Ended("failed", "interrupted")
+        else:
+            context = self._context(generation.run_id, generation, layout, schema)
+            ended = how_it_ended(self._connection, self._statements, generation, self._sync, context)
+        with observed(self._options.observer, Step.CLOSE), lease.fenced():
+            taken = lease.take(generation, ended)
+        if taken is None:
+            return
+        if generation.plan is None:
             self._closer.finish_unplanned(lease, generation, self._sync, "interrupted", release=False)
             return
-        context = self._context(generation.run_id, generation, layout, schema)
-        ended = how_it_ended(self._connection, self._statements, generation, self._sync, context)
-        with observed(self._options.observer, Step.CLOSE), lease.fenced():
-            lease.note(generation, journal.DELIVERED, ended)
-        plan = Finished(generation.run_id, generation.plan, ended)
+        plan = Finished(generation.run_id, generation.plan, taken)
         self._closer.finish(lease, generation, plan, release=False, again=True)
 
     def _give_up(self, lease: Lease, error: Exception) -> None:

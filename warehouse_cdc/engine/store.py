@@ -72,7 +72,7 @@ def drop_garbage(
     """
     connection, statements = ledger.connection, ledger.statements
     needed = [g for g in (history.base, history.state, history.committed) if g is not None]
-    keep = {t for g in needed if g.plan for t in (g.plan.plan_table, g.plan.rejections_table)}
+    keep = {t for g in needed if g.plan for t in (g.plan.plan_table, statements.run_tables(g.run_id)[1])}
     garbage = sorted(present - keep)
     forget = ledger.forget(needed)
     try:

@@ -11,6 +11,8 @@ LEASES = "wcdc_leases"
 _PLAIN = re.compile(r"[a-z][a-z0-9_]{0,23}")
 _HASHED = re.compile(r".*_[0-9a-f]{8}")
 _RUN = "[0-7][0-9a-hjkmnp-tv-z]{25}"
+_GENERATION = "[0-9]{12}"
+_LEDGER = "(beats|claim|done|end)"
 
 
 def slug(sync_id: str) -> str:
@@ -27,7 +29,19 @@ def table_name(sync_id: str, run_id: str, what: str) -> str:
     return f"{slug(sync_id)}_{run_id.lower()}_{what}"
 
 
+def ledger_table(sync_id: str, generation: int, what: str) -> str:
+    """The name of a table of a ledger of tables: ``beats``, ``claim``, ``done`` or ``end``."""
+    return f"{slug(sync_id)}_{generation:012d}_{what}"
+
+
 def owned(sync_id: str, tables: set[str]) -> set[str]:
-    """Those of the tables that the engine made for this sync."""
+    """Those of the tables that the engine made for this sync's runs."""
     pattern = re.compile(f"{re.escape(slug(sync_id))}_{_RUN}_(plan|rejections|staged|model|touched|keys)")
     return {table for table in tables if pattern.fullmatch(table)}
+
+
+def in_ledger(sync_id: str, tables: set[str]) -> dict[str, int]:
+    """Those of the tables that are the sync's ledger, with their generations."""
+    pattern = re.compile(f"{re.escape(slug(sync_id))}_({_GENERATION})_{_LEDGER}")
+    found = ((table, pattern.fullmatch(table)) for table in tables)
+    return {table: int(match[1]) for table, match in found if match}

@@ -222,15 +222,29 @@ class Statements:
 
     def create_rejections(self, name: str) -> str:
         """The table of a run's rejections."""
-        return self.render("rejections_table", table=self.planner(name))
+        return self.render("rejections_table", table=self.planner(name), columns=self._rejection_columns())
+
+    def rejection_nulls(self) -> str:
+        """The columns of such a table, as NULLs."""
+        return ", ".join(
+            f"{self.dialect.null(kind)} AS {name}" for name, kind in self._rejection_columns().items()
+        )
+
+    def _rejection_columns(self) -> dict[str, str]:
+        text, time = self.dialect.text_type, self.dialect.timestamp_type
+        return {
+            **{"row_id": text, "op": text, "chunk": "INTEGER", "outcome": text, "reason": text},
+            **{"permanent": "BOOLEAN", "attempts": "INTEGER"},
+            **{"first_failed_at": time, "last_failed_at": time},
+        }
 
     def create_shared(self) -> dict[tuple[str, str], list[str]]:
         """Every table that all syncs share: (schema, name) to the statements that make it."""
         planner, audit = self.schemas.planner, self.schemas.audit
-        made = {
-            (planner, JOURNAL): [self.render("journal_table", table=self.planner(JOURNAL))],
-            (planner, LEASES): [self.render("leases_table", table=self.planner(LEASES))],
-        }
+        made = {}
+        if self.dialect.capabilities.transactional_ddl:
+            made[planner, JOURNAL] = [self.render("journal_table", table=self.planner(JOURNAL))]
+            made[planner, LEASES] = [self.render("leases_table", table=self.planner(LEASES))]
         for name in AUDIT_TABLES:
             template = f"{name.removeprefix('sync_')}_table" if name != "sync_runs" else "sync_runs_table"
             made[audit, name] = [self.render(template, table=self.audit(name))]
