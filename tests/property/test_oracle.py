@@ -23,11 +23,12 @@ from hypothesis.stateful import (
 
 import warehouse_cdc as wcdc
 from tests.property.oracle import Held, Plan, Setup, counts, plan, remembered, settle, snapshot
+from tests.stand_ins import connect_without_transactions
 from warehouse_cdc.destinations import rejected, retryable, unknown
 from warehouse_cdc.engine import journal
 from warehouse_cdc.engine.ledger import ledger_of
 from warehouse_cdc.engine.transitions import Step
-from warehouse_cdc.plan.names import owned
+from warehouse_cdc.plan.names import in_ledger, owned
 from warehouse_cdc.plan.statements import Schemas, Statements
 
 KEYS = st.sampled_from([None, 1, 2, 3, 4, 5, 6])
@@ -52,6 +53,7 @@ class Machine(RuleBasedStateMachine):
     """One sync, its model and its destination."""
 
     connection: ClassVar[Any]
+    connect: Any = staticmethod(wcdc.connect)
     schemas: ClassVar[Schemas]
 
     def execute(self, sql: str) -> None:
@@ -82,7 +84,7 @@ class Machine(RuleBasedStateMachine):
         self.runs = 0
         self.last: tuple[Plan, dict[str, str], str] | None = None
         self._finished: set[str] = set()
-        self.warehouse = wcdc.connect(
+        self.warehouse = self.connect(
             self.connection,
             planner_schema=self.schemas.planner,
             audit_schema=self.schemas.audit,
@@ -401,6 +403,10 @@ class Machine(RuleBasedStateMachine):
 
     def expire(self) -> None:
         """The dead process's lease runs out."""
+        tables = {name for _schema, name in self.warehouse._connection.tables(self.schemas.planner)}
+        for name in in_ledger(f"oracle {self.number}", tables):
+            if name.endswith(("_claim", "_beats")):
+                self.execute(f"UPDATE {self.schemas.planner}.{name} SET recorded_at = TIMESTAMP '1970-01-01'")
         if (self.schemas.planner, "wcdc_leases") not in self.warehouse._connection.tables(
             self.schemas.planner
         ):
@@ -471,3 +477,18 @@ def test_postgres_agrees_with_the_oracle(post: Any) -> None:
             return post.execute(sql).fetchall()
 
     run_state_machine_as_test(OnPostgres, settings=STEPS)
+
+
+def test_runs_that_are_recorded_in_tables_agree_with_the_oracle(post: Any, postgres_url: str) -> None:
+    class InTables(Machine):
+        connection = postgres_url
+        connect = staticmethod(connect_without_transactions)
+        schemas = Schemas("oracle_planner", "oracle_audit")
+
+        def execute(self, sql: str) -> None:
+            post.execute(sql)
+
+        def fetch(self, sql: str) -> list[tuple[Any, ...]]:
+            return post.execute(sql).fetchall()
+
+    run_state_machine_as_test(InTables, settings=STEPS)
