@@ -36,6 +36,8 @@ class Dialect(ABC):
     share_lock = ""
     """Clause that locks a row against ``row_lock`` only, or nothing."""
     now = "now()"
+    most_columns: int | None = None
+    """Columns that a table can have, if few enough to matter."""
     materialized = ""
     """Word that makes a CTE a step of its own, evaluated once, or nothing."""
     scratch = ""

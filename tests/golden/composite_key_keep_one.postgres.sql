@@ -47,7 +47,7 @@ CREATE TABLE "hightouch_audit"."sync_snapshot" (
 );
 
 -- index_sync_snapshot
-CREATE INDEX ON "hightouch_audit"."sync_snapshot" (sync_id, row_id COLLATE "C");
+CREATE INDEX ON "hightouch_audit"."sync_snapshot" USING hash (row_id COLLATE "C");
 
 -- create_sync_runs
 CREATE TABLE "hightouch_audit"."sync_runs" (

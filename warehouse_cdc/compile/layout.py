@@ -15,6 +15,9 @@ from warehouse_cdc.dialects.types import KEY_KINDS
 from warehouse_cdc.errors import ConfigError, ModelError
 from warehouse_cdc.sync import Sync
 
+OWN_COLUMNS = 16
+"""Columns of a plan beside the compared ones."""
+
 
 @dataclass(frozen=True)
 class Column:
@@ -90,7 +93,8 @@ def lay_out(
 
     Raises:
         ConfigError: A mapped, matched or key column isn't in the model (code ``unknown-field``).
-        ModelError: A used column is ambiguous, or a key column has a type that can't identify rows.
+        ModelError: A used column is ambiguous, a key column has a type that can't identify rows, or there are
+            more compared columns than a plan can hold.
     """
     names = [name for name, _type in described]
     types = {name: dialect.column_type(text) for name, text in described}
@@ -102,6 +106,7 @@ def lay_out(
     used = tuple(dict.fromkeys([*primary_key, *(c for c, _ in match), *(c for c, _ in mapped)]))
     _check_names(sync, names, used, same_case=dialect.capabilities.column_case)
     _check_key(sync, types)
+    _check_width(sync, len(used), dialect)
     fields = _fields(sync, match, mapped)
     columns = []
     ordered = [*primary_key, *sorted(set(used) - set(primary_key))]
@@ -150,6 +155,17 @@ def _check_names(sync: Sync, names: Sequence[str], used: Sequence[str], *, same_
                 code="model-ambiguous-column",
                 hint="Give each its own alias.",
             )
+
+
+def _check_width(sync: Sync, columns: int, dialect: Dialect) -> None:
+    """A plan holds each compared column twice, and what it knows of the row."""
+    most = dialect.most_columns
+    if most is not None and 2 * columns + OWN_COLUMNS > most:
+        raise ModelError(
+            f"Model {sync.model.name!r}: {columns} compared columns don't fit into this warehouse's tables.",
+            code="model-too-wide",
+            hint=f"Map at most {(most - OWN_COLUMNS) // 2} columns.",
+        )
 
 
 def _check_key(sync: Sync, types: dict[str, ColumnType]) -> None:

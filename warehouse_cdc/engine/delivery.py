@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from functools import partial
@@ -179,7 +180,8 @@ class Delivery:
                 idle_timeout=part.lease.idle_timeout,
                 expected_rows=sum(chunk.rows for _index, chunk in taken),
             )
-            return Spool(ahead(rows), highs)
+            with closing(ahead(rows)) as batches:
+                return Spool(batches, highs)
 
     # -- sending ----------------------------------------------------------------------------------
 

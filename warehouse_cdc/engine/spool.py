@@ -5,26 +5,39 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import wait
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from warehouse_cdc.engine.pool import Pool
+
 _END: Any = object()
 
 
-def ahead(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def ahead(batches: Iterator[pa.RecordBatch]) -> Generator[pa.RecordBatch, None, None]:
     """The same batches; while one is worked on, the next one is read."""
+    pool, patient = Pool(1), True
     try:
-        with ThreadPoolExecutor(1, "wcdc-read") as pool:
-            upcoming = pool.submit(next, batches, _END)
-            while (batch := upcoming.result()) is not _END:
-                upcoming = pool.submit(next, batches, _END)
-                yield batch
+        upcoming = pool.submit(partial(next, batches, _END))
+        while (batch := upcoming.result()) is not _END:
+            upcoming = pool.submit(partial(next, batches, _END))
+            yield batch
+    except KeyboardInterrupt:
+        patient = False  # a second signal: nobody waits for the warehouse (D20)
+        raise
     finally:
-        if isinstance(batches, Generator):
-            batches.close()
+        # By the thread that reads: nobody else may close what is being read.
+        closed = pool.submit(batches.close if isinstance(batches, Generator) else _nothing)
+        pool.close()
+        if patient:
+            wait([closed])
+
+
+def _nothing() -> None:
+    """Nothing is to be closed."""
 
 
 LIMIT = 32 * 1024 * 1024

@@ -41,6 +41,7 @@ _SETTINGS = (
     "SET LOCAL standard_conforming_strings = on; SET LOCAL client_encoding = 'UTF8'"
 )
 _LOOKUP_MEMORY = 64 * 2**20
+_READING = {"client_encoding": "UTF8", "standard_conforming_strings": "on"}
 _PLANNER: dict[Work, dict[str, str]] = {
     "": {},
     # Otherwise the cost of passing rows on keeps the planner from workers.
@@ -261,6 +262,25 @@ class PostgresConnection(Connection):
                 hint="Commit or roll back first, or pass a URL.",
             )
         connection.autocommit = True
+        self._former = self._read_statements_as_written()
+        self._assumed: str | None = None
+
+    def _read_statements_as_written(self) -> dict[str, str]:
+        """Set what counts before a message is read, for the session; returns what was otherwise."""
+        info = self._connection.info
+        former = {name: info.parameter_status(name) or "" for name in _READING}
+        changed = {name: value for name, value in former.items() if value != _READING[name]}
+        for name in changed:
+            self._connection.execute(f"SET {name} TO '{_READING[name]}'".encode())
+        return changed
+
+    @property
+    def _role(self) -> str | None:
+        """The role that a given session has taken on; new sessions don't have it."""
+        if self._owned or self._assumed is not None:
+            return self._assumed
+        ((current, signed_in),) = self.query("SELECT current_user, session_user")
+        return None if current == signed_in else str(current)
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """Run a statement and fetch everything."""
@@ -345,7 +365,7 @@ class PostgresConnection(Connection):
         Both use PostgreSQL's binary format. The cursor has a transaction of its own.
         """
         types = [arrow_type(kind) for kind in kinds]
-        if expected_rows >= COPY_ROWS and self._opener is None:
+        if expected_rows >= COPY_ROWS and self._opener is None and self._role is None:
             session = _adbc_session(self._conninfo)
             if session is not None:
                 self.statements += 1
@@ -426,7 +446,7 @@ class PostgresConnection(Connection):
         return {(str(row[0]), str(row[1])) for row in rows if row[1] is not None}
 
     def columns_of(self, tables: Sequence[exp.Table]) -> list[frozenset[str]] | None:
-        """Tables and materialized views, none of whose partitions is a foreign table."""
+        """Tables and materialized views without row security, none of whose partitions is a foreign table."""
         if not tables:
             return []
         looked_up = ", ".join(
@@ -438,7 +458,8 @@ class PostgresConnection(Connection):
             f"FROM (VALUES {looked_up}) w(place, name) "
             "JOIN pg_catalog.pg_class c ON c.oid = to_regclass(w.name) "
             "JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped "
-            "WHERE c.relkind IN ('m', 'r', 'p') AND (c.relkind = 'p' OR NOT c.relhassubclass) AND NOT EXISTS "
+            "WHERE c.relkind IN ('m', 'r', 'p') AND (c.relkind = 'p' OR NOT c.relhassubclass) "
+            "AND NOT c.relrowsecurity AND NOT EXISTS "
             "(SELECT 1 FROM pg_catalog.pg_partition_tree(c.oid) t "
             "JOIN pg_catalog.pg_class l ON l.oid = t.relid WHERE l.relkind = 'f') "
             "GROUP BY w.place ORDER BY w.place"
@@ -447,7 +468,7 @@ class PostgresConnection(Connection):
 
     def change_hint(self, tables: Sequence[exp.Table]) -> str:
         """The statistics' counters of changed rows: they come late, and are lost in a crash."""
-        if not tables:
+        if not tables or not all(isinstance(table.this, exp.Identifier) for table in tables):
             return ""
         names = ", ".join(f"({self.dialect.literal(table.sql(dialect='postgres'))})" for table in tables)
         counters = ", ".join(
@@ -472,13 +493,19 @@ class PostgresConnection(Connection):
 
     def clone(self) -> PostgresConnection:
         """Another session with the same parameters."""
-        return open_postgres(self._conninfo) if self._opener is None else self._opener()
+        made = open_postgres(self._conninfo) if self._opener is None else self._opener()
+        if (role := self._role) is not None:
+            made.execute(f"SET ROLE {self.dialect.quote(role)}")
+            made._assumed = role
+        return made
 
     def close(self) -> None:
         """Close the session, or give it back."""
         if self._owned:
             self._connection.close()
         elif not self._connection.closed:
+            for name, value in self._former.items():
+                self._connection.execute(f"SET {name} TO '{value}'".encode())
             self._connection.autocommit = self._was_autocommit
 
     @contextmanager
