@@ -64,7 +64,7 @@ def child(engine: str, url: str, kind: str) -> dict[str, Any]:
 
     from warehouse_cdc.engine import delivery
     from warehouse_cdc.engine.ledger import ledger_of
-    from warehouse_cdc.engine.spool import Spool
+    from warehouse_cdc.engine.spool import Spool, ahead
     from warehouse_cdc.plan.statements import Schemas, Statements
     from warehouse_cdc.warehouses.base import Connection
 
@@ -95,7 +95,7 @@ def child(engine: str, url: str, kind: str) -> dict[str, Any]:
             rows = sum(batch.num_rows for batch in batches)
         else:
             parts = delivery._grouped(numbered, delivery.PART_ROWS)
-            spool = Spool(batches, [part[-1][1].high for part in parts])
+            spool = Spool(ahead(batches), [part[-1][1].high for part in parts])
             for place, part in enumerate(parts):
                 table = spool.part(place)
                 if kind == ASKED:
