@@ -36,7 +36,7 @@ _MICROSECONDS = 6
 """Digits of a second that Iceberg keeps."""
 _PARTS = 50
 """Texts in one call of ``concat``; the calls are nested."""
-_AS_JSON = ("integer", "float", "decimal", "boolean", "json")
+_JSON_KINDS = ("integer", "float", "decimal", "boolean", "json")
 """Kinds that a cast to JSON keeps as they are; any other becomes the JSON string of its canonical text."""
 _TEXT = ColumnType("VARCHAR", "text")
 _DOCUMENT = ColumnType("VARCHAR", "json")
@@ -61,6 +61,11 @@ def _is_fine(kind: ColumnType) -> bool:
     """Whether a time has more digits than Iceberg keeps."""
     precision = re.search(r"\((\d+)\)", kind.name)
     return precision is not None and int(precision[1]) > _MICROSECONDS
+
+
+def _as_json(expression: str) -> str:
+    """The JSON text of a text or number."""
+    return f"json_format(CAST({expression} AS JSON))"
 
 
 class Trino(Dialect):
@@ -148,15 +153,13 @@ class Trino(Dialect):
             names = [
                 self.quote(f"field{place}" if of is None else of.name) for place, of in enumerate(fields, 1)
             ]
-            values = [
-                self._json(f"{value}[{place}]", each, depth + 1) for place, each in enumerate(kinds, 1)
-            ]
+            values = [self._json(f"{value}[{place}]", each, depth + 1) for place, each in enumerate(kinds, 1)]
             row = f"CAST(ROW({', '.join(values)}) AS ROW({', '.join(f'{name} JSON' for name in names)}))"
             return f"CASE WHEN {value} IS NOT NULL THEN CAST({row} AS JSON) END"
         simple = self.column_type(kind.sql(dialect=self.sqlglot))
         if simple.kind == "float":
             value = self._unsigned_zero(value, simple)
-        if simple.kind not in _AS_JSON:
+        if simple.kind not in _JSON_KINDS:
             value = self.canonical_text(value, simple)
         return f"CAST({value} AS JSON)"
 
@@ -209,8 +212,9 @@ class Trino(Dialect):
         return f"replace({text}, ' ', 'T') || 'Z'"
 
     def json_string(self, text: str) -> str:
-        """Trino's own JSON quoting."""
-        return f"json_format(CAST({text} AS JSON))"
+        """Trino's own quoting of what must be quoted; of a whole text, it also does so beyond the BMP."""
+        quoted = f"regexp_extract({_as_json('x[1]')}, '^\"(.*)\"$', 1)"
+        return rf"""'"' || regexp_replace({text}, '([\x00-\x1f"\\])', x -> {quoted}) || '"'"""
 
     def comparable(self, expression: str, kind: ColumnType) -> str:
         """Stored values compare as they are: JSON was written with its keys in order."""
@@ -285,7 +289,7 @@ class Trino(Dialect):
         if kind.kind in ("integer", "decimal", "boolean"):
             return self.cast(expression, "VARCHAR")
         if kind.kind in ("text", "float"):
-            return self.json_string(expression)
+            return _as_json(expression)
         return f"'\"' || {self.canonical_text(expression, kind)} || '\"'"
 
     def setup(self, planner: str, audit: str, principal: str | None) -> list[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conformance import trino_engine as on_trino
 from tests.conformance.helpers import (
     ENGINES,
     DuckDBEngine,
@@ -19,12 +20,33 @@ from tests.conformance.helpers import (
 )
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave the tests that don't run on Trino out."""
+    items[:] = [item for item in items if _engine_of(item) != "trino" or _runs_on_trino(item)]
+    for item in items:
+        name = getattr(item, "originalname", "")
+        if _engine_of(item) == "trino" and name in on_trino.GAPS:
+            item.add_marker(pytest.mark.xfail(reason=on_trino.GAPS[name], strict=True))
+
+
+def _engine_of(item: pytest.Item) -> str | None:
+    call = getattr(item, "callspec", None)
+    return None if call is None else call.params.get("engine")
+
+
+def _runs_on_trino(item: pytest.Item) -> bool:
+    return getattr(item, "originalname", "") in on_trino.TESTS.get(item.path.stem, frozenset())
+
+
 @pytest.fixture(params=[pytest.param(name, marks=getattr(pytest.mark, name)) for name in ENGINES])
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
     """A fresh database on one engine."""
     if request.param == "duckdb":
         with duckdb_engine(tmp_path) as duck:
             yield duck
+    elif request.param == "trino":
+        with on_trino.trino_engine(request.getfixturevalue("trino_url")) as trino:
+            yield trino
     else:
         kind = TablesEngine if request.param == "tables" else PostgresEngine
         with postgres_engine(request.getfixturevalue("postgres_url"), kind) as postgres:
@@ -42,6 +64,13 @@ def duck(tmp_path: Path) -> Iterator[DuckDBEngine]:
 def postgres(postgres_url: str) -> Iterator[PostgresEngine]:
     """A fresh PostgreSQL database, as its superuser."""
     with postgres_engine(postgres_url) as engine:
+        yield engine
+
+
+@pytest.fixture
+def trino(trino_url: str) -> Iterator[on_trino.TrinoEngine]:
+    """Empty schemas on Trino."""
+    with on_trino.trino_engine(trino_url) as engine:
         yield engine
 
 

@@ -24,7 +24,7 @@ def hundred(engine: Engine) -> None:
     engine.execute(
         "DROP TABLE IF EXISTS people",
         "CREATE TABLE people AS SELECT CAST(i AS INTEGER) AS id, CAST(i * 10 AS INTEGER) AS v "
-        "FROM generate_series(1, 100) r(i)",
+        f"FROM {engine.series(1, 100)} r(i)",
     )
 
 

@@ -1,12 +1,13 @@
 """A Trino server for tests: assembled from its published jars, started on this machine, stopped.
 
-``python -m tests.engines.trino`` assembles it (once: half a gigabyte, kept in the user's cache folder), starts it
-and stops it again. Needs a JDK that is new enough, and Maven for the first time.
+``python -m tests.engines.trino`` assembles it (once: half a gigabyte, kept in the user's cache folder),
+starts it and stops it again. Needs a JDK that is new enough, and Maven for the first time.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -215,8 +216,6 @@ def _wait(process: subprocess.Popen[bytes], port: int, log: Path, seconds: float
 
 
 def _answers(port: int) -> bool:
-    import json
-
     headers = {"X-Trino-User": "test", "X-Trino-Catalog": "iceberg"}
     sql = b"SELECT count(*) FROM iceberg.information_schema.schemata"
     address = f"http://127.0.0.1:{port}/v1/statement"

@@ -40,6 +40,8 @@ STATEMENT_LENGTH = 900_000
 _ATTEMPTS = 6
 """How often a DELETE or UPDATE is tried that another one was faster than."""
 _PORTS = {"https": 443, "http": 8080}
+_session: Any = trino.dbapi.connect
+"""Opens a session; the client has no types for it."""
 _FAILURES = (DriverError, HttpError, requests.exceptions.RequestException)
 
 _ARROW: dict[str, pa.DataType] = {
@@ -76,6 +78,9 @@ def _array(values: Sequence[Any], wanted: pa.DataType) -> pa.Array:
     if pa.types.is_timestamp(wanted) and wanted.tz is not None:
         plain = [None if v is None else v.removesuffix(" UTC") for v in values]
         return pc.assume_timezone(pa.array(plain, pa.string()).cast(pa.timestamp(wanted.unit)), "UTC")
+    if pa.types.is_time(wanted):
+        moments = pc.binary_join_element_wise("1970-01-01", pa.array(values, pa.string()), " ")
+        return moments.cast(pa.timestamp(wanted.unit)).cast(pa.int64()).cast(wanted)
     if pa.types.is_temporal(wanted) or pa.types.is_decimal(wanted):
         return pa.array(values, pa.string()).cast(wanted)
     return pa.array(values, wanted)
@@ -128,7 +133,7 @@ class TrinoConnection(Connection):
         self.dialect = Trino()
         self.statements = 0
         self._arguments = arguments
-        self._connection = trino.dbapi.connect(**arguments)
+        self._connection = _session(**arguments)
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """Run a statement and fetch everything."""
@@ -199,7 +204,7 @@ class TrinoConnection(Connection):
                     raise QueryError(
                         "A value doesn't fit into an Arrow column of its type.",
                         sql=redacted(sql),
-                        hint="Dates and times before the year 0 or after 9999: cast them to text in the model.",
+                        hint="Cast dates and times before the year 0 or after 9999 to text in the model.",
                     ) from None
                 yield pa.RecordBatch.from_arrays(arrays, names)
 
@@ -278,9 +283,15 @@ class TrinoConnection(Connection):
 
 _NAMES_ONLY = frozenset(
     {
-        *("SYNTAX_ERROR", "TABLE_NOT_FOUND", "COLUMN_NOT_FOUND", "SCHEMA_NOT_FOUND", "CATALOG_NOT_FOUND"),
+        *(
+            "TABLE_NOT_FOUND",
+            "COLUMN_NOT_FOUND",
+            "SCHEMA_NOT_FOUND",
+            "CATALOG_NOT_FOUND",
+            "PERMISSION_DENIED",
+        ),
         *("TABLE_ALREADY_EXISTS", "FUNCTION_NOT_FOUND", "TYPE_MISMATCH", "TYPE_NOT_FOUND", "NOT_SUPPORTED"),
-        *("AMBIGUOUS_NAME", "DUPLICATE_COLUMN_NAME", "MISSING_SCHEMA_NAME", "PERMISSION_DENIED"),
+        *("AMBIGUOUS_NAME", "DUPLICATE_COLUMN_NAME", "MISSING_SCHEMA_NAME"),
     }
 )
 """Errors whose message names objects, never row values."""
@@ -295,10 +306,12 @@ def _mapped(error: Exception, sql: str) -> WarehouseError:
         )
     if not isinstance(error, TrinoQueryError):
         return ConnectionLostError(
-            f"Trino can't be reached ({type(error).__name__}).", sql=shown, hint="Check host, port and scheme."
+            f"Trino can't be reached ({type(error).__name__}).",
+            sql=shown,
+            hint="Check host, port and scheme.",
         )
     name = str(error.error_name)
-    detail = f": {redacted(error.message)}" if name in _NAMES_ONLY else "."
+    detail = f": {error.message}" if name in _NAMES_ONLY else "."
     if name == "PERMISSION_DENIED":
         return PermissionDeniedError(
             f"Trino denied a statement{detail}",
