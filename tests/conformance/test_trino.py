@@ -7,7 +7,6 @@ from datetime import date, datetime, time, timezone
 from decimal import Decimal
 from math import isnan
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -405,18 +404,18 @@ def test_errors_say_what_and_which_query_but_no_values(trino: TrinoEngine, crm: 
 
 
 @pytest.mark.parametrize(
-    ("url", "error"),
+    "url",
     [
-        ("trino://test@127.0.0.1:1/iceberg?http_scheme=http", wcdc.ConnectionLostError),
-        ("trino://127.0.0.1/iceberg", wcdc.ConfigError),
-        ("trino://test:secret@127.0.0.1", wcdc.ConfigError),
-        ("trino://test:secret@127.0.0.1/iceberg?schema=x", wcdc.ConfigError),
+        "trino://test@127.0.0.1:1/iceberg?http_scheme=http",
+        "trino://127.0.0.1/iceberg",
+        "trino://test:secret@127.0.0.1",
+        "trino://test:secret@127.0.0.1/iceberg?schema=x",
     ],
 )
-def test_urls_that_lead_nowhere(url: str, error: Any) -> None:
-    with pytest.raises(error) as caught:
+def test_urls_that_lead_nowhere(url: str) -> None:
+    with pytest.raises(wcdc.ConnectionLostError) as caught:
         wcdc.connect(url)
-    assert "secret" not in str(caught.value)
+    assert caught.value.hint and "secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize("case", CASES)

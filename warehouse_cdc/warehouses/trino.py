@@ -9,7 +9,7 @@ import base64
 import random
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -21,12 +21,11 @@ import trino
 from sqlglot import exp
 from trino.auth import BasicAuthentication
 from trino.exceptions import Error as DriverError
-from trino.exceptions import HttpError, TrinoAuthError, TrinoQueryError
+from trino.exceptions import HttpError, TrinoAuthError, TrinoConnectionError, TrinoQueryError
 
 from warehouse_cdc.dialects import ColumnType, Trino
 from warehouse_cdc.dialects.trino import decimal_digits
 from warehouse_cdc.errors import (
-    ConfigError,
     ConnectionLostError,
     PermissionDeniedError,
     QueryError,
@@ -92,8 +91,7 @@ def open_trino(url: str) -> TrinoConnection:
     Encrypted unless ``?http_scheme=http`` says otherwise; ``verify`` names a file of certificates.
 
     Raises:
-        ConfigError: The URL lacks something or has a parameter that is unknown.
-        ConnectionLostError: The server can't be reached or refuses the sign-in.
+        ConnectionLostError: The URL lacks something, or the server can't be reached or refuses the sign-in.
     """
     parts = urlsplit(url)
     options = dict(parse_qsl(parts.query))
@@ -101,10 +99,10 @@ def open_trino(url: str) -> TrinoConnection:
     verify = options.pop("verify", None)
     catalog, _slash, schema = unquote(parts.path.strip("/")).partition("/")
     if not (parts.hostname and parts.username and catalog) or scheme not in _PORTS or options:
-        raise ConfigError(
+        raise ConnectionLostError(
             "The Trino URL lacks a user, host or catalog, or has an unknown parameter.",
-            code="connect-url",
             hint="trino://user:password@host:443/catalog/schema?http_scheme=https&verify=/path/to/ca.pem",
+            retryable=False,
         )
     user = unquote(parts.username)
     arguments: dict[str, Any] = {
@@ -169,7 +167,8 @@ class TrinoConnection(Connection):
         except _FAILURES as error:
             raise _mapped(error, sql) from None
         except BaseException:
-            cursor.cancel()
+            with suppress(*_FAILURES):  # what went wrong matters more
+                cursor.cancel()
             raise
 
     @contextmanager
@@ -304,12 +303,14 @@ def _mapped(error: Exception, sql: str) -> WarehouseError:
         return ConnectionLostError(
             "Trino refused the sign-in.", sql=shown, hint="Check user and password.", retryable=False
         )
-    if not isinstance(error, TrinoQueryError):
+    if isinstance(error, (HttpError, TrinoConnectionError, requests.exceptions.RequestException)):
         return ConnectionLostError(
             f"Trino can't be reached ({type(error).__name__}).",
             sql=shown,
             hint="Check host, port and scheme.",
         )
+    if not isinstance(error, TrinoQueryError):
+        return QueryError(f"Trino's client failed ({type(error).__name__}).", sql=shown)
     name = str(error.error_name)
     detail = f": {error.message}" if name in _NAMES_ONLY else "."
     if name == "PERMISSION_DENIED":
