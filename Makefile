@@ -23,10 +23,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export NO_MKDOCS_2_WARNING := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv check format test demo bench plots docs dist clean distclean
+.PHONY: help venv check format test engines test-engines demo bench plots docs dist clean distclean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 venv: $(STAMP) ## Create .venv with the package (editable) and the development tools
 
@@ -50,6 +50,12 @@ format: $(STAMP) ## Format the code and apply the safe lint fixes
 
 test: $(STAMP) ## Run the tests (TESTS=path, PYTEST_ARGS=..., JOBS=2)
 	$(PY) -m pytest -n $(JOBS) --dist loadgroup $(PYTEST_ARGS) $(TESTS)
+
+engines: $(STAMP) ## Assemble the Trino server that test-engines starts (JDK 25, Maven, 0.5 GB in ~/.cache)
+	$(PY) -m tests.engines.trino
+
+test-engines: $(STAMP) ## Run the tests that need that server
+	$(PY) -m pytest -m trino $(PYTEST_ARGS) $(TESTS)
 
 demo: $(STAMP) ## Replay a public data set into DuckDB and sync it to PostgreSQL and to files
 	$(PY) -m benchmarks.demo

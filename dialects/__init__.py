@@ -11,10 +11,11 @@ from warehouse_cdc.dialects.base import BUCKETS, Dialect
 from warehouse_cdc.dialects.capabilities import DialectCapabilities
 from warehouse_cdc.dialects.duckdb import DuckDB
 from warehouse_cdc.dialects.postgres import Postgres
+from warehouse_cdc.dialects.trino import Trino
 from warehouse_cdc.dialects.types import ColumnType
 from warehouse_cdc.errors import UnsupportedError
 
-DIALECTS: dict[str, type[Dialect]] = {"duckdb": DuckDB, "postgres": Postgres}
+DIALECTS: dict[str, type[Dialect]] = {"duckdb": DuckDB, "postgres": Postgres, "trino": Trino}
 
 
 def get_dialect(name: str) -> Dialect:
@@ -38,5 +39,6 @@ __all__ = [
     "DialectCapabilities",
     "DuckDB",
     "Postgres",
+    "Trino",
     "get_dialect",
 ]

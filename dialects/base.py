@@ -61,6 +61,10 @@ class Dialect(ABC):
         """A qualified table name, quoted."""
         return f"{self.quote(schema)}.{self.quote(name)}"
 
+    def rename(self, schema: str, name: str, new_name: str) -> str:
+        """The statement that renames a table within its schema."""
+        return f"ALTER TABLE {self.table(schema, name)} RENAME TO {self.quote(new_name)}"
+
     def cast(self, expression: str, type_name: str) -> str:
         """The expression, cast."""
         return f"CAST({expression} AS {type_name})"
@@ -155,6 +159,10 @@ class Dialect(ABC):
     @abstractmethod
     def bucket(self, row_id: str) -> str:
         """The bucket of a row id: an integer from 0 to ``BUCKETS`` - 1."""
+
+    def exclusive_or(self, expression: str) -> str:
+        """The aggregate of hashes that doesn't depend on their order; NULLs don't count."""
+        return f"bit_xor({expression})"
 
     # -- values on their way out ------------------------------------------------------------------
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 
 import pytest
 
+from tests.engines.trino import Unavailable, trino_server
 from tests.servers import postgres_server
 
 
@@ -16,6 +18,22 @@ def postgres_url() -> Iterator[str]:
         yield url
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest tests first, so that no worker is left with one at the end."""
+@pytest.fixture(scope="session")
+def trino_url() -> Iterator[str]:
+    """The URL of an Iceberg catalog on a real Trino server."""
+    with contextlib.ExitStack() as stack:
+        try:
+            url = stack.enter_context(trino_server())
+        except Unavailable as reason:
+            pytest.skip(str(reason))
+        yield url
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Servers that take their time are asked for by name; the longest tests first.
+
+    So that no worker is left with one at the end.
+    """
+    if "trino" not in config.option.markexpr:
+        items[:] = [item for item in items if item.get_closest_marker("trino") is None]
     items.sort(key=lambda item: item.path.name != "test_oracle.py")

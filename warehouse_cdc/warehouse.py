@@ -282,8 +282,9 @@ def connect(
     """Connect to a warehouse.
 
     Args:
-        target: ``duckdb:///path``, ``duckdb:///:memory:``, ``postgresql://user:password@host/database``, a
-            SQLAlchemy Engine, or a duckdb or psycopg connection (which stays open and stays yours).
+        target: ``duckdb:///path``, ``duckdb:///:memory:``, ``postgresql://user:password@host/database``,
+            ``trino://user:password@host/catalog``, a SQLAlchemy Engine, or a duckdb or psycopg connection
+            (which stays open and stays yours).
         planner_schema: Where plan tables and the journal are.
         audit_schema: Where the audit tables are.
         changelog: Write ``sync_changelog`` unless a sync says otherwise.
@@ -344,10 +345,16 @@ def _open(target: Any) -> tuple[Connection, bool]:
             from warehouse_cdc.warehouses.postgres import open_postgres
 
             return open_postgres(f"postgresql://{rest}"), True
+        if name == "trino":
+            _need("trino", "trino")
+            from warehouse_cdc.warehouses.trino import open_trino
+
+            return open_trino(target), True
         raise UnsupportedError(
             f"There is no warehouse of kind {name!r}." if _colon else "That isn't a connection URL.",
             code="connect-url",
-            hint="duckdb:///path/to/file.duckdb or postgresql://user:password@host:5432/database",
+            hint="duckdb:///path/to/file.duckdb, postgresql://user:password@host:5432/database or "
+            "trino://user:password@host:443/catalog",
         )
     if kind in ("duckdb", "_duckdb"):
         from warehouse_cdc.warehouses.duckdb import DuckDBConnection

@@ -34,7 +34,7 @@ SHARED = {(PLANNER, "wcdc_journal"), (PLANNER, "wcdc_leases")} | {
 }
 LEDGER = re.compile(r"_\d{12}_(beats|claim|done|end)$")
 """Tables in which runs are recorded, where they aren't rows."""
-ENGINES = ("duckdb", "postgres", "tables")
+ENGINES = ("duckdb", "postgres", "tables", "trino")
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -93,6 +93,10 @@ class Engine:
                 f"WHERE table_schema IN ('{PLANNER}', '{AUDIT}')"
             )
         }
+
+    def series(self, low: int, high: int) -> str:
+        """A table of all integers of a range, with one column."""
+        return f"generate_series({low}, {high})"
 
     def footprint(self) -> dict[tuple[str, str], list[str]]:
         """Everything that the two schemas hold; equal footprints mean that nothing was written."""
@@ -201,17 +205,8 @@ class PostgresEngine(Engine):
         self._own.close()
 
 
-class TablesEngine(PostgresEngine):
-    """PostgreSQL as if it had no transactions: runs are recorded in tables."""
-
-    def connect(self, **options: Any) -> wcdc.Warehouse:
-        warehouse = connect_without_transactions(self.url, **options)
-        self._warehouses.append(warehouse)
-        return warehouse
-
-    @property
-    def capabilities(self) -> Any:
-        return PostgresWithoutTransactions.capabilities
+class RecordsInTables(Engine):
+    """Runs are recorded in tables, not in rows."""
 
     def ledger_tables(self) -> list[str]:
         """Claims, ends and the like, qualified, oldest generation first."""
@@ -221,6 +216,19 @@ class TablesEngine(PostgresEngine):
     def journal_tables(self) -> list[str]:
         logs = sorted(name for name in self.own_tables() if name.endswith("_rejections"))
         return [*(self.dialect.table(PLANNER, name) for name in logs), *self.ledger_tables()]
+
+
+class TablesEngine(RecordsInTables, PostgresEngine):
+    """PostgreSQL as if it had no transactions."""
+
+    def connect(self, **options: Any) -> wcdc.Warehouse:
+        warehouse = connect_without_transactions(self.url, **options)
+        self._warehouses.append(warehouse)
+        return warehouse
+
+    @property
+    def capabilities(self) -> Any:
+        return PostgresWithoutTransactions.capabilities
 
 
 @contextlib.contextmanager
@@ -376,7 +384,7 @@ class Child:
     def __init__(self, engine: Engine, log: Path, body: str, **values: Any) -> None:
         engine.detach()
         self.log = log
-        without = not engine.capabilities.transactional_ddl
+        without = isinstance(engine, TablesEngine)
         values = {"url": engine.url, "log": str(log), "without_transactions": without, **values}
         source = CHILD_HEAD + textwrap.dedent(body)
         cache = log.parent.parent / "bytecode"  # of all tests of this process: children start faster

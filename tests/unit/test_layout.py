@@ -193,6 +193,25 @@ PRINTED = {
             '"char"', "jsonpath", "citext", "hstore", "textual", "booleanish", "uuidish", "pg_lsn",
         ],
     },
+    "trino": {
+        "integer": ["tinyint", "smallint", "integer", "bigint"],
+        "decimal": ["decimal(12, 2)", "decimal(38, 0)"],
+        "float": ["real", "double"],
+        "text": ["varchar", "varchar(20)", "char(5)"],
+        "uuid": ["uuid"],
+        "boolean": ["boolean"],
+        "date": ["date"],
+        "time": ["time(0)", "time(6)", "time(9)"],
+        "timestamp": ["timestamp(3)", "timestamp(6)", "timestamp(12)", "TIMESTAMP"],
+        "timestamptz": ["timestamp(3) with time zone", "timestamp(9) with time zone"],
+        "binary": ["varbinary"],
+        "json": ["json"],
+        "nested": ["array(integer)", "map(varchar, uuid)", 'row(a integer, "b c" time(3) with time zone)'],
+        "other": [
+            "time(3) with time zone", "INTERVAL DAY TO SECOND", "INTERVAL YEAR TO MONTH", "ipaddress",
+            "unknown", "HyperLogLog", "number",
+        ],
+    },
 }  # fmt: skip
 
 
@@ -211,7 +230,8 @@ def test_what_is_stored_has_a_kind_that_travels(name: str) -> None:
     for names in PRINTED[name].values():
         for printed in names:
             _sql, stored = dialect.stored("x", dialect.column_type(printed))
-            assert stored.kind != "other" and dialect.column_type(stored.name).kind == stored.kind
+            kinds = {stored.kind, "text"} if stored.kind == "json" else {stored.kind}  # a document is text
+            assert stored.kind != "other" and dialect.column_type(stored.name).kind in kinds
 
 
 def pairs(dialect: Dialect, name: str) -> list[tuple[ColumnType, ColumnType]]:

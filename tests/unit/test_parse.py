@@ -146,7 +146,9 @@ def test_what_is_more_than_a_table_is_refused(dialect: Dialect, name: str) -> No
 )
 def test_another_dialect_is_transpiled(dialect: Dialect, written_in: str, sql: str, expected: str) -> None:
     query = read_model(model(sql, dialect=written_in), dialect)
-    assert expected in query.sql and "`" not in query.sql and "[" not in query.sql
+    spellings = {expected, "IF(a, 1, 2)"} if expected == "CASE WHEN" else {expected}
+    assert any(each in query.sql for each in spellings)
+    assert "`" not in query.sql and "[" not in query.sql
     assert read_model(model(query.sql), dialect).sql == query.sql
 
 

@@ -29,7 +29,7 @@ def run_row(
     """The INSERT of a run's row in ``sync_runs``, unless it is there."""
     dialect, table = statements.dialect, statements.audit("sync_runs")
     started = dialect.cast(
-        dialect.literal(started_at.astimezone(timezone.utc).isoformat()), dialect.timestamp_type
+        dialect.literal(started_at.astimezone(timezone.utc).isoformat(" ")), dialect.timestamp_type
     )
     values = {
         "sync_id": dialect.literal(statements.sync_id),

@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from warehouse_cdc.dialects import ColumnType, Dialect
 from warehouse_cdc.dialects.base import FINGERPRINT_ENCODING
@@ -78,6 +78,11 @@ class Layout:
     def key(self) -> tuple[Column, ...]:
         """The key's columns, in the order of the primary key."""
         return tuple(self.column(name) for name in self.primary_key)
+
+    def of_copy(self, dialect: Dialect) -> Layout:
+        """The same for a copy of the model, whose columns hold the stored values already."""
+        columns = (replace(column, expression=dialect.quote(column.name)) for column in self.columns)
+        return replace(self, columns=tuple(columns))
 
 
 def lay_out(

@@ -71,7 +71,7 @@ class Planner:
         """
         run_id = lease.generation.run_id
         model, _touched, _keys = self.statements.scratch_tables(run_id)
-        model_sql, copied = query.sql, False
+        model_sql, reader = query.sql, self
         record, version, hint = None, "", ""
         if self.kind == "run":
             version = source_version(self.connection, self.settings, query)
@@ -86,11 +86,12 @@ class Planner:
                 with observed(self.observer, Step.COPY_MODEL):
                     create = self.statements.create_as(model, copy, scratch=True)
                     self.connection.execute(create, work="scan")
-                model_sql, copied = f"SELECT * FROM {self.statements.planner(model)}", True
-            record = self._differences(lease, model_sql)
+                model_sql = f"SELECT * FROM {self.statements.planner(model)}"
+                reader = replace(self, layout=self.layout.of_copy(self.connection.dialect))
+            record = reader._differences(lease, model_sql)
         if record is None:
-            record = self._full(lease, model_sql)
-        if copied:
+            record = reader._full(lease, model_sql)
+        if reader is not self:
             self.connection.execute(self.statements.drop(model))
         record = replace(record, source_version=version, change_hint=hint)
         if record.idle:

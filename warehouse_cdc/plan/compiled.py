@@ -52,7 +52,7 @@ def compile_sync(
 
     Args:
         sync: The sync.
-        dialect: ``duckdb`` or ``postgres``.
+        dialect: ``duckdb``, ``postgres`` or ``trino``.
         schema: Dotted table name to column name to type, for every table that the model reads.
         planner_schema: Name of the planner schema.
         audit_schema: Name of the audit schema.
@@ -97,20 +97,20 @@ def compile_sync(
     statements["first_changelog"] = build.changelog(before, again=False)
     for number, sql in enumerate(build.snapshot(before), 1):
         statements[f"first_snapshot_{number}"] = sql
-    model_sql = query.sql
+    model_sql, read = query.sql, layout
     if prior is not None:
         statements["checksum"] = build.counts(layout, model_sql, checksum=True)
-        if not reads_alike(query.tree):
+        if not spoken.capabilities.snapshots or not reads_alike(query.tree):
             copy = build.copy_of_model(layout, model_sql)
             statements["copy_model"] = build.create_as(copied, copy, scratch=True)
-            model_sql = f"SELECT * FROM {build.planner(copied)}"
-        select = build.touched(layout, model_sql, prior)
+            model_sql, read = f"SELECT * FROM {build.planner(copied)}", layout.of_copy(spoken)
+        select = build.touched(read, model_sql, prior)
         statements["touched"] = build.create_as(touched, select, scratch=True)
         statements["differences"] = build.differences(touched, prior)
-        statements["counts"] = build.counts(layout, model_sql, checksum=False)
-        select = build.keys(layout, model_sql, prior, touched, repeated=False)
+        statements["counts"] = build.counts(read, model_sql, checksum=False)
+        select = build.keys(read, model_sql, prior, touched, repeated=False)
         statements["keys"] = build.create_as(keys, select, scratch=True)
-    select = build.plan(sync, layout, model_sql, kind, prior, keys if prior is not None else None)
+    select = build.plan(sync, read, model_sql, kind, prior, keys if prior is not None else None)
     statements["plan"] = build.create_as(plan, select)
     statements["duplicates"] = build.duplicates(layout, plan)
     keep_one = sync.on_duplicate == "keep_one"

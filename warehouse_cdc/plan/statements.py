@@ -148,7 +148,7 @@ class Statements:
 
     def rename(self, name: str, new_name: str) -> str:
         """Rename a table of the planner schema."""
-        return f"ALTER TABLE {self.planner(name)} RENAME TO {self.dialect.quote(new_name)}"
+        return self.dialect.rename(self.schemas.planner, name, new_name)
 
     def drop(self, name: str) -> str:
         """Drop a table of the planner schema."""

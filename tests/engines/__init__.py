@@ -1,0 +1,1 @@
+"""Real engines for tests, assembled once into a cache outside of the tree."""
