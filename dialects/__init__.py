@@ -10,11 +10,16 @@ if __name__ != "warehouse_cdc.dialects":
 from warehouse_cdc.dialects.base import BUCKETS, Dialect
 from warehouse_cdc.dialects.capabilities import DialectCapabilities
 from warehouse_cdc.dialects.duckdb import DuckDB
+from warehouse_cdc.dialects.greenplum import Greenplum
+from warehouse_cdc.dialects.lakebase import Lakebase
 from warehouse_cdc.dialects.postgres import Postgres
+from warehouse_cdc.dialects.redshift import Redshift
 from warehouse_cdc.dialects.types import ColumnType
 from warehouse_cdc.errors import UnsupportedError
 
-DIALECTS: dict[str, type[Dialect]] = {"duckdb": DuckDB, "postgres": Postgres}
+DIALECTS: dict[str, type[Dialect]] = {
+    dialect.name: dialect for dialect in (DuckDB, Greenplum, Lakebase, Postgres, Redshift)
+}
 
 
 def get_dialect(name: str) -> Dialect:
@@ -37,6 +42,9 @@ __all__ = [
     "Dialect",
     "DialectCapabilities",
     "DuckDB",
+    "Greenplum",
+    "Lakebase",
     "Postgres",
+    "Redshift",
     "get_dialect",
 ]
