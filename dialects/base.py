@@ -7,7 +7,9 @@ templates are looked up along the same line (``lineage``).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import reduce
+from operator import xor
 
 from sqlglot import exp
 
@@ -77,6 +79,24 @@ class Dialect(ABC):
         """A condition: the two differ, NULL being equal to NULL (D5)."""
         return f"({left} IS DISTINCT FROM {right})"
 
+    def same(self, left: str, right: str, kind: ColumnType | None = None) -> str:
+        """A condition to join by: two keys are equal, byte for byte (D5).
+
+        Args:
+            left: One side.
+            right: The other.
+            kind: Their stored type; text if None.
+        """
+        return f"{left} = {right}"
+
+    def exact(self, text: str, kind: ColumnType | None = None) -> str:
+        """A key in a form to group and to look up by: forms are equal if and only if keys are (D5)."""
+        return text
+
+    def distribution(self, column: str = "") -> str:
+        """Clause of a CREATE TABLE that spreads the rows by a column, or in any way; or nothing."""
+        return ""
+
     def seconds_since(self, timestamp: str) -> str:
         """Seconds from a timestamp until now, by the warehouse's clock."""
         return f"CAST(EXTRACT(EPOCH FROM ({self.now} - {timestamp})) AS DOUBLE PRECISION)"
@@ -144,13 +164,21 @@ class Dialect(ABC):
     ) -> str:
         """A 64-bit hash of stored values, injective up to the hash itself (D6).
 
-        Its exclusive or over rows with different keys tells them from any others: values that change places
+        Its ``checksum`` over rows with different keys tells them from any others: values that change places
         between rows must show in it.
 
         Args:
             columns: What is hashed, the key's columns among them.
             key: The key's columns, by which the hashes of different rows are made independent.
         """
+
+    def checksum(self, hashes: str) -> str:
+        """The aggregate that makes one number of the 64-bit hashes of rows, in any order."""
+        return f"bit_xor({hashes})"
+
+    def combined(self, checksums: Iterable[int | None], without: Iterable[int | None] = ()) -> int:
+        """What rows come to together, from checksums of parts of them; without rows of other checksums."""
+        return reduce(xor, (int(part or 0) for part in (*checksums, *without)), 0)
 
     @abstractmethod
     def row_hash(self, row_id: str) -> str:
@@ -159,10 +187,6 @@ class Dialect(ABC):
     @abstractmethod
     def bucket(self, row_id: str) -> str:
         """The bucket of a row id: an integer from 0 to ``BUCKETS`` - 1."""
-
-    def exclusive_or(self, expression: str) -> str:
-        """The aggregate of hashes that doesn't depend on their order; NULLs don't count."""
-        return f"bit_xor({expression})"
 
     # -- values on their way out ------------------------------------------------------------------
 

@@ -265,9 +265,9 @@ class Trino(Dialect):
         """The lower bits of the hash."""
         return f"CAST(bitwise_and({self.row_hash(row_id)}, {BUCKETS - 1}) AS INTEGER)"
 
-    def exclusive_or(self, expression: str) -> str:
-        """Trino's name of the aggregate."""
-        return f"bitwise_xor_agg({expression})"
+    def checksum(self, hashes: str) -> str:
+        """Exclusive or, by Trino's name of it."""
+        return f"bitwise_xor_agg({hashes})"
 
     # -- values on their way out ------------------------------------------------------------------
 

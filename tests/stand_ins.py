@@ -15,6 +15,24 @@ from warehouse_cdc.plan.statements import Schemas
 from warehouse_cdc.warehouse import Warehouse
 from warehouse_cdc.warehouses.postgres import PostgresConnection
 
+REDSHIFTS_FUNCTIONS = (
+    "CREATE TYPE super AS (value jsonb)",
+    "CREATE FUNCTION as_super(text) RETURNS super LANGUAGE sql STRICT RETURN ROW(to_jsonb($1))::super",
+    "CREATE FUNCTION as_super(varchar) RETURNS super LANGUAGE sql STRICT RETURN ROW(to_jsonb($1))::super",
+    "CREATE CAST (text AS super) WITH FUNCTION as_super(text)",
+    "CREATE CAST (varchar AS super) WITH FUNCTION as_super(varchar)",
+    "CREATE FUNCTION json_parse(text) RETURNS super LANGUAGE sql STRICT RETURN ROW($1::jsonb)::super",
+    "CREATE FUNCTION super_text(super) RETURNS text LANGUAGE sql STRICT RETURN (($1).value)::text",
+    "CREATE FUNCTION sha2(text, integer) RETURNS text LANGUAGE sql STRICT "
+    "RETURN encode(sha256(convert_to($1, 'UTF8')), 'hex')",
+    "CREATE FUNCTION farmfingerprint64(text) RETURNS bigint LANGUAGE sql STRICT "
+    "RETURN hashtextextended($1, 1)",
+    "CREATE FUNCTION fnv_hash(anyelement) RETURNS bigint LANGUAGE sql STRICT "
+    "AS $$ SELECT hashtextextended($1::text, 2) $$",
+    "CREATE FUNCTION getdate() RETURNS timestamp LANGUAGE sql RETURN clock_timestamp()::timestamp",
+)
+"""What Redshift's statements need to run on PostgreSQL; its hashes are others, and its ``=`` minds spaces."""
+
 
 class PostgresWithoutTransactions(Postgres):
     """As a cloud warehouse: each statement is alone, and runs are recorded in tables."""

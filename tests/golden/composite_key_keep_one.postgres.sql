@@ -318,7 +318,7 @@ wcdc_differing AS (
   FULL JOIN (
     SELECT v_1, v_2, hash FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000001_plan" WHERE op NOT IN ('removed', 'null_key')
   ) b ON m.v_1 = b.v_1 AND m.v_2 = b.v_2
-  WHERE m.hash IS DISTINCT FROM b.hash
+  WHERE (m.hash IS DISTINCT FROM b.hash)
 )
 SELECT
   (('[' || to_json(((v_1)::text) COLLATE "C")::text || ',' || to_json(((v_2)::text) COLLATE "C")::text || ']')) COLLATE "C" AS row_id,
@@ -380,8 +380,9 @@ LEFT JOIN (SELECT * FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_0000000000000
   ) o
   WHERE outcome NOT IN ('none', 'succeeded') OR copies > 1
 )
-SELECT DISTINCT row_id, k_1, k_2, base_hash
+SELECT row_id, k_1, k_2, base_hash
 FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000002_touched"
+GROUP BY row_id, k_1, k_2, base_hash
 UNION ALL
 SELECT row_id, v_1, v_2, base_hash
 FROM wcdc_due d

@@ -301,7 +301,7 @@ wcdc_differing AS (
   FULL JOIN (
     SELECT v_1, v_2, hash FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000001_plan" WHERE op NOT IN ('removed', 'null_key')
   ) b ON m.v_1 = b.v_1 AND m.v_2 = b.v_2
-  WHERE m.hash IS DISTINCT FROM b.hash
+  WHERE (m.hash IS DISTINCT FROM b.hash)
 )
 SELECT
   ('[' || '"' || regexp_replace(CAST(v_1 AS VARCHAR), '([\x00-\x1f"\\])', x -> regexp_extract(json_format(CAST(x[1] AS JSON)), '^"(.*)"$', 1)) || '"' || ',' || '"' || regexp_replace(CAST(v_2 AS VARCHAR), '([\x00-\x1f"\\])', x -> regexp_extract(json_format(CAST(x[1] AS JSON)), '^"(.*)"$', 1)) || '"' || ']') AS row_id,
@@ -363,8 +363,9 @@ LEFT JOIN (SELECT * FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_0000000000000
   ) o
   WHERE outcome NOT IN ('none', 'succeeded') OR copies > 1
 )
-SELECT DISTINCT row_id, k_1, k_2, base_hash
+SELECT row_id, k_1, k_2, base_hash
 FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000002_touched"
+GROUP BY row_id, k_1, k_2, base_hash
 UNION ALL
 SELECT row_id, v_1, v_2, base_hash
 FROM wcdc_due d

@@ -349,7 +349,7 @@ wcdc_differing AS (
   FULL JOIN (
     SELECT v_1, hash FROM "hightouch_planner"."people_00000000000000000000000001_plan" WHERE op NOT IN ('removed', 'null_key')
   ) b ON m.v_1 = b.v_1
-  WHERE m.hash IS DISTINCT FROM b.hash
+  WHERE (m.hash IS DISTINCT FROM b.hash)
 )
 SELECT
   CAST(v_1 AS VARCHAR) AS row_id,
@@ -417,8 +417,9 @@ LEFT JOIN (SELECT * FROM "hightouch_planner"."people_00000000000000000000000001_
   ) o
   WHERE outcome NOT IN ('none', 'succeeded') OR copies > 1
 )
-SELECT DISTINCT row_id, k_1, base_hash
+SELECT row_id, k_1, base_hash
 FROM "hightouch_planner"."people_00000000000000000000000002_touched"
+GROUP BY row_id, k_1, base_hash
 UNION ALL
 SELECT row_id, v_1, base_hash
 FROM wcdc_due d

@@ -141,7 +141,7 @@ def dry_run(connection: Connection, settings: Settings, sync: Sync) -> DryRun:
         guards=_guards(sync, kind, summary, planning.rows_left(last.plan, last.ended) if last else 0),
         notes=notes,
         _rows=rows,
-        _sql=statements.create_as(statements.run_tables(_RUN)[0], select),
+        _sql=statements.create_plan(statements.run_tables(_RUN)[0], select),
         _columns=tuple((c.name, c.number, c.value, c.previous) for c in columns),
         _connection=connection,
     )

@@ -84,7 +84,7 @@ class Planner:
             if not snapshots or not self._reads_rows_only(query):
                 copy = self.statements.copy_of_model(self.layout, model_sql)
                 with observed(self.observer, Step.COPY_MODEL):
-                    create = self.statements.create_as(model, copy, scratch=True)
+                    create = self.statements.create_as(model, copy, scratch=True, key="")
                     self.connection.execute(create, work="scan")
                 model_sql = f"SELECT * FROM {self.statements.planner(model)}"
                 reader = replace(self, layout=self.layout.of_copy(self.connection.dialect))
@@ -152,7 +152,8 @@ class Planner:
             return None
         counts = self.statements.counts(self.layout, query.sql, checksum=True)
         ((all_rows, keyed, checksum),) = self.connection.query(counts)
-        if (keyed, checksum or 0) != (last.model_rows, int(last.checksum)):
+        found = self.connection.dialect.combined([checksum])
+        if (keyed, found) != (last.model_rows, int(last.checksum)):
             return None
         return self._idle(_Rows(all_rows - keyed), keyed, last.checksum)
 
@@ -180,7 +181,8 @@ class Planner:
             rows = _Rows(all_rows - keyed, keyed - model_rows)
             checksum = ""
             if base.record.checksum and not rows.repeated:
-                checksum = str(int(base.record.checksum) ^ (new_hashes or 0) ^ (old_hashes or 0))
+                known = (int(base.record.checksum), new_hashes)
+                checksum = str(connection.dialect.combined(known, without=[old_hashes]))
             refused = rows.repeated and self.sync.on_duplicate != "keep_one"
             # Of a repeated key, one row may be the delta's and one the base's: look at them.
             idle = idle and not refused and not (rows.repeated and prior.delta)
@@ -199,7 +201,7 @@ class Planner:
                 names = (f"k_{column.number}" for column in layout.key)
                 self._gather_statistics(keys, ("row_id", *names))
                 plan = statements.plan(self.sync, layout, model_sql, self.kind, prior, keys)
-                connection.execute(statements.create_as(table, plan))
+                connection.execute(statements.create_plan(table, plan))
                 connection.execute(statements.drop(keys))
             connection.execute(statements.drop(touched))
         if due:
@@ -212,7 +214,7 @@ class Planner:
         table = self.statements.run_tables(lease.generation.run_id)[0]
         select = self.statements.plan(self.sync, self.layout, model_sql, self.kind, self.prior)
         with observed(self.observer, Step.WRITE_PLAN):
-            self.connection.execute(self.statements.create_as(table, select), work="scan")
+            self.connection.execute(self.statements.create_plan(table, select), work="scan")
         return self._checked(lease, _Rows(), 0)
 
     def _idle(self, rows: _Rows, model_rows: int, checksum: str) -> PlanRecord:
@@ -277,7 +279,7 @@ class Planner:
         )
         with observed(self.observer, Step.RESOLVE), connection.transaction(idle_timeout=lease.idle_timeout):
             connection.execute(statements.rename(table, staged))
-            connection.execute(statements.create_as(table, resolved))
+            connection.execute(statements.create_plan(table, resolved))
             connection.execute(statements.drop(staged))
         return True
 
@@ -335,6 +337,6 @@ class Planner:
             notes=tuple(self.notes),
             kept=summary.kept,
             # Two rows alike leave no trace in it.
-            checksum="" if rows.repeated else str(summary.checksum),
+            checksum="" if rows.repeated else str(self.connection.dialect.combined(summary.checksums)),
             lean=self.prior is None,
         )

@@ -32,7 +32,7 @@ class Summary:
         rows: Rows of the plan.
         null_keys: Those without a key.
         buckets: Rows by operation and bucket.
-        checksum: Exclusive or of the hashes of the model's rows.
+        checksums: Of the model's rows, part by part.
     """
 
     planned: Counter[str] = field(default_factory=Counter)
@@ -45,7 +45,7 @@ class Summary:
     rows: int = 0
     null_keys: int = 0
     buckets: dict[str, Counter[int]] = field(default_factory=lambda: defaultdict(Counter))
-    checksum: int = 0
+    checksums: list[int | None] = field(default_factory=list)
 
 
 def summarize(
@@ -72,7 +72,7 @@ def summarize(
             found.state_rows += count
         if op != "removed":
             found.model_rows += count
-            found.checksum ^= checksum or 0
+            found.checksums.append(checksum)
         if op == "kept":
             found.kept += count
         if duplicate:

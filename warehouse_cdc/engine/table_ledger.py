@@ -161,7 +161,7 @@ class TableLease(Lease):
         name = ledger_table(self._statements.sync_id, generation.number, what)
         rows = " UNION ALL ".join(self._row(generation, *entry) for entry in entries)
         try:
-            self._connection.execute(self._statements.create_as(name, rows))
+            self._connection.execute(self._statements.create_as(name, rows, key=""))
         except WarehouseError:
             # It is there already, or it was created and the answer was lost: look who did.
             found = self._read(name)
@@ -281,7 +281,7 @@ class TableLease(Lease):
         if self._beats:
             connection.execute(f"INSERT INTO {self._statements.planner(name)} ({COLUMNS}) {row}")
         else:
-            connection.execute(self._statements.create_as(name, row))
+            connection.execute(self._statements.create_as(name, row, key=""))
         self._beats += 1
 
 

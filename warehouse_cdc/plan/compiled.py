@@ -52,7 +52,7 @@ def compile_sync(
 
     Args:
         sync: The sync.
-        dialect: ``duckdb``, ``postgres`` or ``trino``.
+        dialect: A dialect's name, as ``postgres``: see ``warehouse_cdc.dialects.DIALECTS``.
         schema: Dotted table name to column name to type, for every table that the model reads.
         planner_schema: Name of the planner schema.
         audit_schema: Name of the audit schema.
@@ -90,7 +90,7 @@ def compile_sync(
         statements[f"create_{name}"] = table
         if index:
             (statements[f"index_{name}"],) = index
-    statements["first_plan"] = build.create_as(
+    statements["first_plan"] = build.create_plan(
         first.plan_table, build.plan(sync, layout, query.sql, kind, None)
     )
     statements["first_rejections"] = build.create_rejections(first.rejections_table)
@@ -102,7 +102,7 @@ def compile_sync(
         statements["checksum"] = build.counts(layout, model_sql, checksum=True)
         if not spoken.capabilities.snapshots or not reads_alike(query.tree):
             copy = build.copy_of_model(layout, model_sql)
-            statements["copy_model"] = build.create_as(copied, copy, scratch=True)
+            statements["copy_model"] = build.create_as(copied, copy, scratch=True, key="")
             model_sql, read = f"SELECT * FROM {build.planner(copied)}", layout.of_copy(spoken)
         select = build.touched(read, model_sql, prior)
         statements["touched"] = build.create_as(touched, select, scratch=True)
@@ -111,7 +111,7 @@ def compile_sync(
         select = build.keys(read, model_sql, prior, touched, repeated=False)
         statements["keys"] = build.create_as(keys, select, scratch=True)
     select = build.plan(sync, read, model_sql, kind, prior, keys if prior is not None else None)
-    statements["plan"] = build.create_as(plan, select)
+    statements["plan"] = build.create_plan(plan, select)
     statements["duplicates"] = build.duplicates(layout, plan)
     keep_one = sync.on_duplicate == "keep_one"
     resolved = build.resolve(
@@ -122,7 +122,7 @@ def compile_sync(
         lean=record.lean,
     )
     statements["stage_duplicates"] = build.rename(plan, staged)
-    statements["resolve_duplicates"] = build.create_as(plan, resolved)
+    statements["resolve_duplicates"] = build.create_plan(plan, resolved)
     statements["drop_staged"] = build.drop(staged)
     statements["summary"] = build.summary(build.rows(plan, columns, lean=record.lean))
     statements["create_rejections"] = build.create_rejections(rejections)

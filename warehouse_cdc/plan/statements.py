@@ -120,7 +120,7 @@ class Statements:
     def differences(self, touched: str, prior: Prior) -> str:
         """Counts of the touched keys: all, missing from the model, new to it, not explained by the delta.
 
-        And the exclusive or of their hashes in the model and in the full plan.
+        And the checksums of their hashes in the model and in the full plan.
         """
         delta = None if prior.delta is None else prior.delta.plan_table
         return self.render("differences", touched=self.planner(touched), delta=delta)
@@ -141,10 +141,23 @@ class Statements:
         )
         return f"SELECT {values} FROM (\n{model_sql}\n) wcdc_model"
 
-    def create_as(self, name: str, select: str, *, scratch: bool = False) -> str:
-        """CREATE TABLE in the planner schema from a SELECT; a scratch table needn't survive the run."""
-        kind = self.dialect.scratch if scratch else ""
-        return self.render("create_table_as", table=self.planner(name), select=select, kind=kind)
+    def create_as(self, name: str, select: str, *, scratch: bool = False, key: str = "row_id") -> str:
+        """CREATE TABLE in the planner schema from a SELECT.
+
+        Args:
+            name: The table.
+            select: Its rows.
+            scratch: It needn't survive the run.
+            key: The column that its rows are looked up by; empty if there is none.
+        """
+        return self._create(name, select, kind=self.dialect.scratch if scratch else "", key=key, order="")
+
+    def create_plan(self, name: str, select: str) -> str:
+        """CREATE TABLE of a plan, whose rows are read by operation and bucket."""
+        return self._create(name, select, kind="", key="row_id", order="op, bucket")
+
+    def _create(self, name: str, select: str, **how: str) -> str:
+        return self.render("create_table_as", table=self.planner(name), select=select, **how)
 
     def rename(self, name: str, new_name: str) -> str:
         """Rename a table of the planner schema."""
@@ -181,7 +194,9 @@ class Statements:
 
     def duplicates(self, layout: Layout, table: str) -> str:
         """A count of the model's rows beyond the first of each key."""
-        key = layout.key[0].value if len(layout.key) == 1 else self.dialect.row_hash("row_id")
+        key = self.dialect.row_hash("row_id")
+        if len(layout.key) == 1:
+            key = self.dialect.exact(layout.key[0].value, layout.key[0].stored)
         return self.render("duplicates", table=self.planner(table), key=key)
 
     def rows(self, table: str, columns: Sequence[PlanColumn], *, lean: bool) -> str:
@@ -189,7 +204,7 @@ class Statements:
         return rows_of(self.dialect, self.planner(table), columns, lean=lean)
 
     def summary(self, rows: str, *, by_bucket: bool = True) -> str:
-        """Counts and exclusive or of hashes by what counts of a plan are made of."""
+        """Counts and checksums of hashes by what counts of a plan are made of."""
         return self.render("summary", rows=rows, bucket="bucket" if by_bucket else "0")
 
     def read(self, run_id: str, record: PlanRecord, operation: str, low: int | None, high: int | None) -> str:
@@ -269,10 +284,10 @@ class Statements:
         if record.base is not None:
             candidates = "p.row_id IS NOT NULL"
             if record.former_plan:
-                former = self.planner(record.former_plan)
+                former, exact = self.planner(record.former_plan), self.dialect.exact
                 candidates = (
-                    f"(p.op <> 'unchanged' OR p.row_id IN (SELECT q.row_id FROM {former} q "
-                    "WHERE q.op NOT IN ('unchanged', 'gone')))"
+                    f"(p.op <> 'unchanged' OR {exact('p.row_id')} IN "
+                    f"(SELECT {exact('q.row_id')} FROM {former} q WHERE q.op NOT IN ('unchanged', 'gone')))"
                 )
         else:
             narrow = not record.compare_fields and MODES[record.mode].changed
