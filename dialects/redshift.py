@@ -4,7 +4,8 @@ Runs are recorded in tables that only one run can create, not in rows: Redshift'
 transactions insert without noticing one another, rows can't be locked, and ``LOCK`` would keep readers of the
 table waiting. The creation of a table is exclusive by itself.
 
-Its ``=`` ignores trailing spaces, and case under some collations: keys are compared together with their SHA-256.
+Its ``=`` ignores trailing spaces, and case under some collations: keys are compared together with their
+SHA-256.
 """
 
 from __future__ import annotations
@@ -250,6 +251,6 @@ def _json_size(sql: str, kind: ColumnType) -> str:
         return f"COALESCE(OCTET_LENGTH({sql}), 0)"
     if kind.kind == "binary":
         return f"COALESCE(2 * OCTET_LENGTH({sql}), 0)"
-    marks = f"REGEXP_COUNT({sql}, '[[:cntrl:]\"]')"
-    slashes = f"OCTET_LENGTH({sql}) - OCTET_LENGTH(REPLACE({sql}, CHR(92), ''))"
-    return f"COALESCE(OCTET_LENGTH({sql}) + {_ESCAPED - 1} * {marks} + {slashes}, 0)"
+    controls = f"{_ESCAPED - 1} * REGEXP_COUNT({sql}, '[[:cntrl:]]')"
+    plain = f"OCTET_LENGTH(REPLACE(REPLACE({sql}, CHR(92), ''), '\"', ''))"
+    return f"COALESCE(2 * OCTET_LENGTH({sql}) - {plain} + {controls}, 0)"

@@ -17,7 +17,7 @@ from sqlfluff.core import FluffConfig, Linter
 
 import warehouse_cdc as wcdc
 from tests.conformance.helpers import Engine, duckdb_engine, postgres_engine
-from tests.stand_ins import REDSHIFTS_FUNCTIONS
+from tests.stand_ins import REDSHIFTS_FUNCTIONS, as_postgres, without_distribution
 from warehouse_cdc.dialects import DIALECTS, get_dialect
 
 HERE = Path(__file__).parent
@@ -101,17 +101,6 @@ def test_no_golden_file_is_left_over() -> None:
     assert {path.name for path in HERE.glob("*.sql")} == {
         f"{c}.{name}.sql" for c in CASES for name in DIALECTS
     }
-
-
-def without_distribution(sql: str) -> str:
-    """A statement for Greenplum as PostgreSQL, and sqlglot, would have it."""
-    return re.sub(r"\nDISTRIBUTED (BY \(\w+\)|RANDOMLY)$", "", sql)
-
-
-def as_postgres(sql: str) -> str:
-    """A statement without what only Greenplum and Redshift can say; JSON_SERIALIZE is a keyword here."""
-    sql = re.sub(r"\n(DIST|SORT)KEY \([\w, ]+\)", "", without_distribution(sql))
-    return sql.replace("JSON_SERIALIZE(", "super_text(")
 
 
 def test_the_clause_that_only_greenplum_knows_is_at_the_end_of_every_table() -> None:

@@ -70,8 +70,8 @@ class PlanRecord:
             in a plan of an earlier version.
         former_plan: The plan table of the state that the run began with, or empty.
         settles: The run before delivered rows that its snapshot row shows as such.
-        checksum: What the hashes of the model's rows come to together, as digits; empty if it doesn't tell them
-            from any others.
+        checksum: Of the hashes of the model's rows together, as digits; empty if it doesn't tell them from
+            any others.
         source_version: Of the model and its tables, from before they were read; empty if that can't be told.
         lean: Without the columns that tell of a former state: there was none.
         change_hint: What the warehouse knew about the tables' changes then; empty if nothing.

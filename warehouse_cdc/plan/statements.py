@@ -286,7 +286,8 @@ class Statements:
             if record.former_plan:
                 former, exact = self.planner(record.former_plan), self.dialect.exact
                 candidates = (
-                    f"(p.op <> 'unchanged' OR {exact('p.row_id')} IN (SELECT {exact('q.row_id')} FROM {former} q "
+                    f"(p.op <> 'unchanged' OR {exact('p.row_id')} IN "
+                    f"(SELECT {exact('q.row_id')} FROM {former} q "
                     "WHERE q.op NOT IN ('unchanged', 'gone')))"
                 )
         else:

@@ -83,10 +83,11 @@ class _TimeMicros(_Days):
     shift = 0
 
 
-class _Instant(Loader):
+class Instant(Loader):
     """An instant as ``_SETTINGS`` make the server print it; psycopg's own loader goes by the session's."""
 
     def load(self, data: Buffer) -> datetime:
+        """Read it."""
         whole, _point, fraction = bytes(data).decode().removesuffix("+00").partition(".")
         return datetime.fromisoformat(whole).replace(
             microsecond=int(fraction.ljust(6, "0")), tzinfo=timezone.utc
@@ -178,14 +179,37 @@ def _exact(column: pa.Array, wanted: pa.DataType) -> pa.Array:
     return pc.if_else(low, ends, raw).view(wanted)
 
 
-def open_postgres(conninfo: str) -> PostgresConnection:
+def open_postgres(
+    conninfo: str, dialect: Postgres | None = None, token: Callable[[], str] | None = None
+) -> PostgresConnection:
     """Connect by a URL or a libpq connection string.
+
+    Args:
+        conninfo: Where to.
+        dialect: What is spoken there, if it isn't PostgreSQL itself.
+        token: Called for the password of each new session.
+
+    Raises:
+        ConnectionLostError: The server can't be reached or refuses the sign-in.
+    """
+    opener = None if token is None else lambda: open_postgres(conninfo, dialect, token)
+    connection = sign_in(conninfo, {} if token is None else {"password": token()})
+    return PostgresConnection(connection, owned=True, opener=opener, dialect=dialect)
+
+
+def sign_in(conninfo: str, options: dict[str, str]) -> psycopg.Connection[Any]:
+    """A session of the driver.
+
+    Args:
+        conninfo: As of ``open_postgres``.
+        options: More of libpq's parameters.
 
     Raises:
         ConnectionLostError: The server can't be reached or refuses the sign-in.
     """
     try:
-        connection = psycopg.connect(conninfo, autocommit=True, prepare_threshold=None, connect_timeout=15)
+        target = psycopg.conninfo.make_conninfo(conninfo, **options)
+        return psycopg.connect(target, autocommit=True, prepare_threshold=None, connect_timeout=15)
     except psycopg.ProgrammingError:
         raise ConnectionLostError(
             "The PostgreSQL connection string can't be read.",
@@ -199,7 +223,6 @@ def open_postgres(conninfo: str) -> PostgresConnection:
             hint="Check user and password." if refused else "Check host, port and database.",
             retryable=not refused,
         ) from None
-    return PostgresConnection(connection, owned=True)
 
 
 def from_engine(engine: Engine) -> PostgresConnection:
@@ -230,12 +253,15 @@ def from_engine(engine: Engine) -> PostgresConnection:
 class PostgresConnection(Connection):
     """A psycopg connection in autocommit mode."""
 
+    dialect: Postgres
+
     def __init__(
         self,
         connection: psycopg.Connection[Any],
         *,
         owned: bool,
         opener: Callable[[], PostgresConnection] | None = None,
+        dialect: Postgres | None = None,
     ) -> None:
         """Take a connection.
 
@@ -243,9 +269,10 @@ class PostgresConnection(Connection):
             connection: One that isn't owned is left open and gets its autocommit mode back.
             owned: Whether to close it.
             opener: Makes another one like it; by its own parameters if None.
+            dialect: What is spoken there; PostgreSQL if None.
         """
         self._opener = opener
-        self.dialect = Postgres()
+        self.dialect = Postgres() if dialect is None else dialect
         self.statements = 0
         self._connection = connection
         self._owned = owned
@@ -278,12 +305,12 @@ class PostgresConnection(Connection):
 
     @contextmanager
     def _cursor(self, sql: str) -> Iterator[psycopg.Cursor[Any]]:
-        """Send a statement; outside a transaction, in one message with the session's settings."""
+        """Send a statement and take the last result of the message."""
         self.statements += 1
-        text = sql if self._in_transaction else f"{_SETTINGS}; {sql}"
+        text = self._framed(sql)
         with self._mapped(sql):
             cursor = self._connection.cursor(row_factory=tuple_row)
-            cursor.adapters.register_loader("timestamptz", _Instant)
+            cursor.adapters.register_loader("timestamptz", Instant)
             try:
                 cursor.execute(text.encode())
                 while cursor.nextset():
@@ -291,6 +318,10 @@ class PostgresConnection(Connection):
                 yield cursor
             finally:
                 cursor.close()
+
+    def _framed(self, sql: str) -> str:
+        """The message that carries a statement: outside a transaction, with the settings before it."""
+        return sql if self._in_transaction else f"{_SETTINGS}; {sql}"
 
     @contextmanager
     def transaction(
@@ -301,12 +332,18 @@ class PostgresConnection(Connection):
         snapshot: bool = False,
     ) -> Iterator[None]:
         """A READ COMMITTED transaction, or a REPEATABLE READ one for a snapshot."""
-        self.statements += 1
         begin = f"BEGIN ISOLATION LEVEL {'REPEATABLE READ' if snapshot else 'READ COMMITTED'}; {_SETTINGS}"
         limits = {"idle_in_transaction_session_timeout": idle_timeout, "lock_timeout": lock_timeout}
         for name, seconds in limits.items():
             if seconds is not None:
                 begin += f"; SET LOCAL {name} = {max(1, int(seconds * 1000))}"
+        with self._in_transaction_of(begin):
+            yield
+
+    @contextmanager
+    def _in_transaction_of(self, begin: str) -> Iterator[None]:
+        """A transaction around the block that a message begins."""
+        self.statements += 1
         with self._mapped("BEGIN"):
             self._connection.execute(begin.encode())
         self._in_transaction = True
@@ -376,21 +413,14 @@ class PostgresConnection(Connection):
         """
         names = ", ".join(self.dialect.quote(name) for name in rows.column_names)
         target = self.dialect.table(schema, table)
-        values = [{name: _storable(value) for name, value in row.items()} for row in rows.to_pylist()]
+        values = [{name: storable(value) for name, value in row.items()} for row in rows.to_pylist()]
         literal = self.dialect.literal(json.dumps(values, ensure_ascii=False))
         records = f"json_populate_recordset(NULL::{target}, {literal})"
         self.execute(f"INSERT INTO {target} ({names}) SELECT {names} FROM {records}")
 
     def describe(self, sql: str) -> list[tuple[str, str]]:
         """The server's own description of the query's result."""
-        with self._cursor(f"SELECT * FROM (\n{sql}\n) wcdc_described LIMIT 0") as cursor:
-            result = cursor.pgresult
-            if result is None:
-                return []
-            found = [
-                ((result.fname(index) or b"").decode(), result.ftype(index), result.fmod(index))
-                for index in range(result.nfields)
-            ]
+        found = self._result_columns(sql)
         if not found:
             return []
         values = ", ".join(f"({place}, {oid}, {mod})" for place, (_name, oid, mod) in enumerate(found))
@@ -402,6 +432,17 @@ class PostgresConnection(Connection):
             "ORDER BY w.place"
         )
         return [(name, str(row[0])) for (name, _oid, _mod), row in zip(found, types, strict=True)]
+
+    def _result_columns(self, sql: str) -> list[tuple[str, int, int]]:
+        """Name, type and type modifier of each column of a query, without running it."""
+        with self._cursor(f"SELECT * FROM (\n{sql}\n) wcdc_described LIMIT 0") as cursor:
+            result = cursor.pgresult
+            if result is None:
+                return []
+            return [
+                ((result.fname(index) or b"").decode(), result.ftype(index), result.fmod(index))
+                for index in range(result.nfields)
+            ]
 
     def tables(self, *schemas: str) -> set[tuple[str, str]]:
         """Look in the catalog."""
@@ -447,7 +488,7 @@ class PostgresConnection(Connection):
 
     def change_hint(self, tables: Sequence[exp.Table]) -> str:
         """The statistics' counters of changed rows: they come late, and are lost in a crash."""
-        if not tables:
+        if not tables or not self.dialect.capabilities.change_hints:
             return ""
         names = ", ".join(f"({self.dialect.literal(table.sql(dialect='postgres'))})" for table in tables)
         counters = ", ".join(
@@ -472,7 +513,9 @@ class PostgresConnection(Connection):
 
     def clone(self) -> PostgresConnection:
         """Another session with the same parameters."""
-        return open_postgres(self._conninfo) if self._opener is None else self._opener()
+        if self._opener is not None:
+            return self._opener()
+        return open_postgres(self._conninfo, self.dialect)
 
     def close(self) -> None:
         """Close the session, or give it back."""
@@ -522,7 +565,7 @@ def _mapped(error: psycopg.Error, sql: str, *, lost: bool) -> WarehouseError:
     )
 
 
-def _storable(value: Any) -> Any:
+def storable(value: Any) -> Any:
     """As JSON may hold it for PostgreSQL: no NUL, no lone surrogate."""
     if isinstance(value, str):
         return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
