@@ -35,7 +35,7 @@ REDSHIFTS_FUNCTIONS = (
     "CREATE FUNCTION seconds_between(timestamptz, timestamptz) RETURNS bigint LANGUAGE sql "
     "RETURN extract(epoch FROM $2 - $1)::bigint",
 )
-"""What Redshift's statements need to run on PostgreSQL, where hashes are others and ``=`` minds trailing spaces."""
+"""What Redshift's statements need to run on PostgreSQL; the hashes are others."""
 
 
 def without_distribution(sql: str) -> str:

@@ -134,6 +134,13 @@ def test_every_statement_is_understood_by_an_independent_parser(case: str, name:
         assert parsed.tree is not None and not parsed.violations, (label, parsed.violations)
 
 
+@pytest.mark.redshift
+@pytest.mark.parametrize("case", CASES)
+def test_what_is_dubious_on_redshift_is_not_used(case: str) -> None:
+    sql = compiled(case, "redshift").sql()
+    assert not re.search(r"DISTINCT FROM|SELECT DISTINCT|\bUNION\b(?! ALL)|::|MATERIALIZED|\bTEXT\b", sql)
+
+
 def test_the_independent_parser_refuses_what_it_does_not_know() -> None:
     assert _linter("redshift").parse_string("CREATE TABLE t AS SELECT 1 DISTRIBUTED BY (x);\n").violations
 
