@@ -1,4 +1,4 @@
-"""Lakebase: PostgreSQL as it is, with sign-in by tokens that expire (``warehouses.lakebase``)."""
+"""Lakebase: PostgreSQL as it is; only its sign-in, by tokens that expire, is its own."""
 
 from __future__ import annotations
 

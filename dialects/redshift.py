@@ -205,7 +205,7 @@ class Redshift(PostgresFork):
         overhead = sum(len(name.encode()) * _ESCAPED + _SCALAR for name, _sql, _kind in pairs)
         room = max(LONGEST - overhead, 0)
         size = " + ".join(_json_size(sql, kind) for _name, sql, kind in texts)
-        share = room // (len(texts) * _ESCAPED)
+        share = room // len(texts)
         return f"CASE WHEN {size} <= {room} THEN {whole} ELSE {self._object(pairs, share)} END"
 
     def _object(self, pairs: Sequence[tuple[str, str, ColumnType]], share: int | None) -> str:
@@ -241,8 +241,8 @@ _LONG_KINDS = frozenset({"text", "json", "binary"})
 
 
 def _cut(text: str, length: int) -> str:
-    """The first bytes of a text, at most so many, without half a character at the end."""
-    return f"LEFT({text}, {length // 4})"
+    """The beginning of a text that takes at most so many bytes in JSON: no character takes more than six."""
+    return f"LEFT({text}, {length // _ESCAPED})"
 
 
 def _json_size(sql: str, kind: ColumnType) -> str:
@@ -251,6 +251,6 @@ def _json_size(sql: str, kind: ColumnType) -> str:
         return f"COALESCE(OCTET_LENGTH({sql}), 0)"
     if kind.kind == "binary":
         return f"COALESCE(2 * OCTET_LENGTH({sql}), 0)"
-    marks = f"REGEXP_COUNT({sql}, '[[:cntrl:]\"]')"
-    slashes = f"OCTET_LENGTH({sql}) - OCTET_LENGTH(REPLACE({sql}, CHR(92), ''))"
-    return f"COALESCE(OCTET_LENGTH({sql}) + {_ESCAPED - 1} * {marks} + {slashes}, 0)"
+    controls = f"{_ESCAPED - 1} * REGEXP_COUNT({sql}, '[[:cntrl:]]')"
+    plain = f"OCTET_LENGTH(REPLACE(REPLACE({sql}, CHR(92), ''), '\"', ''))"
+    return f"COALESCE(2 * OCTET_LENGTH({sql}) - {plain} + {controls}, 0)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -9,11 +10,12 @@ from typing import Any
 
 import psycopg
 
-from warehouse_cdc.dialects import Postgres
+from warehouse_cdc.dialects import Greenplum, Postgres
 from warehouse_cdc.engine.settings import Settings
 from warehouse_cdc.plan.statements import Schemas
 from warehouse_cdc.warehouse import Warehouse
-from warehouse_cdc.warehouses.postgres import PostgresConnection
+from warehouse_cdc.warehouses.postgres import PostgresConnection, open_postgres
+from warehouse_cdc.warehouses.redshift import RedshiftConnection, sign_in_to_redshift
 
 REDSHIFTS_FUNCTIONS = (
     "CREATE TYPE super AS (value jsonb)",
@@ -30,8 +32,27 @@ REDSHIFTS_FUNCTIONS = (
     "CREATE FUNCTION fnv_hash(anyelement) RETURNS bigint LANGUAGE sql STRICT "
     "AS $$ SELECT hashtextextended($1::text, 2) $$",
     "CREATE FUNCTION getdate() RETURNS timestamp LANGUAGE sql RETURN clock_timestamp()::timestamp",
+    "CREATE FUNCTION seconds_between(timestamptz, timestamptz) RETURNS bigint LANGUAGE sql "
+    "RETURN extract(epoch FROM $2 - $1)::bigint",
 )
-"""What Redshift's statements need to run on PostgreSQL; its hashes are others, and its ``=`` minds spaces."""
+"""What Redshift's statements need to run on PostgreSQL; the hashes are others."""
+
+
+def without_distribution(sql: str) -> str:
+    """A statement for Greenplum as PostgreSQL, and sqlglot, would have it."""
+    return re.sub(r"\nDISTRIBUTED (BY \(\w+\)|RANDOMLY)$", "", sql)
+
+
+def as_postgres(sql: str) -> str:
+    """A statement for Greenplum or Redshift, without what PostgreSQL doesn't know or means otherwise."""
+    sql = re.sub(r"\n(DIST|SORT)KEY \([\w, ]+\)", "", without_distribution(sql))
+    for theirs, ours in (
+        ("JSON_SERIALIZE(", "super_text("),
+        ("DATEDIFF(second, ", "seconds_between("),
+        ("SET query_group", "SET wcdc.query_group"),
+    ):
+        sql = sql.replace(theirs, ours)
+    return sql
 
 
 class PostgresWithoutTransactions(Postgres):
@@ -75,3 +96,37 @@ def connect_without_transactions(
     """As ``warehouse_cdc.connect``."""
     settings = Settings(Schemas(planner_schema, audit_schema), **options)
     return Warehouse(WithoutTransactions(url), settings, owned=True)
+
+
+class GreenplumWithoutSegments(Greenplum):
+    """Greenplum's statements for one server."""
+
+    def distribution(self, column: str = "") -> str:
+        return ""
+
+
+class RedshiftOnPostgres(RedshiftConnection):
+    """A session that speaks Redshift's SQL to PostgreSQL.
+
+    Attributes:
+        sent: What it has sent, as Redshift would have got it.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.sent: list[str] = []
+        super().__init__(sign_in_to_redshift(url), lambda: RedshiftOnPostgres(url))
+
+    def _framed(self, sql: str) -> str:
+        self.sent.append(sql)
+        return as_postgres(sql)
+
+
+def connect_greenplum(url: str, **options: Any) -> Warehouse:
+    """As ``warehouse_cdc.connect`` for a ``greenplum://`` URL."""
+    connection = open_postgres(url, GreenplumWithoutSegments())
+    return Warehouse(connection, Settings(Schemas(), **options), owned=True)
+
+
+def connect_redshift(url: str, **options: Any) -> Warehouse:
+    """As ``warehouse_cdc.connect`` for a ``redshift://`` URL."""
+    return Warehouse(RedshiftOnPostgres(url), Settings(Schemas(), **options), owned=True)

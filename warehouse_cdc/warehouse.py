@@ -166,7 +166,8 @@ class Warehouse:
     def plan(self, sync: Sync) -> DryRun:
         """What the next run would send: evaluated now, nothing written, nothing sent."""
         self._reconnect()
-        return dry_run(self._connection, self._settings, sync)
+        with self._connection.interactive():
+            return dry_run(self._connection, self._settings, sync)
 
     # -- looking back -----------------------------------------------------------------------------
 
@@ -278,13 +279,14 @@ def connect(
     lease_margin: float = 5.0,
     compaction: float = 1.0,
     skip: bool = True,
+    token: Callable[[], str] | None = None,
 ) -> Warehouse:
     """Connect to a warehouse.
 
     Args:
-        target: ``duckdb:///path``, ``duckdb:///:memory:``, ``postgresql://user:password@host/database``,
-            ``trino://user:password@host/catalog``, a SQLAlchemy Engine, or a duckdb or psycopg connection
-            (which stays open and stays yours).
+        target: ``duckdb:///path``, ``duckdb:///:memory:``, ``postgresql://user:password@host/database``, the
+            same with ``lakebase``, ``greenplum`` or ``redshift``, ``trino://user:password@host/catalog``, a
+            SQLAlchemy Engine, or a duckdb or psycopg connection (which stays open and stays yours).
         planner_schema: Where plan tables and the journal are.
         audit_schema: Where the audit tables are.
         changelog: Write ``sync_changelog`` unless a sync says otherwise.
@@ -296,6 +298,7 @@ def connect(
         compaction: A run writes a full plan again once the plans of differences since the last one add up to
             this share of its rows; 0 makes every plan a full one.
         skip: Don't read a model where the warehouse tells that none of its tables changed since the last run.
+        token: Lakebase: returns the OAuth token that is the password; called anew for each new session.
 
     Raises:
         ConfigError: A setting is wrong or an extra is missing.
@@ -318,13 +321,15 @@ def connect(
         compaction=compaction,
         skip=skip,
     )
-    connection, owned = _open(target)
+    connection, owned = _open(target, token)
     return Warehouse(connection, settings, owned=owned)
 
 
-def _open(target: Any) -> tuple[Connection, bool]:
+def _open(target: Any, token: Callable[[], str] | None = None) -> tuple[Connection, bool]:
     """A connection, and whether it is ours to reopen."""
     kind = type(target).__module__.split(".")[0]
+    if token is not None and not str(target).startswith("lakebase://"):
+        raise ConfigError("token is for lakebase:// URLs only.", code="settings")
     if kind == "sqlalchemy" and hasattr(target, "raw_connection") and target.dialect.name == "postgresql":
         _need("psycopg", "postgres")
         from warehouse_cdc.warehouses.postgres import from_engine
@@ -345,6 +350,9 @@ def _open(target: Any) -> tuple[Connection, bool]:
             from warehouse_cdc.warehouses.postgres import open_postgres
 
             return open_postgres(f"postgresql://{rest}"), True
+        if name in ("lakebase", "greenplum", "redshift"):
+            _need("psycopg", name)
+            return _open_relative(name, f"postgresql://{rest}", token), True
         if name == "trino":
             _need("trino", "trino")
             from warehouse_cdc.warehouses.trino import open_trino
@@ -353,8 +361,8 @@ def _open(target: Any) -> tuple[Connection, bool]:
         raise UnsupportedError(
             f"There is no warehouse of kind {name!r}." if _colon else "That isn't a connection URL.",
             code="connect-url",
-            hint="duckdb:///path/to/file.duckdb, postgresql://user:password@host:5432/database or "
-            "trino://user:password@host:443/catalog",
+            hint="duckdb:///path/to/file.duckdb, postgresql://user:password@host:5432/database, also "
+            "lakebase://, greenplum:// and redshift://, or trino://user:password@host:443/catalog",
         )
     if kind in ("duckdb", "_duckdb"):
         from warehouse_cdc.warehouses.duckdb import DuckDBConnection
@@ -369,6 +377,17 @@ def _open(target: Any) -> tuple[Connection, bool]:
         code="connect-target",
         hint="Pass a URL, a SQLAlchemy Engine, or a duckdb or psycopg connection.",
     )
+
+
+def _open_relative(name: str, url: str, token: Callable[[], str] | None) -> Connection:
+    """A session of a relative of PostgreSQL."""
+    from warehouse_cdc.dialects import Greenplum, Lakebase
+    from warehouse_cdc.warehouses.postgres import open_postgres
+    from warehouse_cdc.warehouses.redshift import open_redshift
+
+    if name == "redshift":
+        return open_redshift(url)
+    return open_postgres(url, Lakebase() if name == "lakebase" else Greenplum(), token)
 
 
 def _need(module: str, extra: str) -> None:

@@ -17,7 +17,7 @@ from sqlfluff.core import FluffConfig, Linter
 
 import warehouse_cdc as wcdc
 from tests.conformance.helpers import Engine, duckdb_engine, postgres_engine
-from tests.stand_ins import REDSHIFTS_FUNCTIONS
+from tests.stand_ins import REDSHIFTS_FUNCTIONS, as_postgres, without_distribution
 from warehouse_cdc.dialects import DIALECTS, get_dialect
 
 HERE = Path(__file__).parent
@@ -108,17 +108,6 @@ def test_no_golden_file_is_left_over() -> None:
     }
 
 
-def without_distribution(sql: str) -> str:
-    """A statement for Greenplum as PostgreSQL, and sqlglot, would have it."""
-    return re.sub(r"\nDISTRIBUTED (BY \(\w+\)|RANDOMLY)$", "", sql)
-
-
-def as_postgres(sql: str) -> str:
-    """A statement without what only Greenplum and Redshift can say; JSON_SERIALIZE is a keyword here."""
-    sql = re.sub(r"\n(DIST|SORT)KEY \([\w, ]+\)", "", without_distribution(sql))
-    return sql.replace("JSON_SERIALIZE(", "super_text(")
-
-
 def test_the_clause_that_only_greenplum_knows_is_at_the_end_of_every_table() -> None:
     for label, sql in compiled("upsert_mapped", "greenplum").statements.items():
         makes_table = re.match(r"CREATE (UNLOGGED )?TABLE", sql) is not None
@@ -161,6 +150,13 @@ def test_every_statement_is_understood_by_an_independent_parser(case: str, name:
     for label, sql in compiled(case, name).statements.items():
         parsed = _linter(INDEPENDENT[name]).parse_string(f"{sql};\n")
         assert parsed.tree is not None and not parsed.violations, (label, parsed.violations)
+
+
+@pytest.mark.redshift
+@pytest.mark.parametrize("case", CASES)
+def test_what_is_dubious_on_redshift_is_not_used(case: str) -> None:
+    sql = compiled(case, "redshift").sql()
+    assert not re.search(r"DISTINCT FROM|SELECT DISTINCT|\bUNION\b(?! ALL)|::|MATERIALIZED|\bTEXT\b", sql)
 
 
 def test_the_independent_parser_refuses_what_it_does_not_know() -> None:

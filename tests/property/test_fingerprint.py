@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.conformance.helpers import Engine, duckdb_engine, postgres_engine
+from tests.stand_ins import REDSHIFTS_FUNCTIONS
 from warehouse_cdc.dialects import BUCKETS, get_dialect
 
 TEXTS = [
@@ -54,7 +55,8 @@ TYPES = ("text", "text", "text", "integer", "float")
 @pytest.fixture(
     scope="module",
     params=[
-        pytest.param(name, marks=getattr(pytest.mark, name)) for name in ("duckdb", "postgres", "greenplum")
+        pytest.param(name, marks=getattr(pytest.mark, name))
+        for name in ("duckdb", "postgres", "greenplum", "redshift")
     ],
 )
 def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
@@ -64,8 +66,10 @@ def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
             yield duck
     else:
         with postgres_engine(request.getfixturevalue("postgres_url")) as postgres:
-            # Greenplum's hash is made of functions that PostgreSQL has too.
+            # Greenplum's hash is made of functions that PostgreSQL has too; Redshift's gets others instead.
             postgres.dialect = get_dialect(request.param)
+            if request.param == "redshift":
+                postgres.execute(*REDSHIFTS_FUNCTIONS)
             yield postgres
 
 

@@ -69,7 +69,8 @@ class DryRun:
             f"WHERE op IN ('added', 'changed', 'removed') ORDER BY 1, 2 LIMIT {int(limit)}"
         )
         text = dialect.column_type(dialect.text_type)
-        batches = list(self._connection.stream(sql, [text, text, *kinds]))
+        with self._connection.interactive():
+            batches = list(self._connection.stream(sql, [text, text, *kinds]))
         if batches:
             return pa.Table.from_batches(batches)
         names = ["op", "row_id", *(name for name, *_rest in self._columns)]

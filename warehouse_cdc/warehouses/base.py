@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -132,6 +132,10 @@ class Connection(ABC):
         the warehouse has nothing of the kind.
         """
         return ""
+
+    def interactive(self) -> AbstractContextManager[None]:
+        """A block whose statements somebody waits for, where the warehouse keeps a queue for these."""
+        return nullcontext()
 
     @abstractmethod
     def engine_version(self) -> str:

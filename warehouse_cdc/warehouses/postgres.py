@@ -41,7 +41,8 @@ _SETTINGS = (
     "SET LOCAL standard_conforming_strings = on; SET LOCAL client_encoding = 'UTF8'"
 )
 _LOOKUP_MEMORY = 64 * 2**20
-_READING = {"client_encoding": "UTF8", "standard_conforming_strings": "on"}
+_READING = {"client_encoding": ("UTF8", "UNICODE"), "standard_conforming_strings": ("on",)}
+"""What settings of the session must be, by any name, for a statement to be read as it is written."""
 _PLANNER: dict[Work, dict[str, str]] = {
     "": {},
     # Otherwise the cost of passing rows on keeps the planner from workers.
@@ -84,10 +85,11 @@ class _TimeMicros(_Days):
     shift = 0
 
 
-class _Instant(Loader):
+class Instant(Loader):
     """An instant as ``_SETTINGS`` make the server print it; psycopg's own loader goes by the session's."""
 
     def load(self, data: Buffer) -> datetime:
+        """Read it."""
         whole, _point, fraction = bytes(data).decode().removesuffix("+00").partition(".")
         return datetime.fromisoformat(whole).replace(
             microsecond=int(fraction.ljust(6, "0")), tzinfo=timezone.utc
@@ -179,14 +181,37 @@ def _exact(column: pa.Array, wanted: pa.DataType) -> pa.Array:
     return pc.if_else(low, ends, raw).view(wanted)
 
 
-def open_postgres(conninfo: str) -> PostgresConnection:
+def open_postgres(
+    conninfo: str, dialect: Postgres | None = None, token: Callable[[], str] | None = None
+) -> PostgresConnection:
     """Connect by a URL or a libpq connection string.
+
+    Args:
+        conninfo: Where to.
+        dialect: What is spoken there, if it isn't PostgreSQL itself.
+        token: Called for the password of each new session.
+
+    Raises:
+        ConnectionLostError: The server can't be reached or refuses the sign-in.
+    """
+    opener = None if token is None else lambda: open_postgres(conninfo, dialect, token)
+    connection = sign_in(conninfo, {} if token is None else {"password": token()})
+    return PostgresConnection(connection, owned=True, opener=opener, dialect=dialect)
+
+
+def sign_in(conninfo: str, options: dict[str, str]) -> psycopg.Connection[Any]:
+    """A session of the driver.
+
+    Args:
+        conninfo: As of ``open_postgres``.
+        options: More of libpq's parameters.
 
     Raises:
         ConnectionLostError: The server can't be reached or refuses the sign-in.
     """
     try:
-        connection = psycopg.connect(conninfo, autocommit=True, prepare_threshold=None, connect_timeout=15)
+        target = psycopg.conninfo.make_conninfo(conninfo, **options)
+        return psycopg.connect(target, autocommit=True, prepare_threshold=None, connect_timeout=15)
     except psycopg.ProgrammingError:
         raise ConnectionLostError(
             "The PostgreSQL connection string can't be read.",
@@ -200,7 +225,6 @@ def open_postgres(conninfo: str) -> PostgresConnection:
             hint="Check user and password." if refused else "Check host, port and database.",
             retryable=not refused,
         ) from None
-    return PostgresConnection(connection, owned=True)
 
 
 def from_engine(engine: Engine) -> PostgresConnection:
@@ -231,12 +255,15 @@ def from_engine(engine: Engine) -> PostgresConnection:
 class PostgresConnection(Connection):
     """A psycopg connection in autocommit mode."""
 
+    dialect: Postgres
+
     def __init__(
         self,
         connection: psycopg.Connection[Any],
         *,
         owned: bool,
         opener: Callable[[], PostgresConnection] | None = None,
+        dialect: Postgres | None = None,
     ) -> None:
         """Take a connection.
 
@@ -244,9 +271,10 @@ class PostgresConnection(Connection):
             connection: One that isn't owned is left open and gets its autocommit mode back.
             owned: Whether to close it.
             opener: Makes another one like it; by its own parameters if None.
+            dialect: What is spoken there; PostgreSQL if None.
         """
         self._opener = opener
-        self.dialect = Postgres()
+        self.dialect = Postgres() if dialect is None else dialect
         self.statements = 0
         self._connection = connection
         self._owned = owned
@@ -268,10 +296,10 @@ class PostgresConnection(Connection):
     def _read_statements_as_written(self) -> dict[str, str]:
         """Set what counts before a message is read, for the session; returns what was otherwise."""
         info = self._connection.info
-        former = {name: info.parameter_status(name) or "" for name in _READING}
-        changed = {name: value for name, value in former.items() if value != _READING[name]}
+        told = {name: info.parameter_status(name) for name in _READING}
+        changed = {name: value for name, value in told.items() if value and value not in _READING[name]}
         for name in changed:
-            self._connection.execute(f"SET {name} TO '{_READING[name]}'".encode())
+            self._connection.execute(f"SET {name} TO '{_READING[name][0]}'".encode())
         return changed
 
     @property
@@ -298,12 +326,12 @@ class PostgresConnection(Connection):
 
     @contextmanager
     def _cursor(self, sql: str) -> Iterator[psycopg.Cursor[Any]]:
-        """Send a statement; outside a transaction, in one message with the session's settings."""
+        """Send a statement and take the last result of the message."""
         self.statements += 1
-        text = sql if self._in_transaction else f"{_SETTINGS}; {sql}"
+        text = self._framed(sql)
         with self._mapped(sql):
             cursor = self._connection.cursor(row_factory=tuple_row)
-            cursor.adapters.register_loader("timestamptz", _Instant)
+            cursor.adapters.register_loader("timestamptz", Instant)
             try:
                 cursor.execute(text.encode())
                 while cursor.nextset():
@@ -311,6 +339,10 @@ class PostgresConnection(Connection):
                 yield cursor
             finally:
                 cursor.close()
+
+    def _framed(self, sql: str) -> str:
+        """The message that carries a statement: outside a transaction, with the settings before it."""
+        return sql if self._in_transaction else f"{_SETTINGS}; {sql}"
 
     @contextmanager
     def transaction(
@@ -321,12 +353,18 @@ class PostgresConnection(Connection):
         snapshot: bool = False,
     ) -> Iterator[None]:
         """A READ COMMITTED transaction, or a REPEATABLE READ one for a snapshot."""
-        self.statements += 1
         begin = f"BEGIN ISOLATION LEVEL {'REPEATABLE READ' if snapshot else 'READ COMMITTED'}; {_SETTINGS}"
         limits = {"idle_in_transaction_session_timeout": idle_timeout, "lock_timeout": lock_timeout}
         for name, seconds in limits.items():
             if seconds is not None:
                 begin += f"; SET LOCAL {name} = {max(1, int(seconds * 1000))}"
+        with self._in_transaction_of(begin):
+            yield
+
+    @contextmanager
+    def _in_transaction_of(self, begin: str) -> Iterator[None]:
+        """A transaction around the block that a message begins."""
+        self.statements += 1
         with self._mapped("BEGIN"):
             self._connection.execute(begin.encode())
         self._in_transaction = True
@@ -396,21 +434,14 @@ class PostgresConnection(Connection):
         """
         names = ", ".join(self.dialect.quote(name) for name in rows.column_names)
         target = self.dialect.table(schema, table)
-        values = [{name: _storable(value) for name, value in row.items()} for row in rows.to_pylist()]
+        values = [{name: storable(value) for name, value in row.items()} for row in rows.to_pylist()]
         literal = self.dialect.literal(json.dumps(values, ensure_ascii=False))
         records = f"json_populate_recordset(NULL::{target}, {literal})"
         self.execute(f"INSERT INTO {target} ({names}) SELECT {names} FROM {records}")
 
     def describe(self, sql: str) -> list[tuple[str, str]]:
         """The server's own description of the query's result."""
-        with self._cursor(f"SELECT * FROM (\n{sql}\n) wcdc_described LIMIT 0") as cursor:
-            result = cursor.pgresult
-            if result is None:
-                return []
-            found = [
-                ((result.fname(index) or b"").decode(), result.ftype(index), result.fmod(index))
-                for index in range(result.nfields)
-            ]
+        found = self._result_columns(sql)
         if not found:
             return []
         values = ", ".join(f"({place}, {oid}, {mod})" for place, (_name, oid, mod) in enumerate(found))
@@ -422,6 +453,17 @@ class PostgresConnection(Connection):
             "ORDER BY w.place"
         )
         return [(name, str(row[0])) for (name, _oid, _mod), row in zip(found, types, strict=True)]
+
+    def _result_columns(self, sql: str) -> list[tuple[str, int, int]]:
+        """Name, type and type modifier of each column of a query, without running it."""
+        with self._cursor(f"SELECT * FROM (\n{sql}\n) wcdc_described LIMIT 0") as cursor:
+            result = cursor.pgresult
+            if result is None:
+                return []
+            return [
+                ((result.fname(index) or b"").decode(), result.ftype(index), result.fmod(index))
+                for index in range(result.nfields)
+            ]
 
     def tables(self, *schemas: str) -> set[tuple[str, str]]:
         """Look in the catalog."""
@@ -468,7 +510,8 @@ class PostgresConnection(Connection):
 
     def change_hint(self, tables: Sequence[exp.Table]) -> str:
         """The statistics' counters of changed rows: they come late, and are lost in a crash."""
-        if not tables or not all(isinstance(table.this, exp.Identifier) for table in tables):
+        plain = all(isinstance(table.this, exp.Identifier) for table in tables)
+        if not tables or not plain or not self.dialect.capabilities.change_hints:
             return ""
         names = ", ".join(f"({self.dialect.literal(table.sql(dialect='postgres'))})" for table in tables)
         counters = ", ".join(
@@ -493,7 +536,7 @@ class PostgresConnection(Connection):
 
     def clone(self) -> PostgresConnection:
         """Another session with the same parameters."""
-        made = open_postgres(self._conninfo) if self._opener is None else self._opener()
+        made = open_postgres(self._conninfo, self.dialect) if self._opener is None else self._opener()
         if (role := self._role) is not None:
             made.execute(f"SET ROLE {self.dialect.quote(role)}")
             made._assumed = role
@@ -549,7 +592,7 @@ def _mapped(error: psycopg.Error, sql: str, *, lost: bool) -> WarehouseError:
     )
 
 
-def _storable(value: Any) -> Any:
+def storable(value: Any) -> Any:
     """As JSON may hold it for PostgreSQL: no NUL, no lone surrogate."""
     if isinstance(value, str):
         return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
