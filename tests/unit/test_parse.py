@@ -87,6 +87,8 @@ REFUSED = {
 @pytest.mark.parametrize("sql", REFUSED)
 def test_anything_else_is_refused_with_its_place(dialect: Dialect, sql: str) -> None:
     code, line, column = REFUSED[sql]
+    if dialect.name == "redshift" and sql.startswith("values"):
+        code, line, column = "model-syntax", None, None  # it has no such statement
     with pytest.raises(wcdc.ModelError) as caught:
         read_model(model(sql), dialect)
     error = caught.value
