@@ -191,7 +191,9 @@ def _start(java: Path, home: Path, folder: Path, port: int) -> subprocess.Popen[
     }
     command = [
         str(java / "bin" / "java"),
-        *("-Xmx1G", "--enable-native-access=ALL-UNNAMED", "--sun-misc-unsafe-memory-access=allow"),
+        # Without the second compiler, which is for longer lives than a test run's, it is up sooner.
+        *("-Xmx1G", "-XX:TieredStopAtLevel=1"),
+        *("--enable-native-access=ALL-UNNAMED", "--sun-misc-unsafe-memory-access=allow"),
         "--add-modules=jdk.incubator.vector",
         *(f"-D{name}={value}" for name, value in settings.items()),
         *("-cp", os.pathsep.join([str(home / "classes"), str(home / "lib" / "*")]), "Main"),
