@@ -54,11 +54,13 @@ class Hook:
         self._seen = 0
         self._lock = threading.Lock()
         self._step = threading.local()
+        self._reading = False
         self.reached = False
 
     def observer(self, step: Step, moment: str) -> None:
         if moment == "before":
             self._step.now = step
+        self._reading = step == Step.READ and moment == "before"
         if (step, moment) == (Step.CHECKPOINT, "after"):
             append(self._world.log, {"mark": "checkpoint"})
         self._reach(step, moment)
@@ -66,7 +68,8 @@ class Hook:
             self._step.now = None
 
     def inside(self, moment: str) -> None:
-        step = getattr(self._step, "now", None)
+        # What is read, is read by a thread of its own.
+        step = getattr(self._step, "now", None) or (Step.READ if self._reading else None)
         if step is not None:
             self._reach(step, moment)
 

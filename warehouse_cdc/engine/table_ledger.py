@@ -29,6 +29,8 @@ from warehouse_cdc.warehouses.base import Connection
 
 COLUMNS = "generation, entry, run_id, event, recorded_at, data"
 BEAT, EXPIRED = "beat", "expired"
+_LOOKS = 5
+"""How often tables are listed again because some have gone meanwhile."""
 LAST_ENTRY = 2_000_000_000
 """What ends a generation comes after all other entries of it; what closes it comes later."""
 
@@ -38,7 +40,20 @@ class TableLedger(Ledger):
 
     def load(self) -> journal.History:
         """Read the tables of all generations by one statement."""
-        return self._history(self._present())
+        return self._look()[1]
+
+    def _look(self) -> tuple[set[str], journal.History]:
+        """The planner schema's tables, and what they tell."""
+        present = self._present()
+        for _attempt in range(_LOOKS):
+            try:
+                return present, self._history(present)
+            except WarehouseError:
+                # The run under way may have dropped what the list still had.
+                before, present = present, self._present()
+                if present == before:
+                    raise
+        return present, self._history(present)
 
     def _history(self, present: set[str]) -> journal.History:
         claims = {n for name, n in in_ledger(self.statements.sync_id, present).items() if _is(name, "claim")}
@@ -82,8 +97,8 @@ class TableLedger(Ledger):
 
     def claim(self, seconds: float, margin: float, *, afresh: bool = False) -> Lease:
         """Create the next generation's table; the newest must have ended, or its lease be over."""
-        present = self._present()
-        last = self._history(present).last
+        present, history = self._look()
+        last = history.last
         if last is not None and last.ended is None:
             left = self._left(last) + margin
             if left > 0:
