@@ -46,6 +46,7 @@ class Planner:
         allow_removed: Pass the ``max_removed`` guard.
         allow_empty: Pass the ``require_rows`` guard.
         notes: What the run says so far.
+        known: Whether the model's reads are alike, once it was asked: that takes a statement.
     """
 
     connection: Connection
