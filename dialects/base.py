@@ -31,6 +31,8 @@ class Dialect(ABC):
     capabilities: DialectCapabilities
     text_type = "TEXT"
     hash_type = "BIGINT"
+    hash_column = "hash"
+    """The name of the column with fingerprints where it stands alone; quoted if it must be."""
     timestamp_type = "TIMESTAMP WITH TIME ZONE"
     json_type = "JSON"
     row_lock = ""

@@ -65,6 +65,7 @@ class BigQuery(Dialect):
     )
     text_type = "STRING"
     hash_type = "INT64"
+    hash_column = "`hash`"
     timestamp_type = "TIMESTAMP"
     exact_number = "BIGNUMERIC"
     now = "CURRENT_TIMESTAMP()"

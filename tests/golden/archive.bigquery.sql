@@ -76,7 +76,7 @@ wcdc_stored AS (
   FROM wcdc_model
 ),
 wcdc_current AS (
-  SELECT x.*, CAST(v_1 AS STRING) AS row_id, FARM_FINGERPRINT(CONCAT(COALESCE(CONCAT(CAST(v_1 AS STRING), ','), ','), COALESCE(CONCAT(CAST(LENGTH(v_2) AS STRING), ':', v_2), ','))) AS hash, TRUE AS in_model
+  SELECT x.*, CAST(v_1 AS STRING) AS row_id, FARM_FINGERPRINT(CONCAT(COALESCE(CONCAT(CAST(v_1 AS STRING), ','), ','), COALESCE(CONCAT(CAST(LENGTH(v_2) AS STRING), ':', v_2), ','))) AS `hash`, TRUE AS in_model
   FROM wcdc_stored x
 ),
 wcdc_joined AS (
@@ -96,7 +96,7 @@ SELECT
   op,
   CAST(NULL AS BIGINT) AS copies,
   (FARM_FINGERPRINT(row_id) & 16383) AS bucket,
-  hash,
+  `hash`,
   v_1,
   v_2
 FROM wcdc_joined;
@@ -283,7 +283,7 @@ wcdc_stored AS (
   FROM wcdc_model
 ),
 wcdc_current AS (
-  SELECT x.*, CAST(v_1 AS STRING) AS row_id, FARM_FINGERPRINT(CONCAT(COALESCE(CONCAT(CAST(v_1 AS STRING), ','), ','), COALESCE(CONCAT(CAST(LENGTH(v_2) AS STRING), ':', v_2), ','))) AS hash, TRUE AS in_model
+  SELECT x.*, CAST(v_1 AS STRING) AS row_id, FARM_FINGERPRINT(CONCAT(COALESCE(CONCAT(CAST(v_1 AS STRING), ','), ','), COALESCE(CONCAT(CAST(LENGTH(v_2) AS STRING), ':', v_2), ','))) AS `hash`, TRUE AS in_model
   FROM wcdc_stored x
 ),
 wcdc_joined AS (
@@ -303,7 +303,7 @@ SELECT
   op,
   CAST(NULL AS BIGINT) AS copies,
   (FARM_FINGERPRINT(row_id) & 16383) AS bucket,
-  hash,
+  `hash`,
   v_1,
   v_2
 FROM wcdc_joined;
@@ -333,7 +333,7 @@ SELECT
   CASE WHEN wcdc_copies > 1 THEN 'kept' ELSE op END AS op,
   CASE WHEN wcdc_copies > 1 THEN wcdc_copies END AS copies,
   bucket,
-  hash,
+  `hash`,
   v_1,
   v_2
 FROM wcdc_ranked
@@ -351,7 +351,7 @@ SELECT
   base_hash IS NOT NULL AS in_base,
   CASE WHEN op IN ('added', 'changed', 'removed') THEN bucket END AS bucket,
   count(*) AS row_count,
-  BIT_XOR(hash) AS checksum
+  BIT_XOR(`hash`) AS checksum
 FROM (SELECT wcdc_lean.*, CAST(NULL AS STRING) AS was, CAST(NULL AS BOOLEAN) AS pending, CAST(NULL AS INT64) AS base_hash, CAST(NULL AS INT64) AS was_hash, CAST(NULL AS STRING) AS was_version, CAST(NULL AS BOOLEAN) AS confirmed, CAST(NULL AS STRING) AS key_run, CAST(NULL AS STRING) AS try_run, CAST(NULL AS STRING) AS try_of, CAST(NULL AS INTEGER) AS tries, CAST(NULL AS TIMESTAMP) AS failed_since, CAST(NULL AS INT64) AS p_1, CAST(NULL AS STRING) AS p_2 FROM `hightouch_planner`.`people_00000000000000000000000002_plan` wcdc_lean) p
 GROUP BY 1, 2, 3, 4, 5, 6;
 

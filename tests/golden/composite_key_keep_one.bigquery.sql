@@ -78,7 +78,7 @@ wcdc_stored AS (
   FROM wcdc_model
 ),
 wcdc_current AS (
-  SELECT x.*, ('[' || IF(v_1 IS NULL, NULL, TO_JSON_STRING(v_1)) || ',' || IF(CAST(v_2 AS STRING) IS NULL, NULL, TO_JSON_STRING(CAST(v_2 AS STRING))) || ']') AS row_id, FARM_FINGERPRINT(CONCAT(COALESCE(CONCAT(CAST(LENGTH(v_1) AS STRING), ':', v_1), ','), COALESCE(CONCAT(CAST(v_2 AS STRING), ','), ','), COALESCE(CONCAT(CAST(LENGTH(v_3) AS STRING), ':', v_3), ','), COALESCE(CONCAT(IF(ABS(v_4) < 1e18 AND v_4 = TRUNC(v_4), CAST(SAFE_CAST(v_4 AS INT64) AS STRING), CAST(v_4 AS STRING)), ','), ','))) AS hash, TRUE AS in_model
+  SELECT x.*, ('[' || IF(v_1 IS NULL, NULL, TO_JSON_STRING(v_1)) || ',' || IF(CAST(v_2 AS STRING) IS NULL, NULL, TO_JSON_STRING(CAST(v_2 AS STRING))) || ']') AS row_id, FARM_FINGERPRINT(CONCAT(COALESCE(CONCAT(CAST(LENGTH(v_1) AS STRING), ':', v_1), ','), COALESCE(CONCAT(CAST(v_2 AS STRING), ','), ','), COALESCE(CONCAT(CAST(LENGTH(v_3) AS STRING), ':', v_3), ','), COALESCE(CONCAT(IF(ABS(v_4) < 1e18 AND v_4 = TRUNC(v_4), CAST(SAFE_CAST(v_4 AS INT64) AS STRING), CAST(v_4 AS STRING)), ','), ','))) AS `hash`, TRUE AS in_model
   FROM wcdc_stored x
 ),
 wcdc_joined AS (
@@ -100,7 +100,7 @@ SELECT
   op,
   CAST(NULL AS BIGINT) AS copies,
   (FARM_FINGERPRINT(row_id) & 16383) AS bucket,
-  hash,
+  `hash`,
   v_1,
   v_2,
   v_3,
@@ -321,9 +321,9 @@ wcdc_differing AS (
     coalesce(m.v_2, b.v_2) AS v_2,
     m.hash,
     b.hash AS base_hash
-  FROM (SELECT v_1, v_2, FARM_FINGERPRINT(CONCAT(COALESCE(CONCAT(CAST(LENGTH(v_1) AS STRING), ':', v_1), ','), COALESCE(CONCAT(CAST(v_2 AS STRING), ','), ','), COALESCE(CONCAT(CAST(LENGTH(v_3) AS STRING), ':', v_3), ','), COALESCE(CONCAT(IF(ABS(v_4) < 1e18 AND v_4 = TRUNC(v_4), CAST(SAFE_CAST(v_4 AS INT64) AS STRING), CAST(v_4 AS STRING)), ','), ','))) AS hash FROM wcdc_stored WHERE v_1 IS NOT NULL AND v_2 IS NOT NULL) m
+  FROM (SELECT v_1, v_2, FARM_FINGERPRINT(CONCAT(COALESCE(CONCAT(CAST(LENGTH(v_1) AS STRING), ':', v_1), ','), COALESCE(CONCAT(CAST(v_2 AS STRING), ','), ','), COALESCE(CONCAT(CAST(LENGTH(v_3) AS STRING), ':', v_3), ','), COALESCE(CONCAT(IF(ABS(v_4) < 1e18 AND v_4 = TRUNC(v_4), CAST(SAFE_CAST(v_4 AS INT64) AS STRING), CAST(v_4 AS STRING)), ','), ','))) AS `hash` FROM wcdc_stored WHERE v_1 IS NOT NULL AND v_2 IS NOT NULL) m
   FULL JOIN (
-    SELECT v_1, v_2, hash FROM `hightouch_planner`.`it_s_a_sync_5fc7e05c_00000000000000000000000001_plan` WHERE op NOT IN ('removed', 'null_key')
+    SELECT v_1, v_2, `hash` FROM `hightouch_planner`.`it_s_a_sync_5fc7e05c_00000000000000000000000001_plan` WHERE op NOT IN ('removed', 'null_key')
   ) b ON m.v_1 = b.v_1 AND m.v_2 = b.v_2
   WHERE (m.hash IS DISTINCT FROM b.hash)
 )
@@ -331,18 +331,18 @@ SELECT
   ('[' || IF(v_1 IS NULL, NULL, TO_JSON_STRING(v_1)) || ',' || IF(CAST(v_2 AS STRING) IS NULL, NULL, TO_JSON_STRING(CAST(v_2 AS STRING))) || ']') AS row_id,
   v_1 AS k_1,
   v_2 AS k_2,
-  hash,
+  `hash`,
   base_hash
 FROM wcdc_differing;
 
 -- differences
 SELECT
   count(*) AS touched,
-  count(CASE WHEN hash IS NULL THEN 1 END) AS missing,
+  count(CASE WHEN `hash` IS NULL THEN 1 END) AS missing,
   count(DISTINCT CASE WHEN base_hash IS NULL THEN row_id END) AS new_keys,
   count(*)
  AS news,
-  BIT_XOR(hash) AS model_checksum,
+  BIT_XOR(`hash`) AS model_checksum,
   BIT_XOR(base_hash) AS base_checksum
 FROM `hightouch_planner`.`it_s_a_sync_5fc7e05c_00000000000000000000000002_touched`;
 
@@ -370,7 +370,7 @@ DEFAULT COLLATE ''
 OPTIONS (expiration_timestamp = TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL 1 DAY)) AS
 WITH 
 wcdc_due AS (
-  SELECT row_id, v_1, v_2, CASE WHEN op <> 'removed' THEN hash END AS base_hash
+  SELECT row_id, v_1, v_2, CASE WHEN op <> 'removed' THEN `hash` END AS base_hash
   FROM (
 SELECT p.*,
   r.attempts AS r_attempts, r.first_failed_at AS r_first_failed_at, r.reason AS r_reason,
@@ -419,7 +419,7 @@ wcdc_found AS (
   JOIN `hightouch_planner`.`it_s_a_sync_5fc7e05c_00000000000000000000000002_keys` k ON x.v_1 = k.k_1 AND x.v_2 = k.k_2
 ),
 wcdc_current AS (
-  SELECT x.*, FARM_FINGERPRINT(CONCAT(COALESCE(CONCAT(CAST(LENGTH(v_1) AS STRING), ':', v_1), ','), COALESCE(CONCAT(CAST(v_2 AS STRING), ','), ','), COALESCE(CONCAT(CAST(LENGTH(v_3) AS STRING), ':', v_3), ','), COALESCE(CONCAT(IF(ABS(v_4) < 1e18 AND v_4 = TRUNC(v_4), CAST(SAFE_CAST(v_4 AS INT64) AS STRING), CAST(v_4 AS STRING)), ','), ','))) AS hash, TRUE AS in_model
+  SELECT x.*, FARM_FINGERPRINT(CONCAT(COALESCE(CONCAT(CAST(LENGTH(v_1) AS STRING), ':', v_1), ','), COALESCE(CONCAT(CAST(v_2 AS STRING), ','), ','), COALESCE(CONCAT(CAST(LENGTH(v_3) AS STRING), ':', v_3), ','), COALESCE(CONCAT(IF(ABS(v_4) < 1e18 AND v_4 = TRUNC(v_4), CAST(SAFE_CAST(v_4 AS INT64) AS STRING), CAST(v_4 AS STRING)), ','), ','))) AS `hash`, TRUE AS in_model
   FROM wcdc_found x
 ),
 wcdc_prior AS (
@@ -427,11 +427,11 @@ SELECT
   row_id,
   state,
   CASE WHEN op = 'unchanged' OR takes_new THEN '771e4323b4f0be41' ELSE was_version END AS version,
-  CASE WHEN op = 'unchanged' OR takes_new THEN hash ELSE was_hash END AS hash,
+  CASE WHEN op = 'unchanged' OR takes_new THEN `hash` ELSE was_hash END AS `hash`,
   CASE WHEN op = 'unchanged' OR outcome = 'succeeded' THEN TRUE ELSE coalesce(confirmed, FALSE) END AS confirmed,
   op = 'removed' AS gone,
   CASE WHEN outcome = 'unknown' THEN coalesce(key_run, '00000000000000000000000001') WHEN op = 'unchanged' OR outcome = 'succeeded' THEN NULL ELSE try_run END AS try_run,
-  CASE WHEN outcome = 'unknown' THEN op || ':' || coalesce(CAST(CASE WHEN op = 'removed' THEN was_hash ELSE hash END AS STRING), '') || ':771e4323b4f0be41' WHEN op = 'unchanged' OR outcome = 'succeeded' THEN NULL ELSE try_of END AS try_of,
+  CASE WHEN outcome = 'unknown' THEN op || ':' || coalesce(CAST(CASE WHEN op = 'removed' THEN was_hash ELSE `hash` END AS STRING), '') || ':771e4323b4f0be41' WHEN op = 'unchanged' OR outcome = 'succeeded' THEN NULL ELSE try_of END AS try_of,
   CASE WHEN outcome IN ('failed', 'unknown') THEN coalesce(r_attempts, coalesce(tries, 0) + 1)
        WHEN outcome IN ('aborted', 'none') AND op <> 'unchanged' THEN tries END AS tries,
   CASE WHEN outcome IN ('failed', 'unknown') THEN coalesce(r_first_failed_at, failed_since)
@@ -515,7 +515,7 @@ SELECT
   op,
   CAST(NULL AS BIGINT) AS copies,
   (FARM_FINGERPRINT(row_id) & 16383) AS bucket,
-  hash,
+  `hash`,
   v_1,
   v_2,
   v_3,
@@ -526,7 +526,7 @@ SELECT
   was_hash,
   was_version,
   confirmed,
-  CASE WHEN try_of = op || ':' || coalesce(CAST(CASE WHEN op = 'removed' THEN was_hash ELSE hash END AS STRING), '') || ':771e4323b4f0be41' THEN try_run END AS key_run,
+  CASE WHEN try_of = op || ':' || coalesce(CAST(CASE WHEN op = 'removed' THEN was_hash ELSE `hash` END AS STRING), '') || ':771e4323b4f0be41' THEN try_run END AS key_run,
   try_run,
   try_of,
   tries,
@@ -562,7 +562,7 @@ SELECT
   op AS op,
   CAST(NULL AS BIGINT) AS copies,
   bucket,
-  hash,
+  `hash`,
   v_1,
   v_2,
   v_3,
@@ -587,7 +587,7 @@ SELECT
   base_hash IS NOT NULL AS in_base,
   CASE WHEN op IN ('added', 'changed', 'removed') THEN bucket END AS bucket,
   count(*) AS row_count,
-  BIT_XOR(hash) AS checksum
+  BIT_XOR(`hash`) AS checksum
 FROM `hightouch_planner`.`it_s_a_sync_5fc7e05c_00000000000000000000000002_plan` p
 GROUP BY 1, 2, 3, 4, 5, 6;
 

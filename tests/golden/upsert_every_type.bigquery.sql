@@ -85,7 +85,7 @@ wcdc_stored AS (
   FROM wcdc_model
 ),
 wcdc_current AS (
-  SELECT x.*, CAST(v_1 AS STRING) AS row_id, FARM_FINGERPRINT(CONCAT(COALESCE(CONCAT(CAST(v_1 AS STRING), ','), ','), COALESCE(CONCAT(CAST(v_2 AS STRING), ','), ','), COALESCE(CONCAT(CAST(v_3 AS STRING), ','), ','), COALESCE(CONCAT(CAST(LENGTH(v_4) AS STRING), ':', v_4), ','), COALESCE(CONCAT(CAST(LENGTH(v_5) AS STRING), ':', v_5), ','), COALESCE(CONCAT(CAST(v_6 AS STRING), ','), ','), COALESCE(CONCAT(CAST(LENGTH(v_7) AS STRING), ':', v_7), ','), COALESCE(CONCAT(IF(ABS(v_8) < 1e18 AND v_8 = TRUNC(v_8), CAST(SAFE_CAST(v_8 AS INT64) AS STRING), CAST(v_8 AS STRING)), ','), ','), COALESCE(CONCAT(FORMAT_DATETIME('%FT%H:%M:%E6SZ', v_9), ','), ','), COALESCE(CONCAT(CAST(LENGTH(v_10) AS STRING), ':', v_10), ','), COALESCE(CONCAT(FORMAT_TIMESTAMP('%FT%H:%M:%E6SZ', v_11, 'UTC'), ','), ','))) AS hash, TRUE AS in_model
+  SELECT x.*, CAST(v_1 AS STRING) AS row_id, FARM_FINGERPRINT(CONCAT(COALESCE(CONCAT(CAST(v_1 AS STRING), ','), ','), COALESCE(CONCAT(CAST(v_2 AS STRING), ','), ','), COALESCE(CONCAT(CAST(v_3 AS STRING), ','), ','), COALESCE(CONCAT(CAST(LENGTH(v_4) AS STRING), ':', v_4), ','), COALESCE(CONCAT(CAST(LENGTH(v_5) AS STRING), ':', v_5), ','), COALESCE(CONCAT(CAST(v_6 AS STRING), ','), ','), COALESCE(CONCAT(CAST(LENGTH(v_7) AS STRING), ':', v_7), ','), COALESCE(CONCAT(IF(ABS(v_8) < 1e18 AND v_8 = TRUNC(v_8), CAST(SAFE_CAST(v_8 AS INT64) AS STRING), CAST(v_8 AS STRING)), ','), ','), COALESCE(CONCAT(FORMAT_DATETIME('%FT%H:%M:%E6SZ', v_9), ','), ','), COALESCE(CONCAT(CAST(LENGTH(v_10) AS STRING), ':', v_10), ','), COALESCE(CONCAT(FORMAT_TIMESTAMP('%FT%H:%M:%E6SZ', v_11, 'UTC'), ','), ','))) AS `hash`, TRUE AS in_model
   FROM wcdc_stored x
 ),
 wcdc_joined AS (
@@ -114,7 +114,7 @@ SELECT
   op,
   CAST(NULL AS BIGINT) AS copies,
   (FARM_FINGERPRINT(row_id) & 16383) AS bucket,
-  hash,
+  `hash`,
   v_1,
   v_2,
   v_3,
@@ -355,27 +355,27 @@ wcdc_differing AS (
     coalesce(m.v_1, b.v_1) AS v_1,
     m.hash,
     b.hash AS base_hash
-  FROM (SELECT v_1, FARM_FINGERPRINT(CONCAT(COALESCE(CONCAT(CAST(v_1 AS STRING), ','), ','), COALESCE(CONCAT(CAST(v_2 AS STRING), ','), ','), COALESCE(CONCAT(CAST(v_3 AS STRING), ','), ','), COALESCE(CONCAT(CAST(LENGTH(v_4) AS STRING), ':', v_4), ','), COALESCE(CONCAT(CAST(LENGTH(v_5) AS STRING), ':', v_5), ','), COALESCE(CONCAT(CAST(v_6 AS STRING), ','), ','), COALESCE(CONCAT(CAST(LENGTH(v_7) AS STRING), ':', v_7), ','), COALESCE(CONCAT(IF(ABS(v_8) < 1e18 AND v_8 = TRUNC(v_8), CAST(SAFE_CAST(v_8 AS INT64) AS STRING), CAST(v_8 AS STRING)), ','), ','), COALESCE(CONCAT(FORMAT_DATETIME('%FT%H:%M:%E6SZ', v_9), ','), ','), COALESCE(CONCAT(CAST(LENGTH(v_10) AS STRING), ':', v_10), ','), COALESCE(CONCAT(FORMAT_TIMESTAMP('%FT%H:%M:%E6SZ', v_11, 'UTC'), ','), ','))) AS hash FROM wcdc_stored WHERE v_1 IS NOT NULL) m
+  FROM (SELECT v_1, FARM_FINGERPRINT(CONCAT(COALESCE(CONCAT(CAST(v_1 AS STRING), ','), ','), COALESCE(CONCAT(CAST(v_2 AS STRING), ','), ','), COALESCE(CONCAT(CAST(v_3 AS STRING), ','), ','), COALESCE(CONCAT(CAST(LENGTH(v_4) AS STRING), ':', v_4), ','), COALESCE(CONCAT(CAST(LENGTH(v_5) AS STRING), ':', v_5), ','), COALESCE(CONCAT(CAST(v_6 AS STRING), ','), ','), COALESCE(CONCAT(CAST(LENGTH(v_7) AS STRING), ':', v_7), ','), COALESCE(CONCAT(IF(ABS(v_8) < 1e18 AND v_8 = TRUNC(v_8), CAST(SAFE_CAST(v_8 AS INT64) AS STRING), CAST(v_8 AS STRING)), ','), ','), COALESCE(CONCAT(FORMAT_DATETIME('%FT%H:%M:%E6SZ', v_9), ','), ','), COALESCE(CONCAT(CAST(LENGTH(v_10) AS STRING), ':', v_10), ','), COALESCE(CONCAT(FORMAT_TIMESTAMP('%FT%H:%M:%E6SZ', v_11, 'UTC'), ','), ','))) AS `hash` FROM wcdc_stored WHERE v_1 IS NOT NULL) m
   FULL JOIN (
-    SELECT v_1, hash FROM `hightouch_planner`.`people_00000000000000000000000001_plan` WHERE op NOT IN ('removed', 'null_key')
+    SELECT v_1, `hash` FROM `hightouch_planner`.`people_00000000000000000000000001_plan` WHERE op NOT IN ('removed', 'null_key')
   ) b ON m.v_1 = b.v_1
   WHERE (m.hash IS DISTINCT FROM b.hash)
 )
 SELECT
   CAST(v_1 AS STRING) AS row_id,
   v_1 AS k_1,
-  hash,
+  `hash`,
   base_hash
 FROM wcdc_differing;
 
 -- differences
 SELECT
   count(*) AS touched,
-  count(CASE WHEN hash IS NULL THEN 1 END) AS missing,
+  count(CASE WHEN `hash` IS NULL THEN 1 END) AS missing,
   count(DISTINCT CASE WHEN base_hash IS NULL THEN row_id END) AS new_keys,
   count(*)
  AS news,
-  BIT_XOR(hash) AS model_checksum,
+  BIT_XOR(`hash`) AS model_checksum,
   BIT_XOR(base_hash) AS base_checksum
 FROM `hightouch_planner`.`people_00000000000000000000000002_touched`;
 
@@ -410,7 +410,7 @@ DEFAULT COLLATE ''
 OPTIONS (expiration_timestamp = TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL 1 DAY)) AS
 WITH 
 wcdc_due AS (
-  SELECT row_id, v_1, CASE WHEN op <> 'removed' THEN hash END AS base_hash
+  SELECT row_id, v_1, CASE WHEN op <> 'removed' THEN `hash` END AS base_hash
   FROM (
 SELECT p.*,
   r.attempts AS r_attempts, r.first_failed_at AS r_first_failed_at, r.reason AS r_reason,
@@ -466,7 +466,7 @@ wcdc_found AS (
   JOIN `hightouch_planner`.`people_00000000000000000000000002_keys` k ON x.v_1 = k.k_1
 ),
 wcdc_current AS (
-  SELECT x.*, FARM_FINGERPRINT(CONCAT(COALESCE(CONCAT(CAST(v_1 AS STRING), ','), ','), COALESCE(CONCAT(CAST(v_2 AS STRING), ','), ','), COALESCE(CONCAT(CAST(v_3 AS STRING), ','), ','), COALESCE(CONCAT(CAST(LENGTH(v_4) AS STRING), ':', v_4), ','), COALESCE(CONCAT(CAST(LENGTH(v_5) AS STRING), ':', v_5), ','), COALESCE(CONCAT(CAST(v_6 AS STRING), ','), ','), COALESCE(CONCAT(CAST(LENGTH(v_7) AS STRING), ':', v_7), ','), COALESCE(CONCAT(IF(ABS(v_8) < 1e18 AND v_8 = TRUNC(v_8), CAST(SAFE_CAST(v_8 AS INT64) AS STRING), CAST(v_8 AS STRING)), ','), ','), COALESCE(CONCAT(FORMAT_DATETIME('%FT%H:%M:%E6SZ', v_9), ','), ','), COALESCE(CONCAT(CAST(LENGTH(v_10) AS STRING), ':', v_10), ','), COALESCE(CONCAT(FORMAT_TIMESTAMP('%FT%H:%M:%E6SZ', v_11, 'UTC'), ','), ','))) AS hash, TRUE AS in_model
+  SELECT x.*, FARM_FINGERPRINT(CONCAT(COALESCE(CONCAT(CAST(v_1 AS STRING), ','), ','), COALESCE(CONCAT(CAST(v_2 AS STRING), ','), ','), COALESCE(CONCAT(CAST(v_3 AS STRING), ','), ','), COALESCE(CONCAT(CAST(LENGTH(v_4) AS STRING), ':', v_4), ','), COALESCE(CONCAT(CAST(LENGTH(v_5) AS STRING), ':', v_5), ','), COALESCE(CONCAT(CAST(v_6 AS STRING), ','), ','), COALESCE(CONCAT(CAST(LENGTH(v_7) AS STRING), ':', v_7), ','), COALESCE(CONCAT(IF(ABS(v_8) < 1e18 AND v_8 = TRUNC(v_8), CAST(SAFE_CAST(v_8 AS INT64) AS STRING), CAST(v_8 AS STRING)), ','), ','), COALESCE(CONCAT(FORMAT_DATETIME('%FT%H:%M:%E6SZ', v_9), ','), ','), COALESCE(CONCAT(CAST(LENGTH(v_10) AS STRING), ':', v_10), ','), COALESCE(CONCAT(FORMAT_TIMESTAMP('%FT%H:%M:%E6SZ', v_11, 'UTC'), ','), ','))) AS `hash`, TRUE AS in_model
   FROM wcdc_found x
 ),
 wcdc_prior AS (
@@ -474,11 +474,11 @@ SELECT
   row_id,
   state,
   CASE WHEN op = 'unchanged' OR takes_new THEN '495414849cb6d84f' ELSE was_version END AS version,
-  CASE WHEN op = 'unchanged' OR takes_new THEN hash ELSE was_hash END AS hash,
+  CASE WHEN op = 'unchanged' OR takes_new THEN `hash` ELSE was_hash END AS `hash`,
   CASE WHEN op = 'unchanged' OR outcome = 'succeeded' THEN TRUE ELSE coalesce(confirmed, FALSE) END AS confirmed,
   op = 'removed' AS gone,
   CASE WHEN outcome = 'unknown' THEN coalesce(key_run, '00000000000000000000000001') WHEN op = 'unchanged' OR outcome = 'succeeded' THEN NULL ELSE try_run END AS try_run,
-  CASE WHEN outcome = 'unknown' THEN op || ':' || coalesce(CAST(CASE WHEN op = 'removed' THEN was_hash ELSE hash END AS STRING), '') || ':495414849cb6d84f' WHEN op = 'unchanged' OR outcome = 'succeeded' THEN NULL ELSE try_of END AS try_of,
+  CASE WHEN outcome = 'unknown' THEN op || ':' || coalesce(CAST(CASE WHEN op = 'removed' THEN was_hash ELSE `hash` END AS STRING), '') || ':495414849cb6d84f' WHEN op = 'unchanged' OR outcome = 'succeeded' THEN NULL ELSE try_of END AS try_of,
   CASE WHEN outcome IN ('failed', 'unknown') THEN coalesce(r_attempts, coalesce(tries, 0) + 1)
        WHEN outcome IN ('aborted', 'none') AND op <> 'unchanged' THEN tries END AS tries,
   CASE WHEN outcome IN ('failed', 'unknown') THEN coalesce(r_first_failed_at, failed_since)
@@ -583,7 +583,7 @@ SELECT
   op,
   CAST(NULL AS BIGINT) AS copies,
   (FARM_FINGERPRINT(row_id) & 16383) AS bucket,
-  hash,
+  `hash`,
   v_1,
   v_2,
   v_3,
@@ -601,7 +601,7 @@ SELECT
   was_hash,
   was_version,
   confirmed,
-  CASE WHEN try_of = op || ':' || coalesce(CAST(CASE WHEN op = 'removed' THEN was_hash ELSE hash END AS STRING), '') || ':495414849cb6d84f' THEN try_run END AS key_run,
+  CASE WHEN try_of = op || ':' || coalesce(CAST(CASE WHEN op = 'removed' THEN was_hash ELSE `hash` END AS STRING), '') || ':495414849cb6d84f' THEN try_run END AS key_run,
   try_run,
   try_of,
   tries,
@@ -644,7 +644,7 @@ SELECT
   CASE WHEN wcdc_copies > 1 THEN 'kept' ELSE op END AS op,
   CASE WHEN wcdc_copies > 1 THEN wcdc_copies END AS copies,
   bucket,
-  hash,
+  `hash`,
   v_1,
   v_2,
   v_3,
@@ -683,7 +683,7 @@ SELECT
   base_hash IS NOT NULL AS in_base,
   CASE WHEN op IN ('added', 'changed', 'removed') THEN bucket END AS bucket,
   count(*) AS row_count,
-  BIT_XOR(hash) AS checksum
+  BIT_XOR(`hash`) AS checksum
 FROM `hightouch_planner`.`people_00000000000000000000000002_plan` p
 GROUP BY 1, 2, 3, 4, 5, 6;
 
