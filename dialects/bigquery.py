@@ -131,8 +131,8 @@ class BigQuery(Dialect):
         if kind.this == exp.DType.ARRAY:
             element, place = f"e{depth}", f"o{depth}"
             inner = f"COALESCE({self._nested(element, kind.expressions[0], depth + 1)}, 'null')"
-            elements = f"ARRAY(SELECT {inner} FROM UNNEST({value}) AS {element} WITH OFFSET AS {place} ORDER BY {place})"
-            text = f"CONCAT('[', ARRAY_TO_STRING({elements}, ','), ']')"
+            rows = f"UNNEST({value}) AS {element} WITH OFFSET AS {place} ORDER BY {place}"
+            text = f"CONCAT('[', ARRAY_TO_STRING(ARRAY(SELECT {inner} FROM {rows}), ','), ']')"
         elif kind.this == exp.DType.STRUCT:
             names = [field.name if isinstance(field, exp.ColumnDef) else "" for field in kind.expressions]
             alike = Counter(name.lower() for name in names)
@@ -251,7 +251,7 @@ class BigQuery(Dialect):
             digits = f"LENGTH(REGEXP_REPLACE({text}, '[-.]', ''))"
             return f"IF({digits} <= {_DIGITS}, {text}, CONCAT('\"', {text}, '\"'))"
         if kind.kind == "float":
-            return f"IF(IS_NAN({expression}) OR IS_INF({expression}), CONCAT('\"', {text}, '\"'), {text})"
+            return f"IF(IS_NAN({expression}) OR IS_INF({expression}), TO_JSON_STRING({expression}), {text})"
         return self.json_string(text) if kind.kind in ("text", "other") else f"CONCAT('\"', {text}, '\"')"
 
     def grant(self, schema: str, principal: str) -> str:

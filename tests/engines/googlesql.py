@@ -1,8 +1,4 @@
-"""The GoogleSQL analyzer and reference evaluator, as they are published: in an environment of their own.
-
-``python -m tests.engines.googlesql`` installs them (once: a few seconds, and half a minute to compile, kept in
-the user's cache folder).
-"""
+"""The GoogleSQL analyzer and reference evaluator, as they are published: in an environment of their own."""
 
 from __future__ import annotations
 
@@ -13,28 +9,23 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
-import venv
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.engines.trino import Unavailable, cache
+from tests.engines.base import Unavailable, cache
 
 PACKAGES = ("zetasql==0.1.5", "wasmtime==50.0.1")
 WORKER = Path(__file__).with_name("googlesql_worker.py")
 
 
-def install(home: Path, packages: tuple[str, ...], python: str | None = None) -> Path:
+def install(home: Path, packages: tuple[str, ...], python: str = sys.executable) -> None:
     """An environment with some packages, which is made if it isn't there.
 
     Args:
         home: Its folder.
         packages: What is installed.
-        python: The interpreter; this one if None.
-
-    Returns:
-        Its interpreter.
+        python: The interpreter.
 
     Raises:
         Unavailable: The packages can't be fetched.
@@ -43,16 +34,23 @@ def install(home: Path, packages: tuple[str, ...], python: str | None = None) ->
     if not ready.exists():
         shutil.rmtree(home, ignore_errors=True)
         home.parent.mkdir(parents=True, exist_ok=True)
-        if python is None:
-            venv.create(home, with_pip=True)
-        else:
-            subprocess.run([python, "-m", "venv", home], check=True)
+        subprocess.run([python, "-m", "venv", home], check=True)
         command = [home / "bin" / "python", "-m", "pip", "install", "-q", *packages]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             raise Unavailable(f"{packages[0]} could not be installed:\n{done.stderr[-2000:]}")
         ready.touch()
-    return home / "bin" / "python"
+
+
+def assemble() -> Path:
+    """Their folder, which is made if it isn't there.
+
+    Raises:
+        Unavailable: The packages can't be fetched.
+    """
+    home = cache() / PACKAGES[0].replace("==", "-")
+    install(home, PACKAGES)
+    return home
 
 
 class Refused(Exception):
@@ -102,8 +100,8 @@ def googlesql() -> Iterator[GoogleSQL]:
     Raises:
         Unavailable: It can't be installed.
     """
-    home = cache() / PACKAGES[0].replace("==", "-")
-    python = install(home, PACKAGES)
+    home = assemble()
+    python = home / "bin" / "python"
     environment = {**os.environ, "WCDC_ZETASQL_CACHE": str(home)}
     with tempfile.TemporaryFile("w+") as errors:
         process = subprocess.Popen(
@@ -120,18 +118,3 @@ def googlesql() -> Iterator[GoogleSQL]:
         finally:
             process.terminate()
             process.communicate()
-
-
-def main() -> None:
-    """Install it and evaluate something."""
-    try:
-        began = time.monotonic()
-        with googlesql() as analyzer:
-            analyzer.evaluate("SELECT 1")
-        print(f"{PACKAGES[0]}: {time.monotonic() - began:.0f} s")
-    except Unavailable as reason:
-        print(f"skipped: {reason}", file=sys.stderr)
-
-
-if __name__ == "__main__":
-    main()

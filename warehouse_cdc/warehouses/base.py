@@ -101,6 +101,10 @@ class Connection(ABC):
     def describe(self, sql: str) -> list[tuple[str, str]]:
         """The columns of a query as (name, type of the dialect), without running it."""
 
+    def estimate(self, sql: str) -> int | None:
+        """The bytes that a query would read, without running it; None where the warehouse doesn't tell."""
+        return None
+
     @abstractmethod
     def tables(self, *schemas: str) -> set[tuple[str, str]]:
         """The base tables of some schemas, as (schema, name).
