@@ -47,7 +47,8 @@ def run_row(
         for operation, short in _SHORT.items():
             values[f"num_{measure}_{short}"] = str(getattr(counts.get(operation, Counts()), measure))
     return (
-        f"INSERT INTO {table} ({', '.join(values)}) SELECT {', '.join(values.values())} WHERE NOT EXISTS "
+        f"INSERT INTO {table} ({', '.join(values)}) SELECT {', '.join(values.values())} "
+        f"FROM (SELECT 1 AS one) wcdc_one WHERE NOT EXISTS "
         f"(SELECT 1 FROM {table} "
         f"WHERE sync_id = {values['sync_id']} AND sync_run_id = {values['sync_run_id']})"
     )

@@ -168,6 +168,10 @@ class Connection(ABC):
         """Try whether a query can be run, for next to nothing."""
         self.query(f"SELECT 1 FROM (\n{sql}\n) wcdc_probe LIMIT 1")
 
+    def estimate(self, sql: str) -> int | None:
+        """The bytes that a query would read, without running it; None where the warehouse doesn't tell."""
+        return None
+
     @abstractmethod
     def tables(self, *schemas: str) -> set[tuple[str, str]]:
         """The base tables of some schemas, as (schema, name).
