@@ -28,9 +28,6 @@ def run_row(
 ) -> str:
     """The INSERT of a run's row in ``sync_runs``, unless it is there."""
     dialect, table = statements.dialect, statements.audit("sync_runs")
-    started = dialect.cast(
-        dialect.literal(started_at.astimezone(timezone.utc).isoformat(" ")), dialect.timestamp_type
-    )
     values = {
         "sync_id": dialect.literal(statements.sync_id),
         "sync_run_id": dialect.literal(run_id),
@@ -40,7 +37,7 @@ def run_row(
         "model_id": dialect.literal(model_id),
         "status": dialect.literal(status),
         "error": dialect.cast(dialect.literal(error), dialect.text_type),
-        "started_at": started,
+        "started_at": dialect.instant(started_at),
         "finished_at": dialect.now,
     }
     for measure in ("planned", "attempted", "succeeded", "failed"):

@@ -63,7 +63,7 @@ def read_model(model: Model, dialect: Dialect) -> ModelQuery:
     _refuse_writes(model, sql, tree, tokens)
     if written_in != dialect.sqlglot:
         sql = tree.sql(dialect=dialect.sqlglot, pretty=True, comments=False)
-    return ModelQuery(sql, tree)
+    return ModelQuery(dialect.embeddable(sql, tree), tree)
 
 
 def _table(name: str, dialect: str) -> str:

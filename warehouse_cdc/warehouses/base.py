@@ -133,6 +133,10 @@ class Connection(ABC):
         """
         return ""
 
+    def findings(self) -> list[tuple[str, bool, str, str]]:
+        """What ``check`` says of the warehouse's own settings: name, whether it is well, detail and cure."""
+        return []
+
     def interactive(self) -> AbstractContextManager[None]:
         """A block whose statements somebody waits for, where the warehouse keeps a queue for these."""
         return nullcontext()
