@@ -21,7 +21,8 @@ from warehouse_cdc.dialects.types import ColumnType
 from warehouse_cdc.errors import UnsupportedError
 
 DIALECTS: dict[str, type[Dialect]] = {
-    dialect.name: dialect for dialect in (DuckDB, Fabric, Greenplum, Lakebase, Postgres, Redshift, Synapse, Trino)
+    dialect.name: dialect
+    for dialect in (DuckDB, Fabric, Greenplum, Lakebase, Postgres, Redshift, Synapse, Trino)
 }
 
 

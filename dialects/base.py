@@ -127,6 +127,10 @@ class Dialect(ABC):
         """The same for texts, byte for byte, or nearly so where nothing depends on it."""
         return self.differs(left, right)
 
+    def is_text(self, column: str, literal: str) -> str:
+        """A condition: a column is a text, byte for byte."""
+        return f"{column} = {literal}"
+
     def same(self, left: str, right: str, kind: ColumnType | None = None) -> str:
         """A condition to join by: two keys are equal, byte for byte (D5).
 

@@ -13,7 +13,7 @@ class Fabric(TSQL):
     text_type = "VARCHAR(MAX)"
     json_type = "VARCHAR(MAX)"
     timestamp_type = "DATETIME2(6)"
-    collation = "Latin1_General_100_BIN2_UTF8"
+    code_points = "Latin1_General_100_BIN2_UTF8"
     national = ""
     fraction = 6
 

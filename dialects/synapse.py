@@ -16,7 +16,7 @@ class Synapse(TSQL):
     text_type = "NVARCHAR(MAX)"
     json_type = "NVARCHAR(MAX)"
     timestamp_type = "DATETIME2(6)"
-    collation = "Latin1_General_100_BIN2"
+    code_points = "Latin1_General_100_BIN2"
     national = "N"
     fraction = 7
 

@@ -2,8 +2,8 @@
 
 T-SQL has no conditions among its values: a truth is a BIT, and a condition becomes one by CASE. ``=`` follows a
 collation, which may ignore case, and always ignores trailing spaces; on byte strings it ignores trailing zeros.
-So keys and texts are compared by their SHA-256, which has one length. Texts are kept with a collation of code
-points, so that columns of different collations meet.
+So keys and texts are compared by their SHA-256, which has one length. Texts are kept with the database's own
+collation, so that no two of them conflict, and always of one type: the same text of another has another hash.
 
 Runs are recorded in tables that only one run can create: keys aren't enforced, and no insert keeps another one
 out.
@@ -67,8 +67,8 @@ class TSQL(Dialect):
     false = "CAST(0 AS BIT)"
     now = "SYSUTCDATETIME()"
     most_columns = 1024
-    collation: str
-    """A collation by which texts compare by code point."""
+    code_points: str
+    """A collation by which texts compare by code point, but for spaces at their end."""
     national: str
     """What stands before literals and the names of text types and functions: ``N``, or nothing."""
     fraction: int
@@ -84,7 +84,7 @@ class TSQL(Dialect):
         return f"[{identifier.replace(']', ']]')}]"
 
     def literal(self, value: str | int | float | bool | None) -> str:
-        """A literal; texts compare by code point, and long ones are put together."""
+        """A literal; long texts are put together."""
         if isinstance(value, bool):
             return self.true if value else self.false
         if not isinstance(value, str):
@@ -92,9 +92,7 @@ class TSQL(Dialect):
         text = value.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
         parts = [text[at : at + _LITERAL] for at in range(0, len(text), _LITERAL)] or [""]
         quoted = [self._plain(part) for part in parts]
-        if len(quoted) == 1:
-            return f"{quoted[0]} COLLATE {self.collation}"
-        return f"({self.joined(*quoted)}) COLLATE {self.collation}"
+        return quoted[0] if len(quoted) == 1 else f"({self.joined(*quoted)})"
 
     def _plain(self, text: str) -> str:
         doubled = text.replace("'", "''")
@@ -137,7 +135,7 @@ class TSQL(Dialect):
 
     def nulls_first(self, expression: str) -> str:
         """As always; texts by code point, and by what that leaves out, the spaces at the end."""
-        return f"{expression} COLLATE {self.collation}, DATALENGTH({expression})"
+        return f"{expression} COLLATE {self.code_points}, DATALENGTH({expression})"
 
     def first_rows(self, select: str, rows: int) -> str:
         """TOP, behind the first word."""
@@ -163,6 +161,10 @@ class TSQL(Dialect):
     def text_differs(self, left: str, right: str) -> str:
         """By their SHA-256."""
         return self.differs(self.exact(left), self.exact(right))
+
+    def is_text(self, column: str, literal: str) -> str:
+        """By code point, and by the length, which counts the spaces at the end."""
+        return f"({column} = {literal} COLLATE {self.code_points} AND DATALENGTH({column}) = DATALENGTH({literal}))"
 
     def same(self, left: str, right: str, kind: ColumnType | None = None) -> str:
         """By the exact forms."""
@@ -220,7 +222,7 @@ class TSQL(Dialect):
             text = f"LOWER({text})"
         elif kind.name.lower().startswith(("char", "nchar")):
             text = f"RTRIM({text})"
-        return f"{text} COLLATE {self.collation}"
+        return f"{text} COLLATE DATABASE_DEFAULT"
 
     def common_type(self, left: ColumnType, right: ColumnType) -> ColumnType:
         """Integers and decimals have one as long as 38 digits hold both; anything else becomes text."""
@@ -234,13 +236,6 @@ class TSQL(Dialect):
             if whole + scale <= _MOST_DIGITS:
                 return self.column_type(f"DECIMAL({whole + scale}, {scale})")
         return self.column_type(self.text_type)
-
-    def converted(self, expression: str, source: ColumnType, target: ColumnType) -> str:
-        """As every dialect does; text has the collation of stored text."""
-        converted = super().converted(expression, source, target)
-        if source == target or target.kind != "text":
-            return converted
-        return f"{self.cast(converted, self.text_type)} COLLATE {self.collation}"
 
     # -- identity and equality --------------------------------------------------------------------
 
@@ -256,7 +251,8 @@ class TSQL(Dialect):
             number = self.cast(self.cast(expression, "BIGINT"), self._short)
             return f"CASE WHEN {whole} THEN {number} ELSE {self._digits(expression)} END"
         if kind.kind == "boolean":
-            return f"CASE {expression} WHEN 1 THEN 'true' WHEN 0 THEN 'false' END"
+            yes, no = self._plain("true"), self._plain("false")
+            return f"CASE {expression} WHEN 1 THEN {yes} WHEN 0 THEN {no} END"
         if kind.kind == "date":
             return f"CONVERT({self.national}VARCHAR(10), {expression}, 23)"
         if kind.kind == "time":
@@ -281,9 +277,14 @@ class TSQL(Dialect):
         last = f"DATEPART(nanosecond, {expression}) / 100 % 10"
         return f"LEFT({text}, {length}) + CASE WHEN {last} > 0 THEN RIGHT({text}, 1) ELSE '' END"
 
+    def row_id(self, parts: Sequence[str]) -> str:
+        """As of every dialect, with the collation of stored texts."""
+        text = super().row_id(parts)
+        return text if len(parts) == 1 else f"{text} COLLATE DATABASE_DEFAULT"
+
     def json_string(self, text: str) -> str:
         """By replacement, character by character: not every warehouse has a function for it."""
-        quoted = f"{text} COLLATE {self.collation}"
+        quoted = f"{text} COLLATE {self.code_points}"
         for search, escape in (("'\\'", "\\\\"), ("'\"'", '\\"')):
             quoted = f"REPLACE({quoted}, {search}, '{escape}')"
         for code in range(32):
@@ -379,7 +380,9 @@ class TSQL(Dialect):
     def setup(self, planner: str, audit: str, principal: str | None) -> list[str]:
         """Two schemas, the control of both, and the right to create tables."""
         made = [self.make_schema(schema) for schema in (audit, planner)]
-        granted = [] if principal is None else [*self.grants(audit, principal), *self.grants(planner, principal)]
+        granted = (
+            [] if principal is None else [*self.grants(audit, principal), *self.grants(planner, principal)]
+        )
         return [*made, *dict.fromkeys(granted)]
 
 

@@ -38,7 +38,7 @@ def hoisted(sql: str, dialect: str) -> str:
     Raises:
         ModelError: Two of them have the same name.
     """
-    if len(re.findall(r"\bWITH\b", sql, re.IGNORECASE)) < 2:
+    if not re.search(r"\bWITH\b", sql, re.IGNORECASE):
         return sql
     reader = _Reader(sql, sqlglot.tokenize(sql, read=dialect))
     query = reader.query(0, len(reader.tokens), 0, len(sql))

@@ -197,10 +197,12 @@ class Warehouse:
         columns = ", ".join(names)
         if (schema, "sync_runs") not in self._connection.tables(schema):
             nulls = ", ".join(f"{dialect.null(kind)} AS {name}" for name, kind in names.items())
-            return fetch(self._connection, f"SELECT {nulls} WHERE {dialect.holds(dialect.false)}", kinds, list(names))
+            return fetch(
+                self._connection, f"SELECT {nulls} WHERE {dialect.holds(dialect.false)}", kinds, list(names)
+            )
         sql = (
             f"SELECT {columns} FROM {statements.audit('sync_runs')} "
-            f"WHERE sync_id = {dialect.literal(sync_id)} ORDER BY sync_run_id DESC"
+            f"WHERE {dialect.is_text('sync_id', dialect.literal(sync_id))} ORDER BY sync_run_id DESC"
         )
         if limit is not None:
             sql = dialect.first_rows(sql, int(limit))

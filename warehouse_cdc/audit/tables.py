@@ -46,7 +46,7 @@ def run_row(
     return (
         f"INSERT INTO {table} ({', '.join(values)}) SELECT {', '.join(values.values())} WHERE NOT EXISTS "
         f"(SELECT 1 FROM {table} "
-        f"WHERE sync_id = {values['sync_id']} AND sync_run_id = {values['sync_run_id']})"
+        f"WHERE {dialect.is_text('sync_id', values['sync_id'])} AND sync_run_id = {values['sync_run_id']})"
     )
 
 
@@ -54,8 +54,8 @@ def prune(statements: Statements, days: float) -> list[str]:
     """Delete what is older than so many days; run ids tell the time (D19, D27)."""
     oldest = str(ULID.from_datetime(datetime.now(timezone.utc) - timedelta(days=days)))[:10] + "0" * 16
     literal = statements.dialect.literal
+    mine = statements.dialect.is_text("sync_id", literal(statements.sync_id))
     return [
-        f"DELETE FROM {statements.audit(table)} "
-        f"WHERE sync_id = {literal(statements.sync_id)} AND sync_run_id < {literal(oldest)}"
+        f"DELETE FROM {statements.audit(table)} WHERE {mine} AND sync_run_id < {literal(oldest)}"
         for table in ("sync_changelog", "sync_runs")
     ]
