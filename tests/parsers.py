@@ -51,4 +51,4 @@ PARSERS: dict[str, Callable[[str], None]] = {
     "synapse": partial(by_script_dom, "synapse", "2019"),
     "fabric": partial(by_script_dom, "fabric", "fabricdw"),
 }
-"""A dialect that no engine of ``make test`` speaks, or only nearly, to its parser, which may raise Refused."""
+"""A dialect that no engine of ``make test`` speaks, or only nearly, to its parser."""
