@@ -1,12 +1,13 @@
 """What the T-SQL warehouses have in common.
 
-T-SQL has no conditions among its values: a truth is a BIT, and a condition becomes one by CASE. ``=`` follows a
-collation, which may ignore case, and always ignores trailing spaces; on byte strings it ignores trailing zeros.
-So keys and texts are compared by their SHA-256, which has one length. Texts are kept with the database's own
-collation, so that no two of them conflict, and always of one type: the same text of another has another hash.
+T-SQL has no conditions among its values: a truth is a BIT, and a condition becomes one by CASE. ``=`` follows
+a collation, which may ignore case, and always ignores trailing spaces; on byte strings it ignores trailing
+zeros. So keys and texts are compared by their SHA-256, which has one length. Texts are kept with the
+database's own collation, so that no two of them conflict, and always of one type: the same text of another
+has another hash.
 
-Runs are recorded in tables that only one run can create: keys aren't enforced, and no insert keeps another one
-out.
+Runs are recorded in tables that only one run can create: keys aren't enforced, and no insert keeps another
+one out.
 """
 
 from __future__ import annotations
@@ -164,7 +165,8 @@ class TSQL(Dialect):
 
     def is_text(self, column: str, literal: str) -> str:
         """By code point, and by the length, which counts the spaces at the end."""
-        return f"({column} = {literal} COLLATE {self.code_points} AND DATALENGTH({column}) = DATALENGTH({literal}))"
+        alike = f"{column} = {literal} COLLATE {self.code_points}"
+        return f"({alike} AND DATALENGTH({column}) = DATALENGTH({literal}))"
 
     def same(self, left: str, right: str, kind: ColumnType | None = None) -> str:
         """By the exact forms."""

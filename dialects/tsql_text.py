@@ -1,4 +1,4 @@
-"""T-SQL queries as text: their CTEs and their order, found by tokens, so that the rest stays as it was written."""
+"""T-SQL queries as text: CTEs and orders are found by tokens, so that the rest stays as it was written."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def without_order(sql: str, dialect: str) -> str:
 def hoisted(sql: str, dialect: str) -> str:
     """A statement whose CTEs all stand at the beginning of its query.
 
-    A CTE that stood inside of another one comes right before it, so that each still follows those that it reads.
+    A CTE that stood inside of another one comes right before it, so that each follows those that it reads.
 
     Args:
         sql: The statement.

@@ -15,9 +15,19 @@ from warehouse_cdc.sources.base import Source
 from warehouse_cdc.sources.duckdb import DuckDB
 from warehouse_cdc.sources.postgres import Greenplum, Lakebase, Postgres, Redshift
 from warehouse_cdc.sources.trino import Trino
+from warehouse_cdc.sources.tsql import Fabric, Synapse
 from warehouse_cdc.warehouses.base import Connection
 
-_CLASSES: tuple[type[Source], ...] = (DuckDB, Postgres, Greenplum, Lakebase, Redshift, Trino)
+_CLASSES: tuple[type[Source], ...] = (
+    DuckDB,
+    Postgres,
+    Greenplum,
+    Lakebase,
+    Redshift,
+    Synapse,
+    Fabric,
+    Trino,
+)
 SOURCES: dict[str, type[Source]] = {scheme: kind for kind in _CLASSES for scheme in kind.schemes}
 """The scheme of a URL, or the ``type`` in a project file, to its class."""
 
@@ -71,11 +81,13 @@ def open_target(target: Any) -> tuple[Connection, bool]:
 __all__ = [
     "SOURCES",
     "DuckDB",
+    "Fabric",
     "Greenplum",
     "Lakebase",
     "Postgres",
     "Redshift",
     "Source",
+    "Synapse",
     "Trino",
     "open_target",
     "source_of",
