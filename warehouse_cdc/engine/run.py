@@ -123,7 +123,7 @@ class Runner:
                 code="sync-mode",
             )
         options.progress(Progress("queued"))
-        query = read_model(sync.model, self._connection.dialect)
+        query = read_model(sync.model, self._connection.spoken)
         described = self._connection.describe(query.sql)
         layout = lay_out(sync, described, self._connection.dialect, self._connection.engine_version())
         schema = self._schema(layout)
