@@ -380,11 +380,11 @@ class TSQL(Dialect):
         return [f"GRANT CONTROL ON SCHEMA::{self.quote(schema)} TO {to}", f"GRANT CREATE TABLE TO {to}"]
 
     def setup(self, planner: str, audit: str, principal: str | None) -> list[str]:
-        """Two schemas, the control of both, and the right to create tables."""
+        """Two schemas, the control of both, and the right to create tables; the owner has it all."""
         made = [self.make_schema(schema) for schema in (audit, planner)]
-        granted = (
-            [] if principal is None else [*self.grants(audit, principal), *self.grants(planner, principal)]
-        )
+        if principal in (None, "dbo"):
+            return made
+        granted = [grant for schema in (audit, planner) for grant in self.grants(schema, str(principal))]
         return [*made, *dict.fromkeys(granted)]
 
 

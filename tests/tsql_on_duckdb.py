@@ -129,10 +129,10 @@ def _node(node: exp.Expr) -> exp.Expr:
 
 def _is_text(node: exp.Expr) -> bool:
     """Whether a sum is of texts: all of ours that are have a literal among them."""
-    parts = [part for part in node.flatten()]
     return any(
         part.find(exp.National) or any(literal.is_string for literal in part.find_all(exp.Literal))
-        for part in parts
+        for part in node.flatten()
+        if not isinstance(part.unnest(), exp.Query)
     )
 
 
@@ -142,7 +142,7 @@ class Cursor:
     def __init__(self, connection: duckdb.DuckDBPyConnection, sent: list[str]) -> None:
         self._connection = connection
         self._sent = sent
-        self._result: Any = None
+        self._rows: list[Any] | duckdb.DuckDBPyRelation = []
         self.description: list[tuple[str]] | None = None
 
     def execute(self, sql: str) -> None:
@@ -151,29 +151,31 @@ class Cursor:
         try:
             if described := re.fullmatch(r"EXEC sp_describe_first_result_set N'(.*)'", sql, re.DOTALL):
                 self._describe(described[1].replace("''", "'"))
-                return
-            self._connection.execute(translated(sql))
+            elif re.match(r"(WITH|SELECT)\b", sql):
+                self._rows = self._connection.sql(translated(sql))
+                self.description = [(name,) for name in self._rows.columns]
+            else:
+                self._connection.execute(translated(sql))
         except duckdb.Error as error:
             exists = re.search(r'"(\S+)" already exists', str(error))
-            message = (
+            text = (
                 f"There is already an object named '{exists[1]}' in the database." if exists else str(error)
             )
             raise ProgrammingError(
-                "Base table or view already exists", f"[Microsoft][SQL Server]{message}"
+                "Base table or view already exists", f"[Microsoft][SQL Server]{text}"
             ) from error
-        is_query = re.match(r"(WITH|SELECT)\b", sql) is not None
-        self.description = list(self._connection.description or []) if is_query else None
 
     def _describe(self, sql: str) -> None:
         rows = self._connection.execute(f"DESCRIBE {translated(sql)}").fetchall()
         self.description = [("is_hidden",), ("name",), ("system_type_name",)]
-        self._result = [(False, row[0], _DESCRIBED.get(row[1], row[1].lower())) for row in rows]
+        self._rows = [(False, row[0], _DESCRIBED.get(row[1], row[1].lower())) for row in rows]
 
     def fetchall(self) -> list[Any]:
-        return self._result if self._result is not None else self._connection.fetchall()
+        return self._rows if isinstance(self._rows, list) else self._rows.fetchall()
 
     def arrow_reader(self, size: int) -> Any:
-        return self._connection.to_arrow_table().to_reader(size)
+        assert not isinstance(self._rows, list)
+        return self._rows.to_arrow_table().to_reader(size)
 
     def close(self) -> None:
         self._connection.close()

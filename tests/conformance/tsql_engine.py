@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from datetime import datetime, timezone
 from typing import Any
 
 import duckdb
@@ -52,10 +53,8 @@ class TSQLEngine(RecordsInTables):
             self._own.execute(sql)
 
     def records(self, sql: str) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = (
-            self._own.sql(sql.replace("[", '"').replace("]", '"')).to_arrow_table().to_pylist()
-        )
-        return rows
+        found = self._own.sql(sql.replace("[", '"').replace("]", '"')).to_arrow_table().to_pylist()
+        return [{name: _in_utc(value) for name, value in row.items()} for row in found]
 
     def raw(self) -> Any:
         return self._own.cursor()
@@ -63,6 +62,11 @@ class TSQLEngine(RecordsInTables):
     def close(self) -> None:
         self.detach()
         self._own.close()
+
+
+def _in_utc(value: Any) -> Any:
+    """A value; times without a zone are in UTC."""
+    return value.replace(tzinfo=timezone.utc) if isinstance(value, datetime) else value
 
 
 @contextlib.contextmanager

@@ -51,12 +51,13 @@ _ATTEMPTS = 6
 """How often a statement is sent that the warehouse was too busy for, or whose rows another one changed."""
 _LABELLED = re.compile(r"(WITH|SELECT|INSERT|UPDATE|DELETE)\b|CREATE TABLE \S+\s+WITH \([^)]*\) AS\b")
 _NAMES = {
-    "user id": "uid",
-    "user": "uid",
-    "password": "pwd",
-    "initial catalog": "database",
-    "data source": "server",
+    **dict.fromkeys(("user id", "user"), "uid"),
+    **{"password": "pwd", "initial catalog": "database", "data source": "server"},
 }
+_ADO = frozenset(
+    {"connect timeout", "connection timeout", "multipleactiveresultsets", "persist security info", "pooling"}
+)
+"""Names in a connection string that say nothing to this driver."""
 
 _ARROW: dict[str, pa.DataType] = {
     "text": pa.string(),
@@ -138,6 +139,10 @@ def _by_drivers_names(connection_string: str) -> str:
     for part in re.findall(r"(?:[^;{]|\{(?:[^}]|\}\})*\})+", connection_string):
         name, equals, value = part.partition("=")
         plain = name.strip().lower()
+        if plain in _ADO:
+            continue
+        if plain == "authentication":
+            value = value.replace(" ", "").strip("'\"")
         if plain in ("encrypt", "trustservercertificate"):
             value = {"true": "yes", "false": "no"}.get(value.strip().lower(), value)
         parts.append(f"{_NAMES.get(plain, name.strip())}{equals}{value}")
@@ -392,7 +397,8 @@ _DENIED = re.compile(
 )
 _LOST = re.compile(
     r"communication link|unable to establish|connection (failure|operation failed|does not exist|not open)"
-    r"|TCP Provider|is not currently available|forcibly closed|Cannot open (server|database)",
+    r"|closed connection|TCP Provider|is not currently available|forcibly closed"
+    r"|cannot open (server|database)",
     re.IGNORECASE,
 )
 _REFUSED = re.compile(r"login failed|invalid authorization", re.IGNORECASE)
