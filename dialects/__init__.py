@@ -11,16 +11,19 @@ from warehouse_cdc.dialects.base import BUCKETS, Dialect
 from warehouse_cdc.dialects.bigquery import BigQuery
 from warehouse_cdc.dialects.capabilities import DialectCapabilities
 from warehouse_cdc.dialects.duckdb import DuckDB
+from warehouse_cdc.dialects.fabric import Fabric
 from warehouse_cdc.dialects.greenplum import Greenplum
 from warehouse_cdc.dialects.lakebase import Lakebase
 from warehouse_cdc.dialects.postgres import Postgres
 from warehouse_cdc.dialects.redshift import Redshift
+from warehouse_cdc.dialects.synapse import Synapse
 from warehouse_cdc.dialects.trino import Trino
 from warehouse_cdc.dialects.types import ColumnType
 from warehouse_cdc.errors import UnsupportedError
 
 DIALECTS: dict[str, type[Dialect]] = {
-    dialect.name: dialect for dialect in (BigQuery, DuckDB, Greenplum, Lakebase, Postgres, Redshift, Trino)
+    dialect.name: dialect
+    for dialect in (BigQuery, DuckDB, Fabric, Greenplum, Lakebase, Postgres, Redshift, Synapse, Trino)
 }
 
 
@@ -45,10 +48,12 @@ __all__ = [
     "Dialect",
     "DialectCapabilities",
     "DuckDB",
+    "Fabric",
     "Greenplum",
     "Lakebase",
     "Postgres",
     "Redshift",
+    "Synapse",
     "Trino",
     "get_dialect",
 ]

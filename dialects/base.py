@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
+from datetime import datetime, timezone
 from functools import reduce
 from operator import xor
 
@@ -21,6 +22,8 @@ BUCKETS = 16_384
 
 FINGERPRINT_ENCODING = 3
 """Version of the fingerprint's encoding; raising it makes runs compare values once (D6)."""
+
+_CLOSE = "']'"
 
 
 class Dialect(ABC):
@@ -48,6 +51,9 @@ class Dialect(ABC):
     """Word that makes a CTE a step of its own, evaluated once, or nothing."""
     scratch = ""
     """Word for a table that needn't survive a crash of the warehouse, or nothing."""
+    boolean_type = "BOOLEAN"
+    true = "TRUE"
+    false = "FALSE"
 
     @property
     def lineage(self) -> tuple[str, ...]:
@@ -79,9 +85,55 @@ class Dialect(ABC):
         """A NULL of a type."""
         return self.cast("NULL", type_name)
 
+    def flag(self, condition: str) -> str:
+        """A condition as a value of ``boolean_type``, where the two aren't the same."""
+        return condition
+
+    def holds(self, value: str) -> str:
+        """A value of ``boolean_type`` as a condition, where the two aren't the same."""
+        return value
+
+    def joined(self, *texts: str) -> str:
+        """Texts one behind the other; NULL if one of them is."""
+        return " || ".join(texts)
+
+    def nulls_first(self, expression: str) -> str:
+        """What to order by, ascending, NULLs first."""
+        return f"{expression} NULLS FIRST"
+
+    def first_rows(self, select: str, rows: int) -> str:
+        """A SELECT of no more than so many rows."""
+        return f"{select} LIMIT {rows}"
+
+    def embeddable(self, sql: str, tree: exp.Query) -> str:
+        """A query as it can stand inside of another one, without what only concerns its own result.
+
+        Args:
+            sql: The query.
+            tree: The same, parsed.
+        """
+        return sql
+
+    def finished(self, sql: str) -> str:
+        """A statement with its CTEs where the dialect takes them: templates put queries into one another."""
+        return sql
+
+    def instant(self, moment: datetime) -> str:
+        """A value of ``timestamp_type``; the moment has a time zone."""
+        text = moment.astimezone(timezone.utc).isoformat(" ")
+        return self.cast(self.literal(text), self.timestamp_type)
+
     def differs(self, left: str, right: str) -> str:
         """A condition: the two differ, NULL being equal to NULL (D5)."""
         return f"({left} IS DISTINCT FROM {right})"
+
+    def text_differs(self, left: str, right: str) -> str:
+        """The same for texts, byte for byte, or nearly so where nothing depends on it."""
+        return self.differs(left, right)
+
+    def is_text(self, column: str, literal: str) -> str:
+        """A condition: a column is a text, byte for byte."""
+        return f"{column} = {literal}"
 
     def same(self, left: str, right: str, kind: ColumnType | None = None) -> str:
         """A condition to join by: two keys are equal, byte for byte (D5).
@@ -110,6 +162,10 @@ class Dialect(ABC):
     @abstractmethod
     def column_type(self, name: str) -> ColumnType:
         """What a type's name in this dialect means."""
+
+    def own_type(self, name: str) -> ColumnType:
+        """The same for the types of the engine's own columns: ``timestamp_type`` is an instant."""
+        return self.column_type(name)
 
     @abstractmethod
     def stored(self, expression: str, kind: ColumnType) -> tuple[str, ColumnType]:
@@ -161,8 +217,10 @@ class Dialect(ABC):
         """The row id of canonical key texts: the text itself, or a JSON array of them (D1)."""
         if len(parts) == 1:
             return parts[0]
-        quoted = " || ',' || ".join(self.json_string(part) for part in parts)
-        return f"('[' || {quoted} || ']')"
+        texts = ["'['"]
+        for part in parts:
+            texts += [self.json_string(part), "','"]
+        return f"({self.joined(*texts[:-1], _CLOSE)})"
 
     @abstractmethod
     def json_string(self, text: str) -> str:
@@ -216,6 +274,10 @@ class Dialect(ABC):
     def json_object(self, pairs: Sequence[tuple[str, str, ColumnType]]) -> str:
         """A JSON object of (name, expression, type): raw values, NULLs kept (D24)."""
 
+    def json_text(self, value: str) -> str:
+        """A value of ``json_type`` as text that is the same for the same content."""
+        return self.cast(value, self.text_type)
+
     def analyze(self, table: str, columns: Sequence[str]) -> str | None:
         """The statement that gathers statistics of a new table, where the planner lacks them otherwise."""
         return None
@@ -224,9 +286,13 @@ class Dialect(ABC):
         """The statement that makes an index of the snapshot's rows by sync and row id, where one pays."""
         return None
 
-    def grant(self, schema: str, principal: str) -> str:
-        """The statement that lets somebody make tables in a schema."""
-        return f"GRANT CREATE, USAGE ON SCHEMA {self.quote(schema)} TO {self.quote(principal)}"
+    def make_schema(self, schema: str) -> str:
+        """The statement that makes a schema unless it is there."""
+        return f"CREATE SCHEMA IF NOT EXISTS {self.quote(schema)}"
+
+    def grants(self, schema: str, principal: str) -> list[str]:
+        """The statements that let somebody make tables in a schema."""
+        return [f"GRANT CREATE, USAGE ON SCHEMA {self.quote(schema)} TO {self.quote(principal)}"]
 
     @abstractmethod
     def setup(self, planner: str, audit: str, principal: str | None) -> list[str]:

@@ -254,20 +254,22 @@ class BigQuery(Dialect):
             return f"IF(IS_NAN({expression}) OR IS_INF({expression}), TO_JSON_STRING({expression}), {text})"
         return self.json_string(text) if kind.kind in ("text", "other") else f"CONCAT('\"', {text}, '\"')"
 
-    def grant(self, schema: str, principal: str) -> str:
+    def make_schema(self, schema: str) -> str:
+        """A data set, in the location that is known."""
+        where = f"\nOPTIONS (location = {self.literal(self.location)})" if self.location else ""
+        return f"CREATE SCHEMA IF NOT EXISTS {self.schema(schema)}{where}"
+
+    def grants(self, schema: str, principal: str) -> list[str]:
         """What lets somebody make, read, change and drop tables in a data set."""
         member = self.literal(_member(principal))
         roles = "`roles/bigquery.dataViewer`, `roles/bigquery.dataEditor`"
-        return f"GRANT {roles} ON SCHEMA {self.schema(schema)} TO {member}"
+        return [f"GRANT {roles} ON SCHEMA {self.schema(schema)} TO {member}"]
 
     def setup(self, planner: str, audit: str, principal: str | None) -> list[str]:
         """Two data sets, and who may write to them; what SQL can't grant is in a comment."""
-        where = f"\nOPTIONS (location = {self.literal(self.location)})" if self.location else ""
-        statements = [
-            f"CREATE SCHEMA IF NOT EXISTS {self.schema(schema)}{where}" for schema in (audit, planner)
-        ]
+        statements = [self.make_schema(schema) for schema in (audit, planner)]
         if principal is not None:
-            statements += [self.grant(schema, principal) for schema in (planner, audit)]
+            statements += [grant for schema in (planner, audit) for grant in self.grants(schema, principal)]
             statements[0] = f"{_project_roles(principal)}\n{statements[0]}"
         return statements
 

@@ -193,6 +193,10 @@ class Redshift(PostgresFork):
             return f"FROM_VARBYTE({expression}, 'hex')", None
         return expression, "json" if kind.kind == "json" else None
 
+    def json_text(self, value: str) -> str:
+        """As SUPER prints."""
+        return f"JSON_SERIALIZE({value})"
+
     def json_object(self, pairs: Sequence[tuple[str, str, ColumnType]]) -> str:
         """An object whose text is at most as long as a text may be: values are cut where it would be longer.
 

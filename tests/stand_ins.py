@@ -39,7 +39,8 @@ REDSHIFTS_FUNCTIONS = (
 
 
 def without_distribution(sql: str) -> str:
-    """A statement for Greenplum as PostgreSQL, and sqlglot, would have it."""
+    """A statement for Greenplum or Synapse as others, and sqlglot, would have it."""
+    sql = re.sub(r"\nWITH \(DISTRIBUTION = ROUND_ROBIN, HEAP\)", "", sql)
     return re.sub(r"\nDISTRIBUTED (BY \(\w+\)|RANDOMLY)$", "", sql)
 
 

@@ -236,19 +236,22 @@ class Warehouse:
         for measure in ("planned", "attempted", "succeeded", "failed"):
             names |= {f"num_{measure}_{operation}": "BIGINT" for operation in ("add", "change", "remove")}
         schema = self._settings.schemas.audit
-        kinds = [dialect.column_type(kind) for kind in names.values()]
+        kinds = [dialect.own_type(kind) for kind in names.values()]
         columns = ", ".join(names)
         if (schema, "sync_runs") not in self._connection.tables(schema):
             nulls = ", ".join(f"{dialect.null(kind)} AS {name}" for name, kind in names.items())
             return fetch(
-                self._connection, f"SELECT * FROM (SELECT {nulls}) x WHERE FALSE", kinds, list(names)
+                self._connection,
+                f"SELECT * FROM (SELECT {nulls}) x WHERE {dialect.holds(dialect.false)}",
+                kinds,
+                list(names),
             )
         sql = (
             f"SELECT {columns} FROM {statements.audit('sync_runs')} "
-            f"WHERE sync_id = {dialect.literal(sync_id)} ORDER BY sync_run_id DESC"
+            f"WHERE {dialect.is_text('sync_id', dialect.literal(sync_id))} ORDER BY sync_run_id DESC"
         )
         if limit is not None:
-            sql += f" LIMIT {int(limit)}"
+            sql = dialect.first_rows(sql, int(limit))
         return fetch(self._connection, sql, kinds, list(names))
 
     def rejections(self, sync: Sync | str) -> Table:

@@ -28,9 +28,6 @@ def run_row(
 ) -> str:
     """The INSERT of a run's row in ``sync_runs``, unless it is there."""
     dialect, table = statements.dialect, statements.audit("sync_runs")
-    started = dialect.cast(
-        dialect.literal(started_at.astimezone(timezone.utc).isoformat(" ")), dialect.timestamp_type
-    )
     values = {
         "sync_id": dialect.literal(statements.sync_id),
         "sync_run_id": dialect.literal(run_id),
@@ -40,7 +37,7 @@ def run_row(
         "model_id": dialect.literal(model_id),
         "status": dialect.literal(status),
         "error": dialect.cast(dialect.literal(error), dialect.text_type),
-        "started_at": started,
+        "started_at": dialect.instant(started_at),
         "finished_at": dialect.now,
     }
     for measure in ("planned", "attempted", "succeeded", "failed"):
@@ -50,7 +47,7 @@ def run_row(
         f"INSERT INTO {table} ({', '.join(values)}) SELECT {', '.join(values.values())} "
         f"FROM (SELECT 1 AS one) wcdc_one WHERE NOT EXISTS "
         f"(SELECT 1 FROM {table} "
-        f"WHERE sync_id = {values['sync_id']} AND sync_run_id = {values['sync_run_id']})"
+        f"WHERE {dialect.is_text('sync_id', values['sync_id'])} AND sync_run_id = {values['sync_run_id']})"
     )
 
 
@@ -58,8 +55,8 @@ def prune(statements: Statements, days: float) -> list[str]:
     """Delete what is older than so many days; run ids tell the time (D19, D27)."""
     oldest = str(ULID.from_datetime(datetime.now(timezone.utc) - timedelta(days=days)))[:10] + "0" * 16
     literal = statements.dialect.literal
+    mine = statements.dialect.is_text("sync_id", literal(statements.sync_id))
     return [
-        f"DELETE FROM {statements.audit(table)} "
-        f"WHERE sync_id = {literal(statements.sync_id)} AND sync_run_id < {literal(oldest)}"
+        f"DELETE FROM {statements.audit(table)} WHERE {mine} AND sync_run_id < {literal(oldest)}"
         for table in ("sync_changelog", "sync_runs")
     ]

@@ -34,6 +34,9 @@ class Spoken(Protocol):
     def sqlglot(self) -> str:
         """The dialect's name in sqlglot."""
 
+    def embeddable(self, sql: str, tree: exp.Query) -> str:
+        """A query as it can stand inside of another one."""
+
 
 @dataclass(frozen=True)
 class ModelQuery:
@@ -71,7 +74,7 @@ def read_model(model: Model, dialect: Spoken) -> ModelQuery:
     _refuse_writes(model, sql, tree, tokens)
     if written_in != dialect.sqlglot:
         sql = tree.sql(dialect=dialect.sqlglot, pretty=True, comments=False)
-    return ModelQuery(sql, tree)
+    return ModelQuery(dialect.embeddable(sql, tree), tree)
 
 
 def _table(name: str, dialect: str) -> str:

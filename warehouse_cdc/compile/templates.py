@@ -36,4 +36,4 @@ def render(statement: str, dialect: Dialect, **context: Any) -> str:
         context: SQL text only: identifiers and literals are rendered by the dialect before.
     """
     template = _environment().select_template(candidates(statement, dialect))
-    return template.render(d=dialect, **context).strip()
+    return dialect.finished(template.render(d=dialect, **context).strip())

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 
 from warehouse_cdc.compile.layout import lay_out
 from warehouse_cdc.compile.parse import read_model
+from warehouse_cdc.compile.templates import render
 from warehouse_cdc.engine.settings import Settings
 from warehouse_cdc.errors import CdcError, PermissionDeniedError
 from warehouse_cdc.sync import Sync
 from warehouse_cdc.warehouses.base import Connection
 
 PROBE = "wcdc_check"
+_PLAIN = {"kind": "", "key": "", "order": ""}
 
 
 @dataclass(frozen=True)
@@ -37,21 +39,22 @@ def check(connection: Connection, settings: Settings, sync: Sync | None = None) 
     ((user,),) = connection.query(f"SELECT {dialect.current_user}")
     found = []
     for schema in (settings.schemas.planner, settings.schemas.audit):
-        quoted = dialect.quote(schema)
         probe = dialect.table(schema, PROBE)
         try:
             connection.tables(schema)
             with connection.transaction():
-                connection.execute(f"CREATE TABLE {probe} AS SELECT 1 AS one")
+                create = render("create_table_as", dialect, table=probe, select="SELECT 1 AS one", **_PLAIN)
+                connection.execute(create)
                 connection.execute(f"DROP TABLE {probe}")
         except PermissionDeniedError:
-            grant = dialect.grant(schema, str(user))
+            grant = "; ".join(dialect.grants(schema, str(user)))
             found.append(Finding(f"schema {schema}", False, f"{user} may not create tables in it", grant))
         except CdcError as error:
-            fix = f"CREATE SCHEMA IF NOT EXISTS {quoted}" if error.code == "schema-missing" else error.hint
+            fix = dialect.make_schema(schema) if error.code == "schema-missing" else error.hint
             found.append(Finding(f"schema {schema}", False, error.message, fix))
         else:
             found.append(Finding(f"schema {schema}", True, "tables can be made and dropped"))
+    found += [Finding(*said) for said in connection.findings()]
     if sync is not None:
         found += _check_sync(connection, settings, sync, str(user))
     return found

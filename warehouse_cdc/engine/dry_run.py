@@ -66,8 +66,9 @@ class DryRun:
             kinds.append(kind)
         sql = (
             f"SELECT op, row_id, {', '.join(values)} FROM {self._rows} wcdc_preview "
-            f"WHERE op IN ('added', 'changed', 'removed') ORDER BY 1, 2 LIMIT {int(limit)}"
+            f"WHERE op IN ('added', 'changed', 'removed') ORDER BY 1, 2"
         )
+        sql = dialect.finished(dialect.first_rows(sql, int(limit)))
         text = dialect.column_type(dialect.text_type)
         with self._connection.interactive():
             batches = list(self._connection.stream(sql, [text, text, *kinds]))
@@ -135,7 +136,8 @@ def dry_run(connection: Connection, settings: Settings, sync: Sync) -> DryRun:
     )
     rows = rows_of(dialect, f"(\n{resolved}\n)", columns, lean=lean)
     summary = planning.summarize(connection.query(statements.summary(rows, by_bucket=False)))
-    ((null_keys,),) = connection.query(f"SELECT count(*) FROM (\n{select}\n) x WHERE row_id IS NULL")
+    null_rows = f"SELECT count(*) FROM (\n{select}\n) x WHERE row_id IS NULL"
+    ((null_keys,),) = connection.query(dialect.finished(null_rows))
     return DryRun(
         sync_id=sync.id,
         counts={operation: 0 if kind == "reset" else summary.planned[operation] for operation in OPERATIONS},

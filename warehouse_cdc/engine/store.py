@@ -206,16 +206,18 @@ def read_rejections(
     ]
     text = dialect.text_type
     never = dialect.null(dialect.timestamp_type)
-    duplicate = f"'duplicate primary key (' || CAST(copies AS {text}) || ' rows)'"
+    duplicate = dialect.joined("'duplicate primary key ('", dialect.cast("copies", text), "' rows)'")
+    unknown = dialect.joined("'outcome unknown: '", "reason")
+    counted = dialect.holds(dialect.true if duplicates else dialect.false)
     sql = (
         "SELECT row_id, op, "
-        "CASE WHEN outcome = 'unknown' THEN 'outcome unknown: ' || reason ELSE reason END AS reason, "
+        f"CASE WHEN outcome = 'unknown' THEN {unknown} ELSE reason END AS reason, "
         f"attempts, first_failed_at, last_failed_at FROM {statements.planner(record.rejections_table)} "
         f"WHERE outcome IN ('failed', 'unknown') AND chunk < {ended.delivered} UNION ALL "
         f"SELECT row_id, CASE WHEN coalesce(was, 'absent') = 'absent' THEN 'added' ELSE 'changed' END, "
         f"{duplicate}, CAST(1 AS INTEGER), {never}, {never} "
         f"FROM {statements.rows(record.plan_table, record.columns, lean=record.lean)} x "
-        f"WHERE copies > 1 AND {'TRUE' if duplicates else 'FALSE'} ORDER BY 1"
+        f"WHERE copies > 1 AND {counted} ORDER BY 1"
     )
-    kinds = [dialect.column_type(kind) for _name, kind in columns]
+    kinds = [dialect.own_type(kind) for _name, kind in columns]
     return fetch(connection, sql, kinds, [name for name, _kind in columns])

@@ -200,10 +200,10 @@ def rows_of(dialect: Dialect, source: str, columns: Sequence[PlanColumn], *, lea
     """
     if not lean:
         return source
-    text, number = dialect.text_type, dialect.hash_type
+    text, number, boolean = dialect.text_type, dialect.hash_type, dialect.boolean_type
     types = {
-        **{"was": text, "pending": "BOOLEAN", "base_hash": number, "was_hash": number},
-        **{"was_version": text, "confirmed": "BOOLEAN", "key_run": text, "try_run": text, "try_of": text},
+        **{"was": text, "pending": boolean, "base_hash": number, "was_hash": number},
+        **{"was_version": text, "confirmed": boolean, "key_run": text, "try_run": text, "try_of": text},
         **{"tries": "INTEGER", "failed_since": dialect.timestamp_type},
         **{f"p_{column.number}": column.previous.name for column in columns},
     }
@@ -229,7 +229,7 @@ def _state_sql(dialect: Dialect, plan: Finished, held: PlanColumn | None, kind: 
     if plan.settled:
         return new
     old = dialect.converted(f"p_{held.number}", held.previous, kind)
-    return f"CASE WHEN op = 'unchanged' OR takes_new THEN {new} ELSE {old} END"
+    return f"CASE WHEN op = 'unchanged' OR {dialect.holds('takes_new')} THEN {new} ELSE {old} END"
 
 
 def values_differ(dialect: Dialect, layout: Layout, prior: Prior) -> str:
@@ -240,7 +240,7 @@ def values_differ(dialect: Dialect, layout: Layout, prior: Prior) -> str:
             continue
         if column.stored.family != state.kind.family:
             if state.kind.kind != "text":
-                return "TRUE"
+                return dialect.holds(dialect.true)
             # The two types had none in common. (Where the column really was text, its version differs.)
             text = dialect.canonical_text(f"m.{column.value}", column.stored)
             conditions.append(dialect.differs(text, f"s.{column.previous}"))
@@ -250,7 +250,7 @@ def values_differ(dialect: Dialect, layout: Layout, prior: Prior) -> str:
             sides = [dialect.as_json(*side) for side in sides]
         left, right = (dialect.comparable(*side) for side in sides)
         conditions.append(dialect.differs(left, right))
-    return " OR ".join(conditions) or "FALSE"
+    return " OR ".join(conditions) or dialect.holds(dialect.false)
 
 
 def audited(dialect: Dialect, planner: str, plan: Finished) -> Part:

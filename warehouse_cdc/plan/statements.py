@@ -77,7 +77,7 @@ class Statements:
             mapping_version=layout.mapping_version,
             sends_changed=sync.traits.changed,
             plans_removed=sync.traits.removed != "never",
-            values_differ=values_differ(self.dialect, layout, prior) if prior else "FALSE",
+            values_differ=values_differ(self.dialect, layout, prior) if prior else "",
         )
 
     def _read_model(self, layout: Layout) -> dict[str, Any]:
@@ -180,7 +180,7 @@ class Statements:
             lean: As of ``PlanRecord``.
         """
         order = ", ".join(
-            f"{self.dialect.canonical_text(column.value, column.stored)} NULLS FIRST"
+            self.dialect.nulls_first(self.dialect.canonical_text(column.value, column.stored))
             for column in layout.columns
         )
         return self.render(
@@ -249,7 +249,7 @@ class Statements:
         text, time = self.dialect.text_type, self.dialect.timestamp_type
         return {
             **{"row_id": text, "op": text, "chunk": "INTEGER", "outcome": text, "reason": text},
-            **{"permanent": "BOOLEAN", "attempts": "INTEGER"},
+            **{"permanent": self.dialect.boolean_type, "attempts": "INTEGER"},
             **{"first_failed_at": time, "last_failed_at": time},
         }
 

@@ -53,7 +53,7 @@ class WarehouseOrigin(Origin):
             values.append(f"{dialect.transport(value, kind)[0]} AS {dialect.quote(name)}")
             kinds.append(kind)
         select = f"SELECT {', '.join(values)} FROM (\n{sql}\n) wcdc_model"
-        for batch in self._connection.stream(select, kinds, expected_rows=MANY):
+        for batch in self._connection.stream(dialect.finished(select), kinds, expected_rows=MANY):
             yield batch.rename_columns(list(names))
 
     def probe(self, sql: str) -> None:

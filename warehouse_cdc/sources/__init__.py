@@ -17,6 +17,7 @@ from warehouse_cdc.sources.database import Database
 from warehouse_cdc.sources.duckdb import DuckDB
 from warehouse_cdc.sources.postgres import Greenplum, Lakebase, Postgres, Redshift
 from warehouse_cdc.sources.trino import Trino
+from warehouse_cdc.sources.tsql import Fabric, Synapse
 from warehouse_cdc.warehouses.base import Connection
 
 _CLASSES: tuple[type[Source], ...] = (
@@ -26,6 +27,8 @@ _CLASSES: tuple[type[Source], ...] = (
     Greenplum,
     Lakebase,
     Redshift,
+    Synapse,
+    Fabric,
     Trino,
 )
 SOURCES: dict[str, type[Source]] = {scheme: kind for kind in _CLASSES for scheme in kind.schemes}
@@ -83,11 +86,13 @@ __all__ = [
     "BigQuery",
     "Database",
     "DuckDB",
+    "Fabric",
     "Greenplum",
     "Lakebase",
     "Postgres",
     "Redshift",
     "Source",
+    "Synapse",
     "Trino",
     "open_target",
     "source_of",

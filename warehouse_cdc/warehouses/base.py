@@ -166,7 +166,8 @@ class Connection(ABC):
 
     def probe(self, sql: str) -> None:
         """Try whether a query can be run, for next to nothing."""
-        self.query(f"SELECT 1 FROM (\n{sql}\n) wcdc_probe LIMIT 1")
+        select = self.dialect.first_rows(f"SELECT 1 FROM (\n{sql}\n) wcdc_probe", 1)
+        self.query(self.dialect.finished(select))
 
     def estimate(self, sql: str) -> int | None:
         """The bytes that a query would read, without running it; None where the warehouse doesn't tell."""
@@ -203,6 +204,10 @@ class Connection(ABC):
         the warehouse has nothing of the kind.
         """
         return ""
+
+    def findings(self) -> list[tuple[str, bool, str, str]]:
+        """What ``check`` says of the warehouse's own settings: name, whether it is well, detail and cure."""
+        return []
 
     def interactive(self) -> AbstractContextManager[None]:
         """A block whose statements somebody waits for, where the warehouse keeps a queue for these."""
