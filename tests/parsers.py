@@ -39,4 +39,4 @@ PARSERS: dict[str, Callable[[str], None]] = {
     "redshift": partial(by_sqlfluff, "redshift"),
     "trino": by_trino,
 }
-"""A dialect that no engine of ``make test`` speaks, or only nearly, to its parser, which may raise Refused."""
+"""A dialect that no engine of ``make test`` speaks, or only nearly, to its parser."""

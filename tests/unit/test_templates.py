@@ -18,6 +18,7 @@ TABLE: dict[str, list[str]] = {
     "changelog_table": ["bigquery", "default"],
     "counts": ["default"],
     "create_table_as": ["bigquery", "default", "redshift"],
+    "delivered": ["default"],
     "differences": ["bigquery", "default", "redshift"],
     "duplicates": ["default"],
     "journal_table": ["default"],
