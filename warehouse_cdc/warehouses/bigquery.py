@@ -153,6 +153,7 @@ class BigQueryConnection(Connection):
         return config
 
     def _dataset(self, schema: str) -> bigquery.DatasetReference:
+        self.dialect.schema(schema)  # refuses what is none
         project, _dot, name = schema.rpartition(".")
         return bigquery.DatasetReference(project or self._client.project, name)
 
