@@ -17,6 +17,7 @@ from sqlglot import exp
 from warehouse_cdc.dialects.base import BUCKETS, Dialect
 from warehouse_cdc.dialects.capabilities import DialectCapabilities
 from warehouse_cdc.dialects.types import ColumnType
+from warehouse_cdc.errors import UnsupportedError
 
 _KINDS = {
     "INT64": "integer",
@@ -77,7 +78,16 @@ class BigQuery(Dialect):
         self.location = location
 
     def schema(self, schema: str) -> str:
-        """A data set's name, quoted; it has no dots, but the project in front of it may have."""
+        """A data set's name, quoted; it has no dots, but the project in front of it may have.
+
+        Raises:
+            UnsupportedError: It is a namespace of an Iceberg catalog, whose tables take no DML.
+        """
+        if schema.count(".") > 1 and ":" not in schema:
+            raise UnsupportedError(
+                f"{schema!r} isn't a data set: tables of an Iceberg catalog can't be deleted from or updated.",
+                hint="Use data sets for the two schemas; models may read the catalog. Or pull: connect(…, state=…).",
+            )
         return ".".join(self.quote(part) for part in schema.rsplit(".", 1))
 
     def table(self, schema: str, name: str) -> str:

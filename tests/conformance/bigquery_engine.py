@@ -47,7 +47,7 @@ class BigQueryEngine(RecordsInTables):
         }
 
     def series(self, low: int, high: int) -> str:
-        return f"UNNEST(GENERATE_ARRAY({low}, {high}))"
+        return f"(SELECT i FROM UNNEST(GENERATE_ARRAY({low}, {high})) i)"
 
     def raw(self) -> Any:
         return self._client
@@ -59,6 +59,7 @@ class BigQueryEngine(RecordsInTables):
 
 def _spoken(sql: str) -> str:
     """A statement of a test that all engines share, as BigQuery takes it: every text is a STRING."""
+    sql = sql.replace(" r(i)", " r")
     sql = re.sub(r"\bVARCHAR(\(\d+\))?", "STRING", sql)
     changes = re.match(r"\s*(UPDATE|DELETE)\b", sql) and " WHERE " not in sql
     return f"{sql} WHERE TRUE" if changes else sql

@@ -85,7 +85,9 @@ def server() -> Iterator[str]:
         Unavailable: This machine can't run it.
     """
     home = assemble()
-    folder = Path(tempfile.mkdtemp(prefix="wcdc-bigquery-"))
+    memory = Path("/dev/shm")
+    where = memory if os.access(memory, os.W_OK) else None
+    folder = Path(tempfile.mkdtemp(prefix="wcdc-bigquery-", dir=where))
     process = None
     try:
         port, grpc_port = free_port(), free_port()

@@ -193,6 +193,21 @@ PRINTED = {
             '"char"', "jsonpath", "citext", "hstore", "textual", "booleanish", "uuidish", "pg_lsn",
         ],
     },
+    "bigquery": {
+        "integer": ["INT64", "INTEGER", "BIGINT", "INT"],
+        "decimal": ["NUMERIC", "NUMERIC(12, 2)", "BIGNUMERIC", "BIGNUMERIC(60, 30)", "DECIMAL", "BIGDECIMAL"],
+        "float": ["FLOAT64"],
+        "text": ["STRING", "STRING(20)"],
+        "boolean": ["BOOL", "BOOLEAN"],
+        "date": ["DATE"],
+        "time": ["TIME"],
+        "timestamp": ["DATETIME"],
+        "timestamptz": ["TIMESTAMP"],
+        "binary": ["BYTES", "BYTES(16)"],
+        "json": ["JSON"],
+        "nested": ["ARRAY<INT64>", "STRUCT<a INT64, `b c` ARRAY<STRUCT<x JSON>>>", "STRUCT<INT64, STRING>"],
+        "other": ["GEOGRAPHY", "INTERVAL", "RANGE<DATE>", "TIMESTAMP(12)"],
+    },
     "trino": {
         "integer": ["tinyint", "smallint", "integer", "bigint"],
         "decimal": ["decimal(12, 2)", "decimal(38, 0)"],
@@ -347,6 +362,8 @@ def test_columns_and_types_are_derived_offline(name: str) -> None:
 def test_what_cannot_be_derived_is_an_error_that_says_so(name: str, sql: str) -> None:
     dialect = get_dialect(name)
     model = wcdc.Model("m", sql=sql, primary_key="id")
+    if name == "bigquery" and sql == "select null as id":
+        return  # there it is an INT64
     with pytest.raises(wcdc.ModelError) as caught:
         describe_offline(model, read_model(model, dialect), dialect, SCHEMA)
     assert caught.value.code == "model-columns" and "schema" in caught.value.hint

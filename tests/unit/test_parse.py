@@ -38,6 +38,8 @@ def model(sql: str, **options: str) -> wcdc.Model:
     ],
 )
 def test_a_select_is_taken_as_it_was_written(dialect: Dialect, sql: str) -> None:
+    if dialect.name == "bigquery":  # it has no other set operations
+        sql = sql.replace("union select", "union all select").replace("intersect", "intersect distinct")
     assert read_model(model(sql), dialect).sql == sql
 
 
@@ -87,7 +89,7 @@ REFUSED = {
 @pytest.mark.parametrize("sql", REFUSED)
 def test_anything_else_is_refused_with_its_place(dialect: Dialect, sql: str) -> None:
     code, line, column = REFUSED[sql]
-    if dialect.name == "redshift" and sql.startswith("values"):
+    if dialect.name in ("bigquery", "redshift") and sql.startswith("values"):
         code, line, column = "model-syntax", None, None  # it has no such statement
     if dialect.sqlglot in ("tsql", "fabric") and ("insert into t select" in sql or "for update" in sql):
         code, line, column = "model-syntax", None, None
@@ -111,6 +113,8 @@ def test_the_excerpt_points_at_the_place(dialect: Dialect) -> None:
     "name", ["t", "s.t", "c.s.t", '"My Schema"."My Table"', '"a.b"', " t ", '"sel""ect"']
 )
 def test_a_table_becomes_a_select(dialect: Dialect, name: str) -> None:
+    if dialect.name == "bigquery":
+        name = name.replace('"sel""ect"', '`sel"ect`')
     query = read_model(wcdc.Model("m", table=name, primary_key="id"), dialect)
     assert query.sql == f"SELECT * FROM {name.strip()}"
 
@@ -150,9 +154,12 @@ def test_what_is_more_than_a_table_is_refused(dialect: Dialect, name: str) -> No
 )
 def test_another_dialect_is_transpiled(dialect: Dialect, written_in: str, sql: str, expected: str) -> None:
     query = read_model(model(sql, dialect=written_in), dialect)
+    if written_in == dialect.sqlglot:
+        assert query.sql == sql
+        return
     spellings = {expected, *{"CASE WHEN": ["IF(a, 1, 2)", "IIF("], "LIMIT 5": ["TOP 5"]}.get(expected, [])}
     assert any(each.lower() in query.sql.lower() for each in spellings)
-    assert "`" not in query.sql and ("[" not in query.sql or dialect.quote("x") == "[x]")
+    assert not ({"`", "["} - {dialect.quote("x")[0]}) & set(query.sql)
     assert read_model(model(query.sql), dialect).sql == query.sql
 
 

@@ -151,6 +151,10 @@ class Connection(ABC):
     def describe(self, sql: str) -> list[tuple[str, str]]:
         """The columns of a query as (name, type of the dialect), without running it."""
 
+    def estimate(self, sql: str) -> int | None:
+        """The bytes that a query would read, without running it; None where the warehouse doesn't tell."""
+        return None
+
     def load(self, sql: str, columns: Sequence[str], table: str = "") -> str:
         """Bring the rows of a model that was described here; only where ``loads``.
 
@@ -168,10 +172,6 @@ class Connection(ABC):
         """Try whether a query can be run, for next to nothing."""
         select = self.dialect.first_rows(f"SELECT 1 FROM (\n{sql}\n) wcdc_probe", 1)
         self.query(self.dialect.finished(select))
-
-    def estimate(self, sql: str) -> int | None:
-        """The bytes that a query would read, without running it; None where the warehouse doesn't tell."""
-        return None
 
     @abstractmethod
     def tables(self, *schemas: str) -> set[tuple[str, str]]:

@@ -144,7 +144,8 @@ class BigQueryConnection(Connection):
     # -- jobs -------------------------------------------------------------------------------------
 
     def _config(self, **more: Any) -> bigquery.QueryJobConfig:
-        config = bigquery.QueryJobConfig(labels=labels({"client": "warehouse-cdc"}), **more)
+        about = {"sync": self.labels.sync, "run": self.labels.run, "stage": self.labels.stage}
+        config = bigquery.QueryJobConfig(labels=labels({"client": "warehouse-cdc", **about}), **more)
         if self._source.dataset is not None:
             config.default_dataset = self._dataset(self._source.dataset)
         if self._source.maximum_bytes_billed is not None:
@@ -152,6 +153,7 @@ class BigQueryConnection(Connection):
         return config
 
     def _dataset(self, schema: str) -> bigquery.DatasetReference:
+        self.dialect.schema(schema)  # refuses what is none
         project, _dot, name = schema.rpartition(".")
         return bigquery.DatasetReference(project or self._client.project, name)
 
@@ -333,6 +335,10 @@ class BigQueryConnection(Connection):
         """The columns that a dry run promises."""
         return [(field.name, sql_type(field)) for field in self._dry(sql).schema or ()]
 
+    def probe(self, sql: str) -> None:
+        """Dry: a query that needs one row only would be billed for all."""
+        self._dry(sql)
+
     def tables(self, *schemas: str) -> set[tuple[str, str]]:
         """List the data sets, which is no statement and costs nothing."""
         found, missing = set(), []
@@ -383,8 +389,8 @@ _LABEL = re.compile(r"[^a-z0-9_-]")
 
 
 def labels(values: Mapping[str, str]) -> dict[str, str]:
-    """Labels as the service takes them: lower case, few other characters, at most 63."""
-    return {_LABEL.sub("_", k.lower())[:63]: _LABEL.sub("_", v.lower())[:63] for k, v in values.items()}
+    """Labels as the service takes them: lower case, few other characters, at most 63; none are empty."""
+    return {name: _LABEL.sub("_", text.lower())[:63] for name, text in values.items() if text}
 
 
 def sql_type(field: bigquery.SchemaField) -> str:
