@@ -12,6 +12,7 @@ import sqlglot
 from sqlglot import exp
 
 from tests.stand_ins import without_distribution
+from warehouse_cdc.dialects import get_dialect
 
 PROGRAM = Path(sysconfig.get_path("scripts")) / "maxdop"
 
@@ -61,7 +62,13 @@ def refused(dialect: str, sql: str) -> str:
         return "a table without distribution"
     if re.search(r"VALUES\s*\(.*\)\s*,\s*\(", plain, re.DOTALL):
         return "several rows of values"
-    return _misplaced(sql)
+    return _misplaced(_plain_json(dialect, sql))
+
+
+def _plain_json(dialect: str, sql: str) -> str:
+    """A statement without the many replacements that quote a text, which take their time to parse."""
+    before, after = get_dialect(dialect).json_string("@").split("@")
+    return sql.replace(before, "(").replace(after, ")")
 
 
 def _misplaced(sql: str) -> str:
