@@ -279,6 +279,16 @@ class TSQL(Dialect):
         last = f"DATEPART(nanosecond, {expression}) / 100 % 10"
         return f"LEFT({text}, {length}) + CASE WHEN {last} > 0 THEN RIGHT({text}, 1) ELSE '' END"
 
+    def parsed(self, text: str, kind: ColumnType) -> str:
+        """Instants are in UTC, whether their text says so or not."""
+        if kind.kind in ("timestamp", "timestamptz"):
+            return self.cast(f"REPLACE({text}, 'Z', '')", kind.name)
+        return super().parsed(text, kind)
+
+    def from_hex(self, text: str) -> str:
+        """By a style of CONVERT."""
+        return f"CONVERT(VARBINARY(MAX), {text}, 2)"
+
     def row_id(self, parts: Sequence[str]) -> str:
         """As of every dialect, with the collation of stored texts."""
         text = super().row_id(parts)

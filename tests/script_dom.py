@@ -12,6 +12,7 @@ import sqlglot
 from sqlglot import exp
 
 from tests.stand_ins import without_distribution
+from warehouse_cdc.dialects import get_dialect
 
 PROGRAM = Path(sysconfig.get_path("scripts")) / "maxdop"
 
@@ -52,7 +53,8 @@ def parsed(version: str, sql: str) -> str:
 def refused(dialect: str, sql: str) -> str:
     """What a warehouse would say against a statement that the parser takes, or nothing."""
     plain = re.sub(r"'(?:[^']|'')*'|\[[^\]]*\]", "''", sql)
-    words = {**_WORDS, **(_FABRICS if dialect == "fabric" else {})}
+    its_own = dialect == "fabric" and not sql.startswith("EXEC")  # procedures take national texts
+    words = {**_WORDS, **(_FABRICS if its_own else {})}
     for pattern, name in words.items():
         if re.search(pattern, plain, re.IGNORECASE):
             return name
@@ -60,7 +62,13 @@ def refused(dialect: str, sql: str) -> str:
         return "a table without distribution"
     if re.search(r"VALUES\s*\(.*\)\s*,\s*\(", plain, re.DOTALL):
         return "several rows of values"
-    return _misplaced(sql)
+    return _misplaced(_plain_json(dialect, sql))
+
+
+def _plain_json(dialect: str, sql: str) -> str:
+    """A statement without the many replacements that quote a text, which take their time to parse."""
+    before, after = get_dialect(dialect).json_string("@").split("@")
+    return sql.replace(before, "(").replace(after, ")")
 
 
 def _misplaced(sql: str) -> str:
