@@ -157,13 +157,17 @@ class Snowflake(Dialect):
         if kind.kind == "date":
             return f"TO_VARCHAR({expression}, '{_DAY}')"
         if kind.kind == "time":
-            return _fine(f"TO_VARCHAR({expression}, '{_CLOCK}')")
+            return _fine(self._clock(expression, kind))
         if kind.kind in ("timestamp", "timestamptz"):
-            moment = f"TO_VARCHAR({self._utc(expression, kind)}, '{_MOMENT}')"
-            return f"{_fine(moment)} || 'Z'"
+            return f"{_fine(self._clock(expression, kind))} || 'Z'"
         if kind.kind == "binary":
             return f"LOWER(HEX_ENCODE({expression}))"
         return text
+
+    def _clock(self, expression: str, kind: ColumnType) -> str:
+        """A time or timestamp as text, with nine digits of its seconds."""
+        shape = _CLOCK if kind.kind == "time" else _MOMENT
+        return f"TO_VARCHAR({self._utc(expression, kind)}, '{shape}')"
 
     def _utc(self, expression: str, kind: ColumnType) -> str:
         """A timestamp whose clock shows UTC."""
@@ -194,6 +198,8 @@ class Snowflake(Dialect):
             text = self._exact_text(f"({expression} + 0)")
         elif kind.kind in ("integer", "decimal", "boolean"):
             text = self.cast(expression, "VARCHAR")
+        elif kind.kind in _TIMES:
+            text = self._clock(expression, kind)
         else:
             text = self.canonical_text(expression, kind)
         return f"COALESCE({text}, '') || ','"

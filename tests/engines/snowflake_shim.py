@@ -1,34 +1,158 @@
-"""Runs in the emulator's own environment: fakesnow with what it lacks or gets wrong for these tests.
+"""The emulator, with what it lacks or gets wrong for these tests; runs in an environment of its own.
 
-``python snowflake_shim.py PORT``. Every mend is one of the emulator, by the vendor's documentation; what
-the dialect writes is for the real thing.
+``python snowflake_shim.py PORT``. What is mended here is the emulator's, by the vendor's documentation; what
+the dialect writes is meant for the real thing.
 """
 
-import sys
-import uvicorn
+from __future__ import annotations
+
+import functools
+import itertools
 import json
-from fakesnow.server import app
+import re
+import sys
+import time
+
+import duckdb
+import fakesnow.arrow
+import fakesnow.server
+import pyarrow as pa
+import uvicorn
+from fakesnow.cursor import FakeSnowflakeCursor
+from snowflake.connector.errors import ProgrammingError
+from sqlglot import exp
+
+SESSIONS: dict[int, object] = {}
+"""Number of a session to its connection."""
+_numbers = itertools.count(1)
 
 
-async def shim(scope, receive, send):
+# -- results --------------------------------------------------------------------------------------
+
+_struct_of = fakesnow.arrow.timestamp_to_sf_struct
+
+
+def _nullable_struct(column):
+    """Timestamps that are NULL: the emulator's own fields can't be."""
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+    missing = column.is_null()
+    made = _struct_of(column.fill_null(0) if column.null_count else column)
+    fields = [made.type.field(place) for place in range(made.type.num_fields)]
+    return pa.StructArray.from_arrays(made.flatten(), fields=fields, mask=missing)
+
+
+fakesnow.arrow.timestamp_to_sf_struct = _nullable_struct
+
+
+# -- functions ------------------------------------------------------------------------------------
+
+
+def _canonical(text: str | None) -> str | None:
+    """JSON as TO_JSON prints it: names in order, no white space, numbers as they are written."""
+    if text is None:
+        return None
+    parsed = json.loads(text, parse_int=_Number, parse_float=_Number)
+    return json.dumps(parsed, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+class _Number(float):
+    """A number that keeps its digits."""
+
+    def __new__(cls, text):
+        number = super().__new__(cls, text)
+        number.text = text
+        return number
+
+    def __repr__(self):
+        return self.text
+
+
+json.encoder.float = _Number  # makes the encoder print them by their own __repr__
+
+
+def _call(name: str, *arguments: exp.Expression) -> exp.Anonymous:
+    return exp.Anonymous(this=name, expressions=list(arguments))
+
+
+def _mended(node: exp.Expression) -> exp.Expression:
+    if isinstance(node, exp.MD5NumberLower64):
+        return exp.cast(_call("md5_number_lower", node.this), "INT128")
+    return node
+
+
+# -- statements -----------------------------------------------------------------------------------
+
+_transform = FakeSnowflakeCursor._transform
+_execute = FakeSnowflakeCursor._execute
+_run = FakeSnowflakeCursor.execute
+
+
+def transform(self, expression, params):
+    return _transform(self, expression.transform(_mended), params)
+
+
+def execute_transformed(self, transformed, params=None):
+    """Statements on one table wait for each other; a name that is taken has an error of its own."""
+    for attempt in itertools.count():
+        try:
+            return _execute(self, transformed, params)
+        except duckdb.TransactionException as error:
+            if "onflict" not in str(error) or attempt == 100:
+                raise
+            time.sleep(0.02)
+        except ProgrammingError as error:
+            if error.errno == 2003 and "already exists" in error.msg:
+                raise ProgrammingError(msg=error.msg, errno=2002, sqlstate="42710") from None
+            raise
+
+
+def execute(self, command, *arguments, **more):
+    """Statements that the emulator doesn't know at all."""
+    if found := re.search(r"SYSTEM\$CANCEL_ALL_QUERIES\((\d+)\)", command):
+        SESSIONS[int(found[1])]._duck_conn.interrupt()
+        command = "SELECT 'cancelled' AS status"
+    if re.match(r"\s*(GRANT|USE WAREHOUSE)\b", command, re.IGNORECASE):
+        command = "SELECT 'Statement executed successfully.' AS status"
+    command = re.sub(r"CURRENT_ROLE\(\)", "'TESTER'", command)
+    return _run(self, command, *arguments, **more)
+
+
+FakeSnowflakeCursor._transform = transform
+FakeSnowflakeCursor._execute = execute_transformed
+FakeSnowflakeCursor.execute = execute
+
+
+# -- requests -------------------------------------------------------------------------------------
+
+
+async def app(scope, receive, send):
+    """The emulator's application, whose answer to a sign-in lacks what newer connectors read."""
     if scope["type"] != "http" or "login-request" not in scope["path"]:
-        return await app(scope, receive, send)
-    start, body = None, b""
-    async def snd(m):
-        nonlocal start, body
-        if m["type"] == "http.response.start":
-            start = m
-            return
-        body += m.get("body", b"")
-        if not m.get("more_body"):
-            d = json.loads(body)
-            x = d.get("data")
-            if x:
-                x.update(masterToken=x["token"], validityInSeconds=3600, masterValidityInSeconds=14400, sessionId=1, displayUserName="F")
-            body = json.dumps(d).encode()
-            h = [(k, v) for k, v in start["headers"] if k.lower() != b"content-length"] + [(b"content-length", str(len(body)).encode())]
-            await send({**start, "headers": h})
-            await send({"type": "http.response.body", "body": body})
-    await app(scope, receive, snd)
+        return await fakesnow.server.app(scope, receive, send)
+    started, body = {}, b""
 
-uvicorn.run(shim, host="127.0.0.1", port=int(sys.argv[1]), log_level="warning")
+    async def add(message):
+        nonlocal body
+        if message["type"] == "http.response.start":
+            started.update(message)
+            return
+        body += message.get("body", b"")
+        if message.get("more_body"):
+            return
+        answer = json.loads(body)
+        if data := answer.get("data"):
+            number = next(_numbers)
+            SESSIONS[number] = fakesnow.server.sessions[data["token"]]
+            data |= {"masterToken": data["token"], "sessionId": number, "displayUserName": "TESTER"}
+            data |= {"validityInSeconds": 3600, "masterValidityInSeconds": 14400}
+        text = json.dumps(answer).encode()
+        headers = [(k, v) for k, v in started["headers"] if k.lower() != b"content-length"]
+        await send({**started, "headers": [*headers, (b"content-length", str(len(text)).encode())]})
+        await send({"type": "http.response.body", "body": text})
+
+    await fakesnow.server.app(scope, receive, add)
+
+
+if __name__ == "__main__":
+    uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), log_level="warning")

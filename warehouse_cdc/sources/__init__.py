@@ -14,10 +14,11 @@ from warehouse_cdc.errors import UnsupportedError
 from warehouse_cdc.sources.base import Source
 from warehouse_cdc.sources.duckdb import DuckDB
 from warehouse_cdc.sources.postgres import Greenplum, Lakebase, Postgres, Redshift
+from warehouse_cdc.sources.snowflake import Snowflake
 from warehouse_cdc.sources.trino import Trino
 from warehouse_cdc.warehouses.base import Connection
 
-_CLASSES: tuple[type[Source], ...] = (DuckDB, Postgres, Greenplum, Lakebase, Redshift, Trino)
+_CLASSES: tuple[type[Source], ...] = (DuckDB, Postgres, Greenplum, Lakebase, Redshift, Snowflake, Trino)
 SOURCES: dict[str, type[Source]] = {scheme: kind for kind in _CLASSES for scheme in kind.schemes}
 """The scheme of a URL, or the ``type`` in a project file, to its class."""
 
@@ -75,6 +76,7 @@ __all__ = [
     "Lakebase",
     "Postgres",
     "Redshift",
+    "Snowflake",
     "Source",
     "Trino",
     "open_target",
