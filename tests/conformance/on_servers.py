@@ -6,9 +6,9 @@ least for each thing that the SQL or the ledger of tables could get wrong.
 
 from __future__ import annotations
 
-from tests.conformance import trino_engine
+from tests.conformance import snowflake_engine, trino_engine
 
-ON_SERVERS = {"trino": trino_engine}
+ON_SERVERS = {"snowflake": snowflake_engine, "trino": trino_engine}
 """Engine to the module that has it: ``opened(url)``, a context manager that yields it with empty schemas, and
 ``GAPS``, a mapping of the tests that fail on it to the reason."""
 

@@ -5,10 +5,10 @@ and ``server()``, a context manager that yields the URL of a running one; both r
 reason where a machine can't do it.
 """
 
-from tests.engines import trino
+from tests.engines import snowflake, trino
 from tests.engines.base import Unavailable
 
-ENGINES = {"trino": trino}
+ENGINES = {"snowflake": snowflake, "trino": trino}
 """The mark of an engine's tests to its module."""
 
 __all__ = ["ENGINES", "Unavailable"]
