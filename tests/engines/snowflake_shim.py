@@ -6,7 +6,6 @@ the dialect writes is meant for the real thing.
 
 from __future__ import annotations
 
-import functools
 import itertools
 import json
 import re
@@ -48,37 +47,45 @@ fakesnow.arrow.timestamp_to_sf_struct = _nullable_struct
 # -- functions ------------------------------------------------------------------------------------
 
 
-def _canonical(text: str | None) -> str | None:
-    """JSON as TO_JSON prints it: names in order, no white space, numbers as they are written."""
-    if text is None:
-        return None
-    parsed = json.loads(text, parse_int=_Number, parse_float=_Number)
-    return json.dumps(parsed, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-
-
 class _Number(float):
     """A number that keeps its digits."""
 
-    def __new__(cls, text):
+    def __new__(cls, text: str) -> _Number:
         number = super().__new__(cls, text)
         number.text = text
         return number
 
-    def __repr__(self):
-        return self.text
+
+def _canonical(text: str) -> str:
+    """JSON as TO_JSON prints it: names in order."""
+    return _printed(json.loads(text, parse_int=_Number, parse_float=_Number))
 
 
-json.encoder.float = _Number  # makes the encoder print them by their own __repr__
+def _printed(value: object) -> str:
+    if isinstance(value, dict):
+        members = (f"{json.dumps(name, ensure_ascii=False)}:{_printed(value[name])}" for name in sorted(value))
+        return "{" + ",".join(members) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(_printed, value)) + "]"
+    return value.text if isinstance(value, _Number) else json.dumps(value, ensure_ascii=False)
+
+
+fakesnow.server.shared_fs.duck_conn.create_function("wcdc_canonical", _canonical, ["VARCHAR"], "VARCHAR")
 
 
 def _call(name: str, *arguments: exp.Expression) -> exp.Anonymous:
     return exp.Anonymous(this=name, expressions=list(arguments))
 
 
-def _mended(node: exp.Expression) -> exp.Expression:
-    if isinstance(node, exp.MD5NumberLower64):
-        return exp.cast(_call("md5_number_lower", node.this), "INT128")
-    return node
+def _mend(tree: exp.Expression) -> None:
+    for node in list(tree.find_all(exp.MD5NumberLower64, exp.JSONFormat, exp.ToChar, exp.TimeToStr)):
+        if isinstance(node, exp.MD5NumberLower64):
+            node.replace(exp.cast(_call("md5_number_lower", node.this), "INT128"))
+        elif isinstance(node, exp.JSONFormat):
+            node.replace(_call("wcdc_canonical", exp.JSONFormat(this=node.this)))
+        elif node.args["format"].name.startswith(("HH24", "%H")):
+            moment = exp.Add(this=exp.cast(exp.Literal.string("1970-01-01"), "DATE"), expression=node.this)
+            node.replace(_call("strftime", moment, exp.Literal.string("%H:%M:%S.%n")))
 
 
 # -- statements -----------------------------------------------------------------------------------
@@ -89,7 +96,8 @@ _run = FakeSnowflakeCursor.execute
 
 
 def transform(self, expression, params):
-    return _transform(self, expression.transform(_mended), params)
+    _mend(expression)
+    return _transform(self, expression, params)
 
 
 def execute_transformed(self, transformed, params=None):
