@@ -15,12 +15,17 @@ from warehouse_cdc.dialects.lakebase import Lakebase
 from warehouse_cdc.dialects.postgres import Postgres
 from warehouse_cdc.dialects.redshift import Redshift
 from warehouse_cdc.dialects.snowflake import Snowflake
+from warehouse_cdc.dialects.snowflake_iceberg import SnowflakeIceberg
 from warehouse_cdc.dialects.trino import Trino
 from warehouse_cdc.dialects.types import ColumnType
 from warehouse_cdc.errors import UnsupportedError
 
 DIALECTS: dict[str, type[Dialect]] = {
-    dialect.name: dialect for dialect in (DuckDB, Greenplum, Lakebase, Postgres, Redshift, Snowflake, Trino)
+    dialect.name: dialect
+    for dialect in (
+        *(DuckDB, Greenplum, Lakebase, Postgres, Redshift),
+        *(Snowflake, SnowflakeIceberg, Trino),
+    )
 }
 
 
@@ -49,6 +54,7 @@ __all__ = [
     "Postgres",
     "Redshift",
     "Snowflake",
+    "SnowflakeIceberg",
     "Trino",
     "get_dialect",
 ]

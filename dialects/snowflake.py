@@ -27,9 +27,15 @@ _KINDS = {
     "DATE": "date",
     "TIME": "time",
 }
-_NAMES = {"float": "FLOAT", "text": "VARCHAR", "binary": "BINARY", "json": "VARIANT", "integer": "NUMBER(38, 0)"}
+_NAMES = {
+    "float": "FLOAT",
+    "text": "VARCHAR",
+    "binary": "BINARY",
+    "json": "VARIANT",
+    "integer": "NUMBER(38, 0)",
+}
 """Kinds of which there is one type; lengths count for nothing."""
-_TIMES = {"time": "TIME", "timestamp": "TIMESTAMP_NTZ", "timestamptz": "TIMESTAMP_LTZ"}
+TIMES = {"time": "TIME", "timestamp": "TIMESTAMP_NTZ", "timestamptz": "TIMESTAMP_LTZ"}
 _FOLDS = re.compile(r"[a-z_][a-z0-9_$]*")
 _DAY, _CLOCK = "YYYY-MM-DD", "HH24:MI:SS.FF9"
 _MOMENT = f'{_DAY}"T"{_CLOCK}'
@@ -65,7 +71,7 @@ class Snowflake(Dialect):
     hash_type = "NUMBER(38, 0)"
     timestamp_type = "TIMESTAMP_LTZ(9)"
     json_type = "VARIANT"
-    now = "CURRENT_TIMESTAMP"
+    now = "CURRENTTIMESTAMP"
 
     def folded(self, name: str) -> str:
         """A schema, table or role as Snowflake knows it: a plain name in lower case stands for upper case."""
@@ -104,8 +110,8 @@ class Snowflake(Dialect):
         if kind == "decimal":
             precision, scale = (numbers + ["38", "0"][len(numbers) :])[:2]
             return ColumnType(f"NUMBER({precision}, {scale})", "decimal" if int(scale) else "integer")
-        if kind in _TIMES:
-            return ColumnType(f"{_TIMES[kind]}({numbers[0] if numbers else 9})", kind)
+        if kind in TIMES:
+            return ColumnType(f"{TIMES[kind]}({numbers[0] if numbers else 9})", kind)
         if kind in _NAMES:
             return ColumnType(_NAMES[kind], kind)
         return ColumnType(upper, kind)
@@ -130,7 +136,7 @@ class Snowflake(Dialect):
         return f"TO_VARIANT({expression})"
 
     def common_type(self, left: ColumnType, right: ColumnType) -> ColumnType:
-        """Numbers have one as long as 38 digits hold both, times the finer one; anything else becomes text."""
+        """Numbers have one as long as 38 digits hold both, times the finer one; the rest becomes text."""
         if left == right:
             return left
         if {left.kind, right.kind} <= {"integer", "decimal"}:
@@ -138,9 +144,16 @@ class Snowflake(Dialect):
             whole, scale = max(precision - scale, other - other_scale), max(scale, other_scale)
             if whole + scale <= 38:
                 return self.column_type(f"NUMBER({whole + scale}, {scale})")
-        if left.kind == right.kind and left.kind in _TIMES and TEXT.name not in (left.name, right.name):
-            return max(left, right, key=digits_of)
+        if left.kind == right.kind and left.kind in TIMES:
+            texts = [kind for kind in (left, right) if kind.name == TEXT.name]
+            return texts[0] if texts else max(left, right, key=digits_of)
         return TEXT
+
+    def converted(self, expression: str, source: ColumnType, target: ColumnType) -> str:
+        """Also to times that are kept as text."""
+        if source != target and target.name == TEXT.name:
+            return self.canonical_text(expression, source)
+        return super().converted(expression, source, target)
 
     # -- identity and equality --------------------------------------------------------------------
 
@@ -153,7 +166,9 @@ class Snowflake(Dialect):
             return f"RTRIM(RTRIM({text}, '0'), '.')"
         if kind.kind == "float":
             whole = f"ABS({expression}) < 1e18 AND {expression} = TRUNC({expression})"
-            return f"CASE WHEN {whole} THEN CAST(CAST({expression} AS NUMBER(38, 0)) AS VARCHAR) ELSE {text} END"
+            return (
+                f"CASE WHEN {whole} THEN CAST(CAST({expression} AS NUMBER(38, 0)) AS VARCHAR) ELSE {text} END"
+            )
         if kind.kind == "date":
             return f"TO_VARCHAR({expression}, '{_DAY}')"
         if kind.kind == "time":
@@ -198,14 +213,14 @@ class Snowflake(Dialect):
             text = self._exact_text(f"({expression} + 0)")
         elif kind.kind in ("integer", "decimal", "boolean"):
             text = self.cast(expression, "VARCHAR")
-        elif kind.kind in _TIMES:
+        elif kind.kind in TIMES:
             text = self._clock(expression, kind)
         else:
             text = self.canonical_text(expression, kind)
         return f"COALESCE({text}, '') || ','"
 
     def _exact_text(self, number: str) -> str:
-        """A float as two texts: of itself, and of what the first leaves out, if it doesn't show all digits."""
+        """A float as two texts: of itself, and of what that leaves out, if it does not show all digits."""
         text = self.cast(number, "VARCHAR")
         return f"{text} || ';' || COALESCE(CAST({number} - TRY_CAST({text} AS FLOAT) AS VARCHAR), '')"
 

@@ -37,6 +37,8 @@ PARSERS: dict[str, Callable[[str], None]] = {
     "lakebase": partial(by_sqlfluff, "postgres"),
     "greenplum": partial(by_sqlfluff, "greenplum"),
     "redshift": partial(by_sqlfluff, "redshift"),
+    "snowflake": partial(by_sqlfluff, "snowflake"),
+    "snowflake_iceberg": partial(by_sqlfluff, "snowflake"),
     "trino": by_trino,
 }
 """A dialect that no engine of ``make test`` speaks, or only nearly, to its parser, which may raise Refused."""

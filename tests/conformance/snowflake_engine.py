@@ -1,7 +1,7 @@
 """Snowflake's emulator as the conformance tests see it.
 
-Their names of columns are in lower case, which a quoted name keeps. Unquoted, models find them all the same: the
-emulator doesn't tell cases apart, and names columns as their table does.
+Their names of columns are in lower case, which a quoted name keeps. Unquoted, models find them all the same:
+the emulator doesn't tell cases apart, and names columns as their table does.
 """
 
 from __future__ import annotations

@@ -65,14 +65,20 @@ def server() -> Iterator[str]:
     port = free_port()
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
-            [python, "-I", SHIM, str(port)], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            [python, "-I", SHIM, str(port)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
         )
         try:
             _wait(process, port)
             yield f"snowflake://test:secret@emulator/DB/MODELS?host=127.0.0.1&port={port}&protocol=http"
         except _Failed:
             log.seek(0)
-            raise RuntimeError("fakesnow did not start:\n" + log.read().decode(errors="replace")[-4000:]) from None
+            raise RuntimeError(
+                "fakesnow did not start:\n" + log.read().decode(errors="replace")[-4000:]
+            ) from None
         finally:
             stop(process)
 

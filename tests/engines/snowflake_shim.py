@@ -63,7 +63,9 @@ def _canonical(text: str) -> str:
 
 def _printed(value: object) -> str:
     if isinstance(value, dict):
-        members = (f"{json.dumps(name, ensure_ascii=False)}:{_printed(value[name])}" for name in sorted(value))
+        members = (
+            f"{json.dumps(name, ensure_ascii=False)}:{_printed(value[name])}" for name in sorted(value)
+        )
         return "{" + ",".join(members) + "}"
     if isinstance(value, list):
         return "[" + ",".join(map(_printed, value)) + "]"
@@ -73,19 +75,35 @@ def _printed(value: object) -> str:
 fakesnow.server.shared_fs.duck_conn.create_function("wcdc_canonical", _canonical, ["VARCHAR"], "VARCHAR")
 
 
+_CLOCK = "%H:%M:%S.%n"
+_FORMATS = {
+    "YYYY-MM-DD": "%Y-%m-%d",
+    **dict.fromkeys(("HH24:MI:SS.FF9", _CLOCK), _CLOCK),
+    'YYYY-MM-DD"T"HH24:MI:SS.FF9': f"%Y-%m-%dT{_CLOCK}",
+}
+"""What the emulator leaves out of TO_VARCHAR unless it knows the value's type, which it seldom does."""
+
+
 def _call(name: str, *arguments: exp.Expression) -> exp.Anonymous:
     return exp.Anonymous(this=name, expressions=list(arguments))
 
 
 def _mend(tree: exp.Expression) -> None:
-    for node in list(tree.find_all(exp.MD5NumberLower64, exp.JSONFormat, exp.ToChar, exp.TimeToStr)):
+    for node in list(
+        tree.find_all(exp.MD5NumberLower64, exp.JSONFormat, exp.ToChar, exp.TimeToStr, exp.Trim)
+    ):
         if isinstance(node, exp.MD5NumberLower64):
-            node.replace(exp.cast(_call("md5_number_lower", node.this), "INT128"))
+            node.replace(exp.cast(_call("md5_number_lower", node.this), "INT128", copy=False))
         elif isinstance(node, exp.JSONFormat):
             node.replace(_call("wcdc_canonical", exp.JSONFormat(this=node.this)))
-        elif node.args["format"].name.startswith(("HH24", "%H")):
-            moment = exp.Add(this=exp.cast(exp.Literal.string("1970-01-01"), "DATE"), expression=node.this)
-            node.replace(_call("strftime", moment, exp.Literal.string("%H:%M:%S.%n")))
+        elif isinstance(node, exp.Trim):
+            if node.args.get("position") == "TRAILING":
+                node.replace(_call("rtrim", exp.cast(node.this, "VARCHAR", copy=False), node.expression))
+        elif node.args["format"].name in _FORMATS:
+            value, shape = node.this, _FORMATS[node.args["format"].name]
+            if shape.startswith("%H"):
+                value = exp.Add(this=exp.cast(exp.Literal.string("1970-01-01"), "DATE"), expression=value)
+            node.replace(_call("strftime", value, exp.Literal.string(shape)))
 
 
 # -- statements -----------------------------------------------------------------------------------

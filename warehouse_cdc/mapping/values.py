@@ -2,8 +2,8 @@
 
 Three kinds of value have no faithful Arrow type on every warehouse, so they travel as strings, and the
 field's metadata says what they are: JSON (also arrays and structs of engines that print them so),
-decimals without a declared scale, and everything that the engine only prints. Integers that may be longer than
-64 bits travel as decimals, and the metadata says that they are integers.
+decimals without a declared scale, and everything that the engine only prints. Integers that may be longer
+than 64 bits travel as decimals, and the metadata says that they are integers.
 """
 
 from __future__ import annotations

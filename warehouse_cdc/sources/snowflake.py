@@ -48,7 +48,9 @@ class Snowflake(Source):
     """
 
     schemes: ClassVar[tuple[str, ...]] = ("snowflake",)
-    example: ClassVar[str] = "snowflake://user@account/database/schema?warehouse=wh&private_key_file=/path/key.p8"
+    example: ClassVar[str] = (
+        "snowflake://user@account/database/schema?warehouse=wh&private_key_file=/path/key.p8"
+    )
     dialect: ClassVar[str] = "snowflake"
     driver: ClassVar[str] = "snowflake.connector"
     extra: ClassVar[str] = "snowflake"
@@ -137,3 +139,30 @@ class Snowflake(Source):
         from warehouse_cdc.warehouses.snowflake import open_snowflake
 
         return open_snowflake(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SnowflakeIceberg(Snowflake):
+    """Snowflake, with state and audit in Iceberg tables; fields as of ``Snowflake``.
+
+    Args:
+        external_volume: Where tables are kept; the schema's, database's or account's default if None.
+        base_location: A prefix in it, under which each table has a folder; Snowflake's choice if None.
+    """
+
+    schemes: ClassVar[tuple[str, ...]] = ("snowflake-iceberg",)
+    example: ClassVar[str] = (
+        "snowflake-iceberg://user@account/database?external_volume=lake&base_location=cdc"
+    )
+    dialect: ClassVar[str] = "snowflake_iceberg"
+    modules: ClassVar[tuple[str, ...]] = ()
+    engine: ClassVar[str] = ""
+
+    external_volume: str | None = None
+    base_location: str | None = None
+
+    def spoken(self) -> Dialect:
+        """The dialect, which names volume and location in each table's statement."""
+        from warehouse_cdc.dialects import SnowflakeIceberg as Spoken
+
+        return Spoken(self.external_volume, self.base_location)

@@ -234,14 +234,18 @@ class SnowflakeConnection(Connection):
 
     def execute(self, sql: str, *, work: Work = "") -> None:
         """Run a statement; again, if it was refused because too many wait for the table already."""
+        before = self._connection.schema if sql.startswith("CREATE SCHEMA") else None
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 with self._cursor(sql):
-                    return
+                    break
             except QueryError as error:
                 if error.code != "query-conflict" or attempt == _ATTEMPTS:
                     raise
                 time.sleep(random.uniform(0, 0.5 * 2**attempt))
+        if before is not None:
+            # Snowflake has made the new one the session's.
+            self.execute(f"USE SCHEMA {self.dialect.quote(before)}")
 
     @contextmanager
     def _cursor(self, sql: str) -> Iterator[Any]:
@@ -382,7 +386,9 @@ class SnowflakeConnection(Connection):
                 hint="An administrator runs what `warehouse-cdc setup` prints, once.",
             )
         found = ((named[schema], str(name)) for schema, name in rows if name is not None)
-        return {(schema, name.lower()) for schema, name in found if _folded(self.dialect, name.lower()) == name}
+        return {
+            (schema, name.lower()) for schema, name in found if _folded(self.dialect, name.lower()) == name
+        }
 
     def columns_of(self, tables: Sequence[exp.Table]) -> list[frozenset[str]] | None:
         """None: models are copied, and no cheap number surely changes with a table."""
@@ -414,10 +420,8 @@ class SnowflakeConnection(Connection):
         return bool(self._connection.is_closed())
 
     def clone(self) -> SnowflakeConnection:
-        """Another session; of a connection that is somebody else's, the same one, which takes many cursors."""
-        return SnowflakeConnection(
-            self.dialect, self._opener, owned=self._owned, warehouses=self._warehouses
-        )
+        """Another session; or the same one, if it is somebody else's: it takes many cursors."""
+        return SnowflakeConnection(self.dialect, self._opener, owned=self._owned, warehouses=self._warehouses)
 
     def close(self) -> None:
         """End the session, if it is ours."""
