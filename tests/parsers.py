@@ -41,4 +41,4 @@ PARSERS: dict[str, Callable[[str], None]] = {
     "snowflake_iceberg": partial(by_sqlfluff, "snowflake"),
     "trino": by_trino,
 }
-"""A dialect that no engine of ``make test`` speaks, or only nearly, to its parser, which may raise Refused."""
+"""A dialect that no engine of ``make test`` speaks, or only nearly, to its parser."""

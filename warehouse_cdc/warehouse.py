@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from warehouse_cdc.engine.checks import Finding, check
@@ -165,7 +166,7 @@ class Warehouse:
     def plan(self, sync: Sync) -> DryRun:
         """What the next run would send: evaluated now, nothing written, nothing sent."""
         self._reconnect()
-        with self._connection.interactive():
+        with self._connection.interactive(), self._connection.labelled(sync.id, "dry_run"):
             return dry_run(self._connection, self._settings, sync)
 
     # -- looking back -----------------------------------------------------------------------------
@@ -268,6 +269,7 @@ def _cancelled_by_signals(cancelled: threading.Event) -> Iterator[None]:
 def connect(
     target: str | Source | Engine | Any,
     *,
+    state: str | PathLike[str] | Source | None = None,
     planner_schema: str = "hightouch_planner",
     audit_schema: str = "hightouch_audit",
     changelog: bool = True,
@@ -285,6 +287,9 @@ def connect(
         target: A URL such as ``duckdb:///path`` or ``postgresql://user:password@host/database``, an object of
             ``warehouse_cdc.sources``, a SQLAlchemy Engine, or a connection of the warehouse's driver (which
             stays open and stays yours).
+        state: A DuckDB file to keep plans, state and audit tables in, where the target may only be read: the
+            model's rows are pulled there before they are compared. The target can be any database that
+            SQLAlchemy reads. None keeps everything in the warehouse.
         planner_schema: Where plan tables and the journal are.
         audit_schema: Where the audit tables are.
         changelog: Write ``sync_changelog`` unless a sync says otherwise.
@@ -318,5 +323,9 @@ def connect(
         compaction=compaction,
         skip=skip,
     )
+    if state is not None:
+        from warehouse_cdc.pull.connection import open_pulled
+
+        return Warehouse(open_pulled(target, state), settings, owned=True)
     connection, owned = open_target(target)
     return Warehouse(connection, settings, owned=owned)

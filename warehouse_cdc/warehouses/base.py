@@ -8,15 +8,42 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from typing import Any, Literal
+from urllib.parse import quote
 
 import pyarrow as pa
 from sqlglot import exp
 
+from warehouse_cdc.compile.parse import Spoken
 from warehouse_cdc.dialects import ColumnType, Dialect
 
 Work = Literal["", "scan", "lookup"]
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What a statement is for, as the warehouse's own logs show it.
+
+    Attributes:
+        sync: The sync's id.
+        run: The run's id.
+        stage: The step of the run, or what else it is.
+    """
+
+    sync: str = ""
+    run: str = ""
+    stage: str = ""
+
+    def comment(self) -> str:
+        """A comment to put before a statement; empty without a sync."""
+        if not self.sync:
+            return ""
+        named = {"sync": self.sync, "run": self.run, "stage": self.stage}
+        texts = [f"{name}={quote(text, safe='')}" for name, text in named.items() if text]
+        return f"/* warehouse-cdc {' '.join(texts)} */ "
+
 
 _LITERAL = re.compile(r"'(?:[^']|'')*'")
 
@@ -33,10 +60,28 @@ class Connection(ABC):
     Attributes:
         dialect: The SQL that it speaks.
         statements: How many statements it has sent.
+        labels: What the next statements are for; the session tells the warehouse, in the warehouse's own way.
     """
 
     dialect: Dialect
     statements: int
+    labels: Labels = Labels()
+    loads = False
+    """Whether models are of another database, so that their rows are brought here before anything else."""
+
+    @property
+    def spoken(self) -> Spoken:
+        """What models are written in unless they say otherwise."""
+        return self.dialect
+
+    @contextmanager
+    def labelled(self, sync: str, stage: str) -> Iterator[None]:
+        """A block whose statements are for a sync."""
+        self.labels = Labels(sync, stage=stage)
+        try:
+            yield
+        finally:
+            self.labels = Labels()
 
     @abstractmethod
     def query(self, sql: str) -> list[tuple[Any, ...]]:
@@ -100,6 +145,23 @@ class Connection(ABC):
     @abstractmethod
     def describe(self, sql: str) -> list[tuple[str, str]]:
         """The columns of a query as (name, type of the dialect), without running it."""
+
+    def load(self, sql: str, columns: Sequence[str], table: str = "") -> str:
+        """Bring the rows of a model that was described here; only where ``loads``.
+
+        Args:
+            sql: The model.
+            columns: The columns that are used.
+            table: Where to, qualified and quoted; a temporary place if empty.
+
+        Returns:
+            The SELECT that reads them.
+        """
+        raise NotImplementedError("the model is here")
+
+    def probe(self, sql: str) -> None:
+        """Try whether a query can be run, for next to nothing."""
+        self.query(f"SELECT 1 FROM (\n{sql}\n) wcdc_probe LIMIT 1")
 
     @abstractmethod
     def tables(self, *schemas: str) -> set[tuple[str, str]]:

@@ -5,6 +5,7 @@ Each statement is alone: statements that make tables commit by themselves, so ru
 
 from __future__ import annotations
 
+import json
 import random
 import re
 import threading
@@ -284,7 +285,10 @@ class SnowflakeConnection(Connection):
             raise failed[0]
 
     def _tag(self) -> str:
-        return "warehouse-cdc"
+        """What the statement is for, as the query history shows it; at most 2,000 characters fit."""
+        named = {"app": "warehouse-cdc", "stage": self.labels.stage, "run": self.labels.run}
+        named["sync"] = self.labels.sync[:500]
+        return json.dumps({name: text for name, text in named.items() if text}, ensure_ascii=False)
 
     def _cancel(self) -> None:
         """End what this session runs, from another one; what the session's owner runs is not ours to end."""
