@@ -71,7 +71,7 @@ class Snowflake(Dialect):
     hash_type = "NUMBER(38, 0)"
     timestamp_type = "TIMESTAMP_LTZ(9)"
     json_type = "VARIANT"
-    now = "CURRENTTIMESTAMP"
+    now = "CURRENT_TIMESTAMP"
 
     def folded(self, name: str) -> str:
         """A schema, table or role as Snowflake knows it: a plain name in lower case stands for upper case."""

@@ -16,6 +16,7 @@ import duckdb
 import fakesnow.arrow
 import fakesnow.server
 import pyarrow as pa
+import sqlglot
 import uvicorn
 from fakesnow.cursor import FakeSnowflakeCursor
 from snowflake.connector.errors import ProgrammingError
@@ -181,4 +182,6 @@ async def app(scope, receive, send):
 
 
 if __name__ == "__main__":
+    # Dialects are loaded when they are first needed, which two threads must not do at once.
+    sqlglot.parse_one("SELECT 1", read="snowflake").sql(dialect="duckdb")
     uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), log_level="warning")
