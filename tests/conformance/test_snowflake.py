@@ -14,6 +14,7 @@ import pytest
 import warehouse_cdc as wcdc
 from tests.conformance.helpers import AUDIT, PLANNER, Child, Recorder, counted, ids, sync_of, until
 from tests.conformance.snowflake_engine import SnowflakeEngine
+from tests.golden.test_golden import CASES, compiled
 from warehouse_cdc.compile import layout
 
 pytestmark = pytest.mark.snowflake
@@ -379,3 +380,71 @@ def test_errors_say_what_and_which_statement_but_no_values(snowflake: SnowflakeE
     assert missing.value.code == "schema-missing" and AUDIT in missing.value.message
     warehouse.setup()
     assert all(finding.ok for finding in warehouse.check(sync_of(crm)))
+
+
+@pytest.mark.parametrize("name", ["snowflake", "snowflake_iceberg"])
+@pytest.mark.parametrize("case", CASES)
+def test_every_golden_statement_runs_in_the_order_in_which_runs_send_them(
+    snowflake: SnowflakeEngine, case: str, name: str
+) -> None:
+    snowflake.records("CREATE SCHEMA IF NOT EXISTS sales")
+    snowflake.records(
+        """CREATE OR REPLACE VIEW sales.people AS
+        SELECT 1 AS id, 'eu' AS region, 'A@x' AS email, 1.50::NUMBER(12, 2) AS ltv, 'NaN'::FLOAT AS score,
+        TRUE AS active, '2000-01-01'::DATE AS born, '2024-01-01 10:00'::TIMESTAMP_NTZ AS seen,
+        '2024-01-01 10:00+00:00'::TIMESTAMP_TZ AS visited, PARSE_JSON('{"a": 1}') AS extra,
+        '6f9619ff-8b86-d011-b42d-00cf4fc964ff' AS token
+        UNION ALL SELECT 2, 'us', NULL, NULL, NULL, TRUE, NULL, NULL, NULL, NULL, NULL
+        UNION ALL SELECT 3, NULL, '', 0, 0, NULL, NULL, NULL, NULL, PARSE_JSON('[]'), NULL"""
+    )
+    for label, sql in compiled(case, name).statements.items():
+        try:
+            snowflake.records(sql)
+        except Exception as error:
+            raise AssertionError(f"{label}: {error}\n{sql}") from error
+    assert len([table for table in snowflake.own_tables() if table.endswith("_plan")]) == 2
+    assert snowflake.audit("sync_snapshot")
+
+
+def test_iceberg_holds_the_state_and_loses_no_digit(snowflake: SnowflakeEngine, crm: Recorder) -> None:
+    snowflake.table(
+        "id INTEGER, at TIMESTAMP_NTZ(9), seen TIMESTAMP_TZ(6), t TIME(9), doc VARIANT, v FLOAT",
+        "(1, '2024-01-01 10:00:00.000001', '2024-01-01 10:00:00+00:00', '10:00:00.000001', NULL, 0.1)",
+        "(2, NULL, NULL, NULL, NULL, NULL)",
+    )
+    url = snowflake.url.replace("snowflake:", "snowflake-iceberg:") + "&external_volume=lake&base_location=cdc/"
+    with wcdc.connect(url) as warehouse:
+        sent: list[str] = []
+        connection = warehouse._connection
+        execute = connection.execute
+        connection.execute = lambda sql, **how: (sent.append(sql), execute(sql, **how))[1]  # type: ignore[method-assign]
+        sync = sync_of(crm)
+        run = warehouse.run(sync)
+        assert run.status == "success" and warehouse.dialect == "snowflake_iceberg"
+        assert crm.held["1"] == {
+            "id": 1,
+            "at": datetime(2024, 1, 1, 10, 0, 0, 1),
+            "seen": datetime(2024, 1, 1, 10, tzinfo=timezone.utc),
+            "t": time(10, 0, 0, 1),
+            "doc": None,
+            "v": 0.1,
+        }
+        made = [sql for sql in sent if sql.startswith("CREATE")]
+        assert len(made) >= 6 and all("CREATE ICEBERG TABLE" in sql for sql in made)
+        assert all("EXTERNAL_VOLUME = 'lake'\nCATALOG = 'SNOWFLAKE'" in sql for sql in made)
+        assert any("BASE_LOCATION = 'cdc/HIGHTOUCH_AUDIT/SYNC_RUNS'" in sql for sql in made)
+        crm.take()
+        snowflake.execute("""UPDATE people SET "at" = '2024-01-01 10:00:00.000002' WHERE "id" = 1""")
+        snowflake.execute("""DELETE FROM people WHERE "id" = 2""")
+        warehouse.run(sync)
+        assert crm.take() == {("changed", "1"), ("removed", "2")}
+        warehouse.run(sync)
+        assert crm.take() == set()
+    (row,) = [row for row in snowflake.audit("sync_changelog") if row["op_type"] == "changed"]
+    assert row["fields"]["at"] == "2024-01-01T10:00:00.000002Z"
+    kinds = dict(
+        snowflake.query(
+            "SELECT column_name, data_type FROM information_schema.columns WHERE table_name = 'SYNC_CHANGELOG'"
+        )
+    )
+    assert kinds["FIELDS"] == "TEXT"
