@@ -412,7 +412,9 @@ def test_iceberg_holds_the_state_and_loses_no_digit(snowflake: SnowflakeEngine, 
         "(1, '2024-01-01 10:00:00.000001', '2024-01-01 10:00:00+00:00', '10:00:00.000001', NULL, 0.1)",
         "(2, NULL, NULL, NULL, NULL, NULL)",
     )
-    url = snowflake.url.replace("snowflake:", "snowflake-iceberg:") + "&external_volume=lake&base_location=cdc/"
+    url = (
+        snowflake.url.replace("snowflake:", "snowflake-iceberg:") + "&external_volume=lake&base_location=cdc/"
+    )
     with wcdc.connect(url) as warehouse:
         sent: list[str] = []
         connection = warehouse._connection

@@ -103,6 +103,7 @@ def arguments_of(source: Source) -> dict[str, Any]:
     arguments: dict[str, Any] = {
         **{name: value for name in fields if (value := getattr(source, name)) is not None},
         "protocol": source.protocol,
+        "autocommit": True,
         "application": "warehouse_cdc",
         "arrow_number_to_decimal": True,
         "client_session_keep_alive": True,
@@ -175,8 +176,9 @@ def from_engine(engine: Engine) -> SnowflakeConnection:
 
     def opener() -> Any:
         pooled = engine.raw_connection()
-        connection = pooled.driver_connection
+        connection: Any = pooled.driver_connection
         pooled.detach()
+        connection.autocommit(True)
         return connection
 
     return SnowflakeConnection(Snowflake(), opener)
@@ -186,13 +188,21 @@ def adopt(connection: Any) -> SnowflakeConnection:
     """Use a connection of the connector's, which stays its owner's.
 
     Raises:
-        UnsupportedError: It isn't one.
+        UnsupportedError: It isn't one, or doesn't commit each statement.
     """
     if not isinstance(connection, connector.SnowflakeConnection):
         raise UnsupportedError(
             f"A {type(connection).__name__} is no connection of snowflake.connector.", code="connect-target"
         )
-    return SnowflakeConnection(Snowflake(), lambda: connection, owned=False)
+    adopted = SnowflakeConnection(Snowflake(), lambda: connection, owned=False)
+    ((_name, value, *_rest),) = adopted.query("SHOW PARAMETERS LIKE 'AUTOCOMMIT' IN SESSION")
+    if str(value).lower() != "true":
+        raise UnsupportedError(
+            "The connection doesn't commit each statement.",
+            code="connect-target",
+            hint="Call its autocommit(True) before, or pass a source or a URL.",
+        )
+    return adopted
 
 
 class SnowflakeConnection(Connection):
@@ -459,6 +469,8 @@ _NAMES_ONLY = frozenset({606, 904, 2002, 2003, 2043, 3001, 90105, 90106})
 _WAITERS = 625
 _ENDED = frozenset({390104, 390111, 390112, 390114, 250002})
 """The session is over, or its token."""
+_NOT_CONNECTED = 250001
+"""What the connector says of a sign-in, also of the one by which it would renew a session."""
 _HINTS = {
     606: "Give the source a warehouse, or the user a default one, and the role USAGE on it.",
     604: "Somebody ended it, or a resource monitor did.",
@@ -471,7 +483,7 @@ def _mapped(error: Exception, sql: str) -> WarehouseError:
     number = getattr(error, "errno", None)
     code = f"{number:06d}" if isinstance(number, int) and number >= 0 else type(error).__name__
     known: Mapping[str, Any] = {"sql": _redacted(sql), "query_id": getattr(error, "sfqid", None)}
-    if number in _ENDED:
+    if number in _ENDED or (sql and number == _NOT_CONNECTED):
         return ConnectionLostError(f"Snowflake ended the session ({code}).", **known)
     if isinstance(number, int) and number // 1000 in (390, 394, 395):
         return ConnectionLostError(
@@ -482,7 +494,7 @@ def _mapped(error: Exception, sql: str) -> WarehouseError:
         )
     if not sql or isinstance(error, connector.errors.OperationalError):
         return ConnectionLostError(
-            f"Snowflake can't be reached ({code}).",
+            f"Snowflake can't be reached, or refuses the sign-in ({code}).",
             **known,
             hint="Check the account's identifier and the network, and how you sign in.",
         )
