@@ -446,7 +446,8 @@ def test_iceberg_holds_the_state_and_loses_no_digit(snowflake: SnowflakeEngine, 
     assert row["fields"]["at"] == "2024-01-01T10:00:00.000002Z"
     kinds = dict(
         snowflake.query(
-            "SELECT column_name, data_type FROM information_schema.columns WHERE table_name = 'SYNC_CHANGELOG'"
+            "SELECT column_name, data_type FROM information_schema.columns "
+            "WHERE table_name = 'SYNC_CHANGELOG'"
         )
     )
     assert kinds["FIELDS"] == "TEXT"

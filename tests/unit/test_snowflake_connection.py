@@ -161,12 +161,17 @@ def test_keys_that_can_not_be_read_are_errors_without_their_text(
     assert not server.logins
 
 
+def encoded(part: dict[str, str]) -> str:
+    """A part of a JWT."""
+    return base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=")
+
+
 def test_tokens_and_passwords_sign_in(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SNOWFLAKE_WIF_ALLOWED_HOST_SUFFIXES", "127.0.0.1")
     server.source(user="syncs", password="pw").open().close()
     server.source(user="syncs", access_token="pat").open().close()
     parts = ({"alg": "RS256"}, {"iss": "https://issuer", "sub": "me"})
-    token = ".".join(base64.urlsafe_b64encode(json.dumps(part).encode()).decode() for part in parts) + ".c2ln"
+    token = ".".join(encoded(part) for part in parts) + ".c2ln"
     server.source(workload_identity="OIDC", token=token).open().close()
     password, access, identity = (login for login, _named in server.logins)
     assert password["PASSWORD"] == "pw" and password["LOGIN_NAME"] == "syncs"
