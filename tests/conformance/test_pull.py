@@ -14,10 +14,12 @@ import pytest
 import sqlalchemy
 
 import warehouse_cdc as wcdc
-from tests.conformance.helpers import PostgresEngine, Recorder, sync_of
+from tests.conformance.helpers import PostgresEngine, Recorder, TablesEngine, postgres_engine, sync_of
+from warehouse_cdc.engine.transitions import Step
 from warehouse_cdc.pull.base import type_of
 from warehouse_cdc.pull.database import _Read
 
+SHORT = {"lease_seconds": 2.0, "lease_margin": 0.5}
 NOON = datetime(2024, 1, 1, 12)
 PEOPLE = "SELECT id, name, score FROM people"
 
@@ -207,3 +209,121 @@ def test_nothing_is_left_of_what_was_read(
         assert not list(spools.iterdir())
         shop.check(people(crm))
     assert not list(spools.iterdir())
+
+
+# -- moving the state into the warehouse ------------------------------------------------------------
+
+EVERY_TYPE = """
+    id bigint, whole integer, n numeric(10, 2), big numeric, f double precision, r real, t text, ok boolean,
+    d date, c time, at timestamp, atz timestamptz, b bytea, u uuid, j jsonb, a text[], plain json
+"""
+ROWS = (
+    """(1, 7, 1.50, 1e50, 0.1, 0.1, 'a ''b'' é 😀', TRUE, '0001-01-01', '10:00:00.000001',
+    '2024-01-01 10:00:00.5', '2024-01-01 12:00+02', '\\x00ff', '6F9619FF-8B86-D011-B42D-00CF4FC964FF',
+    '{"b": 1.0, "a": [null]}', ARRAY['x', NULL], '{"k":  1}')""",
+    "(2, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)",
+    """(3, -1, 0, 0, '-0', 'NaN', '', FALSE, '9999-12-31', '00:00', '1500-01-01',
+    '1969-12-31 23:59:59.999999+00', '', '00000000-0000-0000-0000-000000000000', '[]', '{}', '"text"')""",
+)
+
+
+@pytest.fixture(params=["postgres", "tables"])
+def target(request: pytest.FixtureRequest, postgres_url: str) -> Iterator[PostgresEngine]:
+    """A warehouse that was only read so far, with and without transactions."""
+    kind = PostgresEngine if request.param == "postgres" else TablesEngine
+    with postgres_engine(postgres_url, kind) as engine:
+        yield engine
+
+
+@pytest.mark.postgres
+def test_a_state_moves_with_every_type_and_nothing_is_sent(
+    target: PostgresEngine, crm: Recorder, tmp_path: Path
+) -> None:
+    target.table(EVERY_TYPE, *ROWS)
+    sync = sync_of(crm, on_removed="delete")
+    with wcdc.connect(target.url, state=tmp_path / "s.duckdb") as pulled:
+        assert planned(pulled.run(sync))["added"] == 3
+    with target.connect() as warehouse:
+        moved = warehouse.adopt(sync, tmp_path / "s.duckdb")
+        assert moved is not None and moved.status == "success"
+        sent = crm.sent
+        assert planned(warehouse.run(sync)) == {"added": 0, "changed": 0, "removed": 0}
+        assert crm.sent == sent
+        assert warehouse.adopt(sync, tmp_path / "s.duckdb") is None, "it was moved before"
+        target.execute(
+            "UPDATE people SET plain = '{\"k\": 2}' WHERE id = 1", "DELETE FROM people WHERE id = 2"
+        )
+        assert planned(warehouse.run(sync)) == {"added": 0, "changed": 1, "removed": 1}
+    assert not [name for _schema, name in target.tables() if "adopted" in name]
+
+
+@pytest.mark.postgres
+def test_what_changed_or_failed_before_the_move_is_sent_after_it(
+    target: PostgresEngine, crm: Recorder, tmp_path: Path
+) -> None:
+    target.table("id bigint, v integer", "(1, 1)", "(2, 2)", "(3, 3)", "(4, 4)")
+    sync = sync_of(crm, on_removed="delete")
+    with wcdc.connect(target.url, state=tmp_path / "s.duckdb") as pulled:
+        crm.refuse = {"4": "no"}
+        pulled.run(sync)
+        target.execute("UPDATE people SET v = 20 WHERE id = 2", "DELETE FROM people WHERE id = 3")
+        crm.refuse = {"2": "no", "3": "no", "4": "no"}
+        assert pulled.run(sync).status == "warning"
+    crm.refuse = {}
+    target.execute("UPDATE people SET v = 10 WHERE id = 1", "INSERT INTO people VALUES (5, 5)")
+    with target.connect() as warehouse:
+        warehouse.adopt(sync, tmp_path / "s.duckdb")
+        assert planned(warehouse.run(sync)) == {"added": 2, "changed": 2, "removed": 1}
+    assert {key: row["v"] for key, row in crm.held.items()} == {"1": 10, "2": 20, "4": 4, "5": 5}
+
+
+@pytest.mark.postgres
+def test_a_moved_sync_is_pulled_no_more(postgres: PostgresEngine, crm: Recorder, tmp_path: Path) -> None:
+    postgres.table("id bigint, v integer", "(1, 1)")
+    sync, state = sync_of(crm), tmp_path / "s.duckdb"
+    with postgres.connect() as warehouse, pytest.raises(wcdc.StateError) as caught:
+        warehouse.adopt(sync, state)
+    assert caught.value.code == "state-no-run"
+    with wcdc.connect(postgres.url, state=state) as pulled:
+        pulled.run(sync)
+    with postgres.connect() as warehouse:
+        warehouse.adopt(sync, state)
+    for file in (state, tmp_path / "another.duckdb"):
+        with wcdc.connect(postgres.url, state=file) as pulled, pytest.raises(wcdc.StateError) as caught:
+            pulled.run(sync)
+        assert caught.value.code == "state-moved" and caught.value.hint
+    with postgres.connect() as warehouse:
+        warehouse.run(sync_of(crm, id="other"))
+        with pytest.raises(wcdc.StateError) as caught:
+            warehouse.adopt(sync_of(crm, id="other"), state)
+        assert caught.value.code == "state-moved"
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize(
+    "step", [Step.CLAIM, Step.WRITE_PLAN, Step.JOURNAL_PLAN, Step.DELIVERED, Step.COMMIT]
+)
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_an_interrupted_move_is_finished_by_calling_it_again(
+    postgres: PostgresEngine, crm: Recorder, tmp_path: Path, step: Step, moment: str
+) -> None:
+    postgres.table("id bigint, v integer", "(1, 1)", "(2, 2)")
+    sync, state = sync_of(crm, batch_timeout=1.0), tmp_path / "s.duckdb"
+    with wcdc.connect(postgres.url, state=state) as pulled:
+        pulled.run(sync)
+
+    def stop(at: Step, when: str) -> None:
+        if (at, when) == (step, moment):
+            raise KeyboardInterrupt
+
+    postgres.execute("UPDATE people SET v = 20 WHERE id = 2")
+    with postgres.connect(**SHORT) as warehouse, pytest.raises(KeyboardInterrupt):
+        warehouse.adopt(sync, state, observer=stop)
+    with (
+        wcdc.connect(postgres.url, state=state) as pulled,
+        pytest.raises(wcdc.StateError, match="being moved"),
+    ):
+        pulled.run(sync)
+    with postgres.connect(**SHORT) as warehouse:
+        warehouse.adopt(sync, state, wait=20)
+        assert planned(warehouse.run(sync)) == {"added": 0, "changed": 1, "removed": 0}

@@ -61,6 +61,7 @@ class Planner:
     allow_removed: bool
     allow_empty: bool
     notes: list[str]
+    rows: str = ""
     known: list[bool] = field(default_factory=list)
 
     def write(self, lease: Lease, query: ModelQuery) -> PlanRecord:
@@ -80,7 +81,9 @@ class Planner:
             record = self._unchanged(query, version, hint)
         if record is None and self.prior is not None:
             verify_rows(self.connection, self.statements, self.history)
-        if record is None and self.connection.loads:
+        if self.rows:
+            model_sql, reader = self.rows, replace(self, layout=self.layout.of_copy(self.connection.dialect))
+        elif record is None and self.connection.loads:
             with observed(self.observer, Step.COPY_MODEL):
                 names = [column.name for column in self.layout.columns]
                 model_sql = self.connection.load(query.sql, names, self.statements.planner(model))

@@ -11,6 +11,7 @@ from sqlglot import exp
 
 if TYPE_CHECKING:
     from warehouse_cdc.compile.parse import Spoken
+    from warehouse_cdc.warehouses.base import Connection
 
 
 class Origin(ABC):
@@ -21,6 +22,11 @@ class Origin(ABC):
     """
 
     spoken: Spoken
+
+    @property
+    def connection(self) -> Connection | None:
+        """The session of a warehouse, if it is one."""
+        return None
 
     @abstractmethod
     def describe(self, sql: str) -> list[tuple[str, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from os import PathLike, fspath
+from os import PathLike
 from typing import Any
 
 import duckdb
@@ -14,8 +14,9 @@ from warehouse_cdc.errors import ConfigError, QueryError, UnsupportedError
 from warehouse_cdc.pull.base import Origin
 from warehouse_cdc.pull.database import DatabaseOrigin, engine_of
 from warehouse_cdc.pull.warehouse import WarehouseOrigin
-from warehouse_cdc.sources import SOURCES, DuckDB, Source, open_target, source_of
-from warehouse_cdc.warehouses.duckdb import DuckDBConnection, open_duckdb
+from warehouse_cdc.sources import SOURCES, Database, DuckDB, Source, open_target, source_of
+from warehouse_cdc.warehouses.base import Connection
+from warehouse_cdc.warehouses.duckdb import DuckDBConnection
 
 _PREVIEW = "temp.main.wcdc_pulled"
 """Where rows are that nobody keeps."""
@@ -33,18 +34,23 @@ def open_pulled(target: Any, state: str | PathLike[str] | Source) -> PulledConne
         UnsupportedError: The target is nothing that can be read.
         WarehouseError: One of them can't be reached.
     """
-    kept = _kept_in(state)
+    kept = kept_in(state)
     origin = _origin(target)
     try:
-        file = ":memory:" if kept.file is None else fspath(kept.file)
-        held = open_duckdb(file, dict(kept.config))
+        held = kept.open()
+        assert isinstance(held, DuckDBConnection)
     except BaseException:
         origin.close()
         raise
     return PulledConnection(held.parent, origin, owned=True)
 
 
-def _kept_in(state: str | PathLike[str] | Source) -> DuckDB:
+def kept_in(state: str | PathLike[str] | Source) -> DuckDB:
+    """The DuckDB file that a state is kept in.
+
+    Raises:
+        ConfigError: It isn't one.
+    """
     kept: Source | None = None
     if isinstance(state, Source):
         kept = state
@@ -62,7 +68,9 @@ def _kept_in(state: str | PathLike[str] | Source) -> DuckDB:
 def _origin(target: Any) -> Origin:
     scheme = target.partition("://")[0].partition("+")[0].lower() if isinstance(target, str) else ""
     if isinstance(target, str) and scheme not in SOURCES:
-        return DatabaseOrigin(engine_of(target), owned=True)
+        target = Database(url=target)
+    if isinstance(target, Database):
+        return DatabaseOrigin(engine_of(target.url), owned=True)
     try:
         connection, owned = open_target(target)
     except UnsupportedError:
@@ -82,6 +90,11 @@ class PulledConnection(DuckDBConnection):
         super().__init__(parent, owned=owned)
         self._origin = origin
         self._described: dict[str, list[tuple[str, str]]] = {}
+
+    @property
+    def origin(self) -> Connection | None:
+        """The warehouse that is pulled from, if it is one."""
+        return self._origin.connection
 
     @property
     def spoken(self) -> Spoken:

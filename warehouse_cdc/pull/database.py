@@ -258,8 +258,9 @@ def _text(value: Any) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, (float, Decimal)):
-        whole = math.isfinite(value) and value == int(value) and abs(value) < 1e18
-        return str(int(value)) if whole else str(value.normalize() if isinstance(value, Decimal) else value)
+        if math.isfinite(value) and abs(float(value)) < 1e18 and value == int(value):
+            return str(int(value))
+        return str(value.normalize() if isinstance(value, Decimal) else value)
     if isinstance(value, (dict, list)):
         return json.dumps(value, sort_keys=True, ensure_ascii=False, default=_text)
     if isinstance(value, (bytes, bytearray, memoryview)):

@@ -26,14 +26,15 @@ class WarehouseOrigin(Origin):
         self._owned = owned
 
     @property
-    def _open(self) -> Connection:
+    def connection(self) -> Connection:
+        """The session, or a new one in its place if it broke."""
         if self._owned and self._connection.closed:
             self._connection = self._connection.clone()
         return self._connection
 
     def describe(self, sql: str) -> list[tuple[str, str]]:
         """The types that its values have on their way."""
-        described = self._open.describe(sql)
+        described = self.connection.describe(sql)
         kinds = [self._connection.dialect.column_type(text) for _name, text in described]
         stored = [self._connection.dialect.stored("x", kind)[1] for kind in kinds]
         arrow = self._connection.arrow_types(stored)
@@ -45,7 +46,7 @@ class WarehouseOrigin(Origin):
     def rows(self, sql: str, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """As its dialect stores and sends them."""
         dialect = self._connection.dialect
-        described = dict(self._open.describe(sql))
+        described = dict(self.connection.describe(sql))
         values, kinds = [], []
         for name in names:
             value, kind = dialect.stored(dialect.quote(name), dialect.column_type(described[name]))
@@ -57,11 +58,11 @@ class WarehouseOrigin(Origin):
 
     def probe(self, sql: str) -> None:
         """Ask for one row."""
-        self._open.probe(sql)
+        self.connection.probe(sql)
 
     def version_of(self, tables: Sequence[exp.Table]) -> str | None:
         """What the warehouse tells."""
-        return self._open.version_of(tables)
+        return self.connection.version_of(tables)
 
     def close(self) -> None:
         """Close the connection if it is owned."""

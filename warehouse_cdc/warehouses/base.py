@@ -70,6 +70,11 @@ class Connection(ABC):
     """Whether models are of another database, so that their rows are brought here before anything else."""
 
     @property
+    def origin(self) -> Connection | None:
+        """The warehouse that rows are loaded from, if it is one."""
+        return None
+
+    @property
     def spoken(self) -> Spoken:
         """What models are written in unless they say otherwise."""
         return self.dialect
