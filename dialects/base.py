@@ -38,6 +38,8 @@ class Dialect(ABC):
     share_lock = ""
     """Clause that locks a row against ``row_lock`` only, or nothing."""
     now = "now()"
+    current_user = "current_user"
+    """Who is connected, as an expression."""
     most_columns: int | None = None
     """Columns that a table can have, if few enough to matter."""
     materialized = ""
@@ -219,6 +221,10 @@ class Dialect(ABC):
     def snapshot_index(self, table: str) -> str | None:
         """The statement that makes an index of the snapshot's rows by sync and row id, where one pays."""
         return None
+
+    def grant(self, schema: str, principal: str) -> str:
+        """The statement that lets somebody make tables in a schema."""
+        return f"GRANT CREATE, USAGE ON SCHEMA {self.quote(schema)} TO {self.quote(principal)}"
 
     @abstractmethod
     def setup(self, planner: str, audit: str, principal: str | None) -> list[str]:

@@ -72,6 +72,7 @@ class Snowflake(Dialect):
     timestamp_type = "TIMESTAMP_LTZ(9)"
     json_type = "VARIANT"
     now = "CURRENT_TIMESTAMP"
+    current_user = "CURRENT_ROLE()"
 
     def folded(self, name: str) -> str:
         """A schema, table or role as Snowflake knows it: a plain name in lower case stands for upper case."""
@@ -266,12 +267,17 @@ class Snowflake(Dialect):
 
     def setup(self, planner: str, audit: str, principal: str | None) -> list[str]:
         """Two schemas that the role owns."""
-        schemas = [self.quote(self.folded(schema)) for schema in (audit, planner)]
-        made = [f"CREATE SCHEMA IF NOT EXISTS {schema}" for schema in schemas]
+        made = [
+            f"CREATE SCHEMA IF NOT EXISTS {self.quote(self.folded(schema))}" for schema in (audit, planner)
+        ]
         if principal is not None:
-            role = self.quote(self.folded(principal))
-            made += [f"GRANT OWNERSHIP ON SCHEMA {schema} TO ROLE {role}" for schema in schemas]
+            made += [self.grant(schema, principal) for schema in (audit, planner)]
         return made
+
+    def grant(self, schema: str, principal: str) -> str:
+        """The role owns the schema: it makes and drops all that is in it."""
+        owned, role = (self.quote(self.folded(name)) for name in (schema, principal))
+        return f"GRANT OWNERSHIP ON SCHEMA {owned} TO ROLE {role}"
 
 
 def _fine(text: str) -> str:

@@ -240,7 +240,9 @@ class Warehouse:
         columns = ", ".join(names)
         if (schema, "sync_runs") not in self._connection.tables(schema):
             nulls = ", ".join(f"{dialect.null(kind)} AS {name}" for name, kind in names.items())
-            return fetch(self._connection, f"SELECT {nulls} WHERE FALSE", kinds, list(names))
+            return fetch(
+                self._connection, f"SELECT * FROM (SELECT {nulls}) x WHERE FALSE", kinds, list(names)
+            )
         sql = (
             f"SELECT {columns} FROM {statements.audit('sync_runs')} "
             f"WHERE sync_id = {dialect.literal(sync_id)} ORDER BY sync_run_id DESC"
@@ -275,7 +277,8 @@ class Warehouse:
         """
         schemas = self._settings.schemas
         if principal is None:
-            ((principal,),) = self._connection.query("SELECT current_user")
+            user = self._connection.dialect.current_user
+            ((principal,),) = self._connection.query(f"SELECT {user}")
         return self._connection.dialect.setup(schemas.planner, schemas.audit, principal)
 
     def setup(self, principal: str | None = None) -> None:

@@ -34,10 +34,9 @@ class Finding:
 def check(connection: Connection, settings: Settings, sync: Sync | None = None) -> list[Finding]:
     """Look at the schemas, and at a sync's model and destination."""
     dialect = connection.dialect
-    ((user,),) = connection.query("SELECT current_user")
+    ((user,),) = connection.query(f"SELECT {dialect.current_user}")
     found = []
     for schema in (settings.schemas.planner, settings.schemas.audit):
-        quoted = dialect.quote(schema)
         probe = dialect.table(schema, PROBE)
         try:
             connection.tables(schema)
@@ -45,10 +44,11 @@ def check(connection: Connection, settings: Settings, sync: Sync | None = None) 
                 connection.execute(f"CREATE TABLE {probe} AS SELECT 1 AS one")
                 connection.execute(f"DROP TABLE {probe}")
         except PermissionDeniedError:
-            grant = f"GRANT CREATE, USAGE ON SCHEMA {quoted} TO {dialect.quote(str(user))}"
+            grant = dialect.grant(schema, str(user))
             found.append(Finding(f"schema {schema}", False, f"{user} may not create tables in it", grant))
         except CdcError as error:
-            fix = f"CREATE SCHEMA IF NOT EXISTS {quoted}" if error.code == "schema-missing" else error.hint
+            made = dialect.setup(schema, schema, None)[0]
+            fix = made if error.code == "schema-missing" else error.hint
             found.append(Finding(f"schema {schema}", False, error.message, fix))
         else:
             found.append(Finding(f"schema {schema}", True, "tables can be made and dropped"))
