@@ -13,7 +13,7 @@ BENCH  ?= $(sort $(wildcard benchmarks/bench_*.py))
 SIZE   ?= laptop
 REPEAT ?= 3
 BENCH_ARGS ?=
-ENGINES ?= trino
+ENGINES ?= snowflake trino
 empty :=
 space := $(empty) $(empty)
 
