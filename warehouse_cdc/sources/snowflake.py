@@ -152,7 +152,7 @@ class SnowflakeIceberg(Snowflake):
 
     schemes: ClassVar[tuple[str, ...]] = ("snowflake-iceberg",)
     example: ClassVar[str] = (
-        "snowflake-iceberg://user@account/database?external_volume=lake&base_location=cdc"
+        "snowflake-iceberg://user@account/database?private_key_file=/path/key.p8&external_volume=lake"
     )
     dialect: ClassVar[str] = "snowflake_iceberg"
     modules: ClassVar[tuple[str, ...]] = ()
