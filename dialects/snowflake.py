@@ -40,6 +40,7 @@ _FOLDS = re.compile(r"[a-z_][a-z0-9_$]*")
 _DAY, _CLOCK = "YYYY-MM-DD", "HH24:MI:SS.FF9"
 _MOMENT = f'{_DAY}"T"{_CLOCK}'
 _MICROSECONDS = 6
+_HALF = 2**63
 _PARTS = 50
 """Texts in one call of ``CONCAT``; the calls are nested."""
 TEXT = ColumnType("VARCHAR", "text")
@@ -226,12 +227,12 @@ class Snowflake(Dialect):
         return f"{text} || ';' || COALESCE(CAST({number} - TRY_CAST({text} AS FLOAT) AS VARCHAR), '')"
 
     def row_hash(self, row_id: str) -> str:
-        """64 bits of its MD5, as a number from 0."""
-        return f"MD5_NUMBER_LOWER64({row_id})"
+        """64 bits of its MD5, as a number with a sign, so that no bitwise function takes it for too large."""
+        return f"(MD5_NUMBER_LOWER64({row_id}) - {_HALF})"
 
     def bucket(self, row_id: str) -> str:
         """The lower bits of the hash."""
-        return self.cast(f"MOD({self.row_hash(row_id)}, {BUCKETS})", "INTEGER")
+        return self.cast(f"MOD(MD5_NUMBER_LOWER64({row_id}), {BUCKETS})", "INTEGER")
 
     def checksum(self, hashes: str) -> str:
         """Exclusive or, by Snowflake's name of it."""

@@ -69,7 +69,7 @@ wcdc_stored AS (
   FROM wcdc_model
 ),
 wcdc_current AS (
-  SELECT x.*, CAST(v_1 AS VARCHAR) AS row_id, MD5_NUMBER_LOWER64(CONCAT(COALESCE(CAST(v_1 AS VARCHAR), '') || ',', COALESCE(CAST(LENGTH(v_2) AS VARCHAR) || ':' || v_2, ','))) AS hash, TRUE AS in_model
+  SELECT x.*, CAST(v_1 AS VARCHAR) AS row_id, (MD5_NUMBER_LOWER64(CONCAT(COALESCE(CAST(v_1 AS VARCHAR), '') || ',', COALESCE(CAST(LENGTH(v_2) AS VARCHAR) || ':' || v_2, ','))) - 9223372036854775808) AS hash, TRUE AS in_model
   FROM wcdc_stored x
 ),
 wcdc_joined AS (
@@ -271,7 +271,7 @@ wcdc_stored AS (
   FROM wcdc_model
 ),
 wcdc_current AS (
-  SELECT x.*, CAST(v_1 AS VARCHAR) AS row_id, MD5_NUMBER_LOWER64(CONCAT(COALESCE(CAST(v_1 AS VARCHAR), '') || ',', COALESCE(CAST(LENGTH(v_2) AS VARCHAR) || ':' || v_2, ','))) AS hash, TRUE AS in_model
+  SELECT x.*, CAST(v_1 AS VARCHAR) AS row_id, (MD5_NUMBER_LOWER64(CONCAT(COALESCE(CAST(v_1 AS VARCHAR), '') || ',', COALESCE(CAST(LENGTH(v_2) AS VARCHAR) || ':' || v_2, ','))) - 9223372036854775808) AS hash, TRUE AS in_model
   FROM wcdc_stored x
 ),
 wcdc_joined AS (

@@ -66,7 +66,7 @@ wcdc_stored AS (
   FROM wcdc_model
 ),
 wcdc_current AS (
-  SELECT x.*, ('[' || TO_JSON(TO_VARIANT(v_1)) || ',' || TO_JSON(TO_VARIANT(CAST(v_2 AS VARCHAR))) || ']') AS row_id, MD5_NUMBER_LOWER64(CONCAT(COALESCE(CAST(LENGTH(v_1) AS VARCHAR) || ':' || v_1, ','), COALESCE(CAST(v_2 AS VARCHAR), '') || ',', COALESCE(CAST(LENGTH(v_3) AS VARCHAR) || ':' || v_3, ','), COALESCE(CAST((v_4 + 0) AS VARCHAR) || ';' || COALESCE(CAST((v_4 + 0) - TRY_CAST(CAST((v_4 + 0) AS VARCHAR) AS FLOAT) AS VARCHAR), ''), '') || ',')) AS hash, TRUE AS in_model
+  SELECT x.*, ('[' || TO_JSON(TO_VARIANT(v_1)) || ',' || TO_JSON(TO_VARIANT(CAST(v_2 AS VARCHAR))) || ']') AS row_id, (MD5_NUMBER_LOWER64(CONCAT(COALESCE(CAST(LENGTH(v_1) AS VARCHAR) || ':' || v_1, ','), COALESCE(CAST(v_2 AS VARCHAR), '') || ',', COALESCE(CAST(LENGTH(v_3) AS VARCHAR) || ':' || v_3, ','), COALESCE(CAST((v_4 + 0) AS VARCHAR) || ';' || COALESCE(CAST((v_4 + 0) - TRY_CAST(CAST((v_4 + 0) AS VARCHAR) AS FLOAT) AS VARCHAR), ''), '') || ',')) - 9223372036854775808) AS hash, TRUE AS in_model
   FROM wcdc_stored x
 ),
 wcdc_joined AS (
@@ -271,7 +271,7 @@ wcdc_stored AS (
 SELECT
   count(*) AS all_rows,
   count(CASE WHEN v_1 IS NOT NULL AND v_2 IS NOT NULL THEN 1 END) AS keyed_rows,
-  BITXOR_AGG(CASE WHEN v_1 IS NOT NULL AND v_2 IS NOT NULL THEN MD5_NUMBER_LOWER64(CONCAT(COALESCE(CAST(LENGTH(v_1) AS VARCHAR) || ':' || v_1, ','), COALESCE(CAST(v_2 AS VARCHAR), '') || ',', COALESCE(CAST(LENGTH(v_3) AS VARCHAR) || ':' || v_3, ','), COALESCE(CAST((v_4 + 0) AS VARCHAR) || ';' || COALESCE(CAST((v_4 + 0) - TRY_CAST(CAST((v_4 + 0) AS VARCHAR) AS FLOAT) AS VARCHAR), ''), '') || ',')) END) AS checksum
+  BITXOR_AGG(CASE WHEN v_1 IS NOT NULL AND v_2 IS NOT NULL THEN (MD5_NUMBER_LOWER64(CONCAT(COALESCE(CAST(LENGTH(v_1) AS VARCHAR) || ':' || v_1, ','), COALESCE(CAST(v_2 AS VARCHAR), '') || ',', COALESCE(CAST(LENGTH(v_3) AS VARCHAR) || ':' || v_3, ','), COALESCE(CAST((v_4 + 0) AS VARCHAR) || ';' || COALESCE(CAST((v_4 + 0) - TRY_CAST(CAST((v_4 + 0) AS VARCHAR) AS FLOAT) AS VARCHAR), ''), '') || ',')) - 9223372036854775808) END) AS checksum
 FROM wcdc_stored;
 
 -- copy_model
@@ -299,7 +299,7 @@ wcdc_differing AS (
     coalesce(m.v_2, b.v_2) AS v_2,
     m.hash,
     b.hash AS base_hash
-  FROM (SELECT v_1, v_2, MD5_NUMBER_LOWER64(CONCAT(COALESCE(CAST(LENGTH(v_1) AS VARCHAR) || ':' || v_1, ','), COALESCE(CAST(v_2 AS VARCHAR), '') || ',', COALESCE(CAST(LENGTH(v_3) AS VARCHAR) || ':' || v_3, ','), COALESCE(CAST((v_4 + 0) AS VARCHAR) || ';' || COALESCE(CAST((v_4 + 0) - TRY_CAST(CAST((v_4 + 0) AS VARCHAR) AS FLOAT) AS VARCHAR), ''), '') || ',')) AS hash FROM wcdc_stored WHERE v_1 IS NOT NULL AND v_2 IS NOT NULL) m
+  FROM (SELECT v_1, v_2, (MD5_NUMBER_LOWER64(CONCAT(COALESCE(CAST(LENGTH(v_1) AS VARCHAR) || ':' || v_1, ','), COALESCE(CAST(v_2 AS VARCHAR), '') || ',', COALESCE(CAST(LENGTH(v_3) AS VARCHAR) || ':' || v_3, ','), COALESCE(CAST((v_4 + 0) AS VARCHAR) || ';' || COALESCE(CAST((v_4 + 0) - TRY_CAST(CAST((v_4 + 0) AS VARCHAR) AS FLOAT) AS VARCHAR), ''), '') || ',')) - 9223372036854775808) AS hash FROM wcdc_stored WHERE v_1 IS NOT NULL AND v_2 IS NOT NULL) m
   FULL JOIN (
     SELECT v_1, v_2, hash FROM "HIGHTOUCH_PLANNER"."IT_S_A_SYNC_5FC7E05C_00000000000000000000000001_PLAN" WHERE op NOT IN ('removed', 'null_key')
   ) b ON m.v_1 = b.v_1 AND m.v_2 = b.v_2
@@ -392,7 +392,7 @@ wcdc_found AS (
   JOIN "HIGHTOUCH_PLANNER"."IT_S_A_SYNC_5FC7E05C_00000000000000000000000002_KEYS" k ON x.v_1 = k.k_1 AND x.v_2 = k.k_2
 ),
 wcdc_current AS (
-  SELECT x.*, MD5_NUMBER_LOWER64(CONCAT(COALESCE(CAST(LENGTH(v_1) AS VARCHAR) || ':' || v_1, ','), COALESCE(CAST(v_2 AS VARCHAR), '') || ',', COALESCE(CAST(LENGTH(v_3) AS VARCHAR) || ':' || v_3, ','), COALESCE(CAST((v_4 + 0) AS VARCHAR) || ';' || COALESCE(CAST((v_4 + 0) - TRY_CAST(CAST((v_4 + 0) AS VARCHAR) AS FLOAT) AS VARCHAR), ''), '') || ',')) AS hash, TRUE AS in_model
+  SELECT x.*, (MD5_NUMBER_LOWER64(CONCAT(COALESCE(CAST(LENGTH(v_1) AS VARCHAR) || ':' || v_1, ','), COALESCE(CAST(v_2 AS VARCHAR), '') || ',', COALESCE(CAST(LENGTH(v_3) AS VARCHAR) || ':' || v_3, ','), COALESCE(CAST((v_4 + 0) AS VARCHAR) || ';' || COALESCE(CAST((v_4 + 0) - TRY_CAST(CAST((v_4 + 0) AS VARCHAR) AS FLOAT) AS VARCHAR), ''), '') || ',')) - 9223372036854775808) AS hash, TRUE AS in_model
   FROM wcdc_found x
 ),
 wcdc_prior AS (
@@ -511,7 +511,7 @@ SELECT
 FROM wcdc_joined;
 
 -- duplicates
-SELECT count(*) - count(DISTINCT MD5_NUMBER_LOWER64(row_id)) AS repeated
+SELECT count(*) - count(DISTINCT (MD5_NUMBER_LOWER64(row_id) - 9223372036854775808)) AS repeated
 FROM "HIGHTOUCH_PLANNER"."IT_S_A_SYNC_5FC7E05C_00000000000000000000000002_PLAN"
 WHERE op NOT IN ('removed', 'gone', 'null_key');
 

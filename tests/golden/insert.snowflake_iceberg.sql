@@ -69,7 +69,7 @@ wcdc_stored AS (
   FROM wcdc_model
 ),
 wcdc_current AS (
-  SELECT x.*, CAST(v_1 AS VARCHAR) AS row_id, MD5_NUMBER_LOWER64(CONCAT(COALESCE(CAST(v_1 AS VARCHAR), '') || ',', COALESCE(TO_VARCHAR(v_2, 'YYYY-MM-DD'), '') || ',')) AS hash, TRUE AS in_model
+  SELECT x.*, CAST(v_1 AS VARCHAR) AS row_id, (MD5_NUMBER_LOWER64(CONCAT(COALESCE(CAST(v_1 AS VARCHAR), '') || ',', COALESCE(TO_VARCHAR(v_2, 'YYYY-MM-DD'), '') || ',')) - 9223372036854775808) AS hash, TRUE AS in_model
   FROM wcdc_stored x
 ),
 wcdc_joined AS (
@@ -270,7 +270,7 @@ wcdc_stored AS (
 SELECT
   count(*) AS all_rows,
   count(CASE WHEN v_1 IS NOT NULL THEN 1 END) AS keyed_rows,
-  BITXOR_AGG(CASE WHEN v_1 IS NOT NULL THEN MD5_NUMBER_LOWER64(CONCAT(COALESCE(CAST(v_1 AS VARCHAR), '') || ',', COALESCE(TO_VARCHAR(v_2, 'YYYY-MM-DD'), '') || ',')) END) AS checksum
+  BITXOR_AGG(CASE WHEN v_1 IS NOT NULL THEN (MD5_NUMBER_LOWER64(CONCAT(COALESCE(CAST(v_1 AS VARCHAR), '') || ',', COALESCE(TO_VARCHAR(v_2, 'YYYY-MM-DD'), '') || ',')) - 9223372036854775808) END) AS checksum
 FROM wcdc_stored;
 
 -- copy_model
@@ -300,7 +300,7 @@ wcdc_differing AS (
     coalesce(m.v_1, b.v_1) AS v_1,
     m.hash,
     b.hash AS base_hash
-  FROM (SELECT v_1, MD5_NUMBER_LOWER64(CONCAT(COALESCE(CAST(v_1 AS VARCHAR), '') || ',', COALESCE(TO_VARCHAR(v_2, 'YYYY-MM-DD'), '') || ',')) AS hash FROM wcdc_stored WHERE v_1 IS NOT NULL) m
+  FROM (SELECT v_1, (MD5_NUMBER_LOWER64(CONCAT(COALESCE(CAST(v_1 AS VARCHAR), '') || ',', COALESCE(TO_VARCHAR(v_2, 'YYYY-MM-DD'), '') || ',')) - 9223372036854775808) AS hash FROM wcdc_stored WHERE v_1 IS NOT NULL) m
   FULL JOIN (
     SELECT v_1, hash FROM "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000001_PLAN" WHERE op NOT IN ('removed', 'null_key')
   ) b ON m.v_1 = b.v_1
@@ -394,7 +394,7 @@ wcdc_found AS (
   JOIN "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000002_KEYS" k ON x.v_1 = k.k_1
 ),
 wcdc_current AS (
-  SELECT x.*, MD5_NUMBER_LOWER64(CONCAT(COALESCE(CAST(v_1 AS VARCHAR), '') || ',', COALESCE(TO_VARCHAR(v_2, 'YYYY-MM-DD'), '') || ',')) AS hash, TRUE AS in_model
+  SELECT x.*, (MD5_NUMBER_LOWER64(CONCAT(COALESCE(CAST(v_1 AS VARCHAR), '') || ',', COALESCE(TO_VARCHAR(v_2, 'YYYY-MM-DD'), '') || ',')) - 9223372036854775808) AS hash, TRUE AS in_model
   FROM wcdc_found x
 ),
 wcdc_prior AS (

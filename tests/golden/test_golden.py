@@ -136,7 +136,18 @@ def test_every_statement_parses_again_in_its_dialect(case: str, name: str) -> No
         assert not isinstance(parsed[0], sqlglot.exp.Command), f"{label} was not understood"
 
 
-@pytest.mark.parametrize(("case", "name"), [pair for pair in PAIRS if pair.values[1] in PARSERS])
+SLOWLY_PARSED = ("snowflake", "snowflake_iceberg")
+"""Their parser takes its time, and does so with the tests of their engine."""
+
+PARSED = [
+    pytest.param(case, name, marks=pytest.mark.snowflake if name in SLOWLY_PARSED else pair.marks)
+    for pair in PAIRS
+    for case, name in [pair.values]
+    if name in PARSERS
+]
+
+
+@pytest.mark.parametrize(("case", "name"), PARSED)
 def test_every_statement_is_understood_by_an_independent_parser(case: str, name: str) -> None:
     for label, sql in compiled(case, name).statements.items():
         try:

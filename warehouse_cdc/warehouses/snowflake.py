@@ -368,8 +368,7 @@ class SnowflakeConnection(Connection):
 
     def _literal(self, value: Any) -> str:
         if isinstance(value, datetime):
-            text = value.astimezone(timezone.utc).isoformat(" ", "microseconds")
-            return f"'{text}'::{self.dialect.timestamp_type}"
+            value = value.astimezone(timezone.utc).isoformat(" ", "microseconds")
         if isinstance(value, str):
             value = value.encode("utf-8", "replace").decode()  # no lone surrogates
         return self.dialect.literal(value)
