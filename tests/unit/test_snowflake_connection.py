@@ -269,7 +269,7 @@ def test_a_connection_that_is_somebody_elses_stays_open(server: Server) -> None:
     with wcdc.connect(own) as warehouse:
         assert warehouse.dialect == "snowflake"
         assert warehouse._connection.clone().query("SELECT 1") == [("9.0.0",)]
-    assert not own.is_closed() and len(server.logins) == 1
+    assert not own.is_closed() and len(server.logins) == 1 and not own.arrow_number_to_decimal
     server.autocommit = "false"
     with pytest.raises(wcdc.UnsupportedError) as caught:
         wcdc.connect(own)

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from warehouse_cdc.sources.snowflake import Snowflake as Source
 
+_VERSION = int(connector.__version__.partition(".")[0])
 STATEMENT_LENGTH = 900_000
 """Characters of one INSERT; Snowflake takes a megabyte in a statement."""
 STATEMENT_ROWS = 10_000
@@ -118,7 +119,7 @@ def arguments_of(source: Source) -> dict[str, Any]:
         arguments["workload_identity_provider"] = source.workload_identity
     elif source.token is not None:
         arguments["authenticator"] = "OAUTH"
-    if int(connector.__version__.partition(".")[0]) >= 5:
+    if _VERSION >= 5:
         arguments["enable_server_session_keep_alive_auto_detection"] = False  # what the next one defaults to
     more = dict(source.options)
     arguments["session_parameters"] |= more.pop("session_parameters", {})
@@ -236,7 +237,8 @@ class SnowflakeConnection(Connection):
         except Exception as error:
             raise _mapped(error, "") from None
         # Also where the connection is not of our making: else decimals become floats.
-        self._connection.arrow_number_to_decimal = True
+        self._decimals = bool(self._connection.arrow_number_to_decimal)
+        self._keep_decimals(True)
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """Run a statement and fetch everything."""
@@ -437,9 +439,14 @@ class SnowflakeConnection(Connection):
         return SnowflakeConnection(self.dialect, self._opener, owned=self._owned, warehouses=self._warehouses)
 
     def close(self) -> None:
-        """End the session, if it is ours."""
+        """End the session; if it isn't ours, leave it as it was."""
         if self._owned:
             self._connection.close()
+        else:
+            self._keep_decimals(self._decimals)
+
+    def _keep_decimals(self, value: bool) -> None:
+        setattr(self._connection, f"arrow_number_to_decimal{'' if _VERSION >= 5 else '_setter'}", value)
 
 
 def _folded(dialect: Dialect, name: str) -> str:
