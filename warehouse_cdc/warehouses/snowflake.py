@@ -230,6 +230,7 @@ class SnowflakeConnection(Connection):
         self._opener = opener
         self._owned = owned
         self._warehouses = warehouses
+        self._lost = False
         try:
             self._connection = opener()
         except WarehouseError:
@@ -269,7 +270,12 @@ class SnowflakeConnection(Connection):
                 self._send(cursor, sql)
                 yield cursor
         except connector.errors.Error as error:
-            raise _mapped(error, sql) from None
+            raise self._failed(error, sql) from None
+
+    def _failed(self, error: Exception, sql: str) -> WarehouseError:
+        mapped = _mapped(error, sql)
+        self._lost = self._lost or isinstance(mapped, ConnectionLostError)
+        return mapped
 
     def _send(self, cursor: Any, sql: str) -> None:
         """Run a statement in a thread, because the connector listens to no signal as it waits."""
@@ -382,7 +388,7 @@ class SnowflakeConnection(Connection):
             with self._connection.cursor() as cursor:
                 columns = cursor.describe(sql) or []
         except connector.errors.Error as error:
-            raise _mapped(error, sql) from None
+            raise self._failed(error, sql) from None
         return [(str(column.name), _type_name(column)) for column in columns]
 
     def tables(self, *schemas: str) -> set[tuple[str, str]]:
@@ -432,7 +438,7 @@ class SnowflakeConnection(Connection):
     @property
     def closed(self) -> bool:
         """Whether the session has ended."""
-        return bool(self._connection.is_closed())
+        return self._lost or bool(self._connection.is_closed())
 
     def clone(self) -> SnowflakeConnection:
         """Another session; or the same one, if it is somebody else's: it takes many cursors."""
