@@ -16,6 +16,8 @@ from warehouse_cdc.dialects.greenplum import Greenplum
 from warehouse_cdc.dialects.lakebase import Lakebase
 from warehouse_cdc.dialects.postgres import Postgres
 from warehouse_cdc.dialects.redshift import Redshift
+from warehouse_cdc.dialects.snowflake import Snowflake
+from warehouse_cdc.dialects.snowflake_iceberg import SnowflakeIceberg
 from warehouse_cdc.dialects.synapse import Synapse
 from warehouse_cdc.dialects.trino import Trino
 from warehouse_cdc.dialects.types import ColumnType
@@ -23,7 +25,10 @@ from warehouse_cdc.errors import UnsupportedError
 
 DIALECTS: dict[str, type[Dialect]] = {
     dialect.name: dialect
-    for dialect in (BigQuery, DuckDB, Fabric, Greenplum, Lakebase, Postgres, Redshift, Synapse, Trino)
+    for dialect in (
+        *(BigQuery, DuckDB, Fabric, Greenplum, Lakebase, Postgres, Redshift),
+        *(Snowflake, SnowflakeIceberg, Synapse, Trino),
+    )
 }
 
 
@@ -53,6 +58,8 @@ __all__ = [
     "Lakebase",
     "Postgres",
     "Redshift",
+    "Snowflake",
+    "SnowflakeIceberg",
     "Synapse",
     "Trino",
     "get_dialect",

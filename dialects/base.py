@@ -69,9 +69,13 @@ class Dialect(ABC):
         """A literal of the dialect."""
         return exp.convert(value).sql(dialect=self.sqlglot)
 
+    def schema(self, name: str) -> str:
+        """A schema, quoted."""
+        return self.quote(name)
+
     def table(self, schema: str, name: str) -> str:
         """A qualified table name, quoted."""
-        return f"{self.quote(schema)}.{self.quote(name)}"
+        return f"{self.schema(schema)}.{self.quote(name)}"
 
     def rename(self, schema: str, name: str, new_name: str) -> str:
         """The statement that renames a table within its schema."""
@@ -288,11 +292,11 @@ class Dialect(ABC):
 
     def make_schema(self, schema: str) -> str:
         """The statement that makes a schema unless it is there."""
-        return f"CREATE SCHEMA IF NOT EXISTS {self.quote(schema)}"
+        return f"CREATE SCHEMA IF NOT EXISTS {self.schema(schema)}"
 
     def grants(self, schema: str, principal: str) -> list[str]:
         """The statements that let somebody make tables in a schema."""
-        return [f"GRANT CREATE, USAGE ON SCHEMA {self.quote(schema)} TO {self.quote(principal)}"]
+        return [f"GRANT CREATE, USAGE ON SCHEMA {self.schema(schema)} TO {self.quote(principal)}"]
 
     @abstractmethod
     def setup(self, planner: str, audit: str, principal: str | None) -> list[str]:

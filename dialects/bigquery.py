@@ -90,10 +90,6 @@ class BigQuery(Dialect):
             )
         return ".".join(self.quote(part) for part in schema.rsplit(".", 1))
 
-    def table(self, schema: str, name: str) -> str:
-        """A qualified table name, quoted."""
-        return f"{self.schema(schema)}.{self.quote(name)}"
-
     def distribution(self, column: str = "") -> str:
         """What a table says for itself, and what it is clustered by."""
         cluster = f"\nCLUSTER BY {column}" if column else ""

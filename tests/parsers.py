@@ -46,6 +46,8 @@ PARSERS: dict[str, Callable[[str], None]] = {
     "lakebase": partial(by_sqlfluff, "postgres"),
     "greenplum": partial(by_sqlfluff, "greenplum"),
     "redshift": partial(by_sqlfluff, "redshift"),
+    "snowflake": partial(by_sqlfluff, "snowflake"),
+    "snowflake_iceberg": partial(by_sqlfluff, "snowflake"),
     "trino": by_trino,
     # The grammar of 2019 takes less than a dedicated pool's database, where they differ.
     "synapse": partial(by_script_dom, "synapse", "2019"),

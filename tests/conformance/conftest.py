@@ -20,7 +20,8 @@ from tests.conformance.helpers import (
     postgres_engine,
 )
 from tests.conformance.on_servers import ON_SERVERS, TESTS
-from tests.conformance.trino_engine import TrinoEngine, opened
+from tests.conformance.snowflake_engine import SnowflakeEngine
+from tests.conformance.trino_engine import TrinoEngine
 
 RECORDING = {"test_audit", "test_deltas", "test_edges", "test_modes", "test_promises"}
 """Modules about what a run records and how it ends; values and types are the same with another ledger."""
@@ -89,7 +90,14 @@ def postgres(postgres_url: str) -> Iterator[PostgresEngine]:
 @pytest.fixture
 def trino(server_of: Callable[[str], str]) -> Iterator[TrinoEngine]:
     """Empty schemas on Trino."""
-    with opened(server_of("trino")) as engine:
+    with ON_SERVERS["trino"].opened(server_of("trino")) as engine:
+        yield engine
+
+
+@pytest.fixture
+def snowflake(server_of: Callable[[str], str]) -> Iterator[SnowflakeEngine]:
+    """Empty schemas on Snowflake's emulator."""
+    with ON_SERVERS["snowflake"].opened(server_of("snowflake")) as engine:
         yield engine
 
 

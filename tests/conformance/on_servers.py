@@ -6,9 +6,14 @@ least for each thing that the SQL or the ledger of tables could get wrong.
 
 from __future__ import annotations
 
-from tests.conformance import bigquery_engine, trino_engine, tsql_engine
+from tests.conformance import bigquery_engine, snowflake_engine, trino_engine, tsql_engine
 
-ON_SERVERS = {"bigquery": bigquery_engine, "trino": trino_engine, "tsql": tsql_engine}
+ON_SERVERS = {
+    "bigquery": bigquery_engine,
+    "snowflake": snowflake_engine,
+    "trino": trino_engine,
+    "tsql": tsql_engine,
+}
 """Engine to the module that has it: ``opened(url)``, a context manager that yields it with empty schemas, and
 ``GAPS``, a mapping of the tests that fail on it to the reason."""
 

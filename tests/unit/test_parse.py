@@ -93,6 +93,8 @@ def test_anything_else_is_refused_with_its_place(dialect: Dialect, sql: str) -> 
         code, line, column = "model-syntax", None, None  # it has no such statement
     if dialect.sqlglot in ("tsql", "fabric") and ("insert into t select" in sql or "for update" in sql):
         code, line, column = "model-syntax", None, None
+    if dialect.sqlglot == "snowflake" and "returning" in sql:
+        code, line, column = "model-syntax", None, None  # it has no such clause
     with pytest.raises(wcdc.ModelError) as caught:
         read_model(model(sql), dialect)
     error = caught.value
@@ -157,8 +159,8 @@ def test_another_dialect_is_transpiled(dialect: Dialect, written_in: str, sql: s
     if written_in == dialect.sqlglot:
         assert query.sql == sql
         return
-    spellings = {expected, *{"CASE WHEN": ["IF(a, 1, 2)", "IIF("], "LIMIT 5": ["TOP 5"]}.get(expected, [])}
-    assert any(each.lower() in query.sql.lower() for each in spellings)
+    others = {"CASE WHEN": ["IF(a, 1, 2)", "IIF(", "IFF("], "LIMIT 5": ["TOP 5"]}
+    assert any(each.lower() in query.sql.lower() for each in (expected, *others.get(expected, [])))
     assert not ({"`", "["} - {dialect.quote("x")[0]}) & set(query.sql)
     assert read_model(model(query.sql), dialect).sql == query.sql
 

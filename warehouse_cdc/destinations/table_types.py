@@ -46,7 +46,7 @@ def sql_type(field: pa.Field, dialect: str) -> str:
     """The type of a column that takes a field's values."""
     words = _WORDS[dialect]
     tag = kind_of(field)
-    if tag is not None:
+    if tag in ("json", "decimal"):
         return words["json"] if tag == "json" else words["number"]
     return _plain_type(field.type, words)
 

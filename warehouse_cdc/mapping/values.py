@@ -2,7 +2,8 @@
 
 Three kinds of value have no faithful Arrow type on every warehouse, so they travel as strings, and the
 field's metadata says what they are: JSON (also arrays and structs of engines that print them so),
-decimals without a declared scale, and everything that the engine only prints.
+decimals without a declared scale, and everything that the engine only prints. Integers that may be longer
+than 64 bits travel as decimals, and the metadata says that they are integers.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ KIND = b"wcdc.kind"
 
 
 def tagged(name: str, kind: str) -> pa.Field:
-    """A string field whose values are of another kind: ``json`` or ``decimal``."""
-    return pa.field(name, pa.string(), metadata={KIND: kind.encode()})
+    """A field of strings that are ``json`` or ``decimal``, or of decimals that are ``integer``."""
+    carrier = pa.decimal128(38, 0) if kind == "integer" else pa.string()
+    return pa.field(name, carrier, metadata={KIND: kind.encode()})
 
 
 def kind_of(field: pa.Field) -> str | None:
@@ -30,7 +32,7 @@ def kind_of(field: pa.Field) -> str | None:
     return None if value is None else value.decode()
 
 
-_DECODERS: dict[str, Callable[[str], Any]] = {"json": json.loads, "decimal": Decimal}
+_DECODERS: dict[str, Callable[[Any], Any]] = {"json": json.loads, "decimal": Decimal, "integer": int}
 
 
 def to_rows(table: pa.Table) -> list[dict[str, Any]]:

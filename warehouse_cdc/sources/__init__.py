@@ -16,20 +16,14 @@ from warehouse_cdc.sources.bigquery import BigQuery
 from warehouse_cdc.sources.database import Database
 from warehouse_cdc.sources.duckdb import DuckDB
 from warehouse_cdc.sources.postgres import Greenplum, Lakebase, Postgres, Redshift
+from warehouse_cdc.sources.snowflake import Snowflake, SnowflakeIceberg
 from warehouse_cdc.sources.trino import Trino
 from warehouse_cdc.sources.tsql import Fabric, Synapse
 from warehouse_cdc.warehouses.base import Connection
 
 _CLASSES: tuple[type[Source], ...] = (
-    BigQuery,
-    DuckDB,
-    Postgres,
-    Greenplum,
-    Lakebase,
-    Redshift,
-    Synapse,
-    Fabric,
-    Trino,
+    *(DuckDB, Postgres, Greenplum, Lakebase, Redshift),
+    *(BigQuery, Fabric, Snowflake, SnowflakeIceberg, Synapse, Trino),
 )
 SOURCES: dict[str, type[Source]] = {scheme: kind for kind in _CLASSES for scheme in kind.schemes}
 """The scheme of a URL, or the ``type`` in a project file, to its class."""
@@ -91,6 +85,8 @@ __all__ = [
     "Lakebase",
     "Postgres",
     "Redshift",
+    "Snowflake",
+    "SnowflakeIceberg",
     "Source",
     "Synapse",
     "Trino",
