@@ -35,6 +35,7 @@ TESTS: dict[str, frozenset[str]] = {
             "test_d15_a_full_resync_sends_every_row_and_forgets_the_rest",
             "test_d15_a_reset_takes_the_model_as_delivered",
             "test_d16_max_removed_stops_the_run_before_anything_is_sent",
+            "test_d20_cancel_stops_the_statement_that_plans",
             "test_history_and_rejections_read_back",
         }
     ),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field, replace
 
 from warehouse_cdc.compile.determinism import tables_of
 from warehouse_cdc.compile.layout import Layout
 from warehouse_cdc.compile.parse import ModelQuery
 from warehouse_cdc.engine import journal, planning
+from warehouse_cdc.engine.interruption import interruptible
 from warehouse_cdc.engine.lease import Lease
 from warehouse_cdc.engine.planning import Summary
 from warehouse_cdc.engine.settings import Settings
@@ -46,6 +48,7 @@ class Planner:
         allow_removed: Pass the ``max_removed`` guard.
         allow_empty: Pass the ``require_rows`` guard.
         notes: What the run says so far.
+        cancelled: Set to stop the run.
         known: Whether the model's reads are alike, once it was asked: that takes a statement.
     """
 
@@ -61,6 +64,7 @@ class Planner:
     allow_removed: bool
     allow_empty: bool
     notes: list[str]
+    cancelled: threading.Event
     known: list[bool] = field(default_factory=list)
 
     def write(self, lease: Lease, query: ModelQuery) -> PlanRecord:
@@ -68,8 +72,19 @@ class Planner:
 
         Raises:
             GuardError: A guard stopped the run; what was written is garbage.
+            Interrupted: The run was cancelled; what was written is garbage.
             StateError: The state's tables don't hold what they held.
         """
+        with interruptible(self.connection, self.cancelled):
+            record = self._written(lease, query)
+        if record.idle:
+            return record
+        with observed(self.observer, Step.JOURNAL_PLAN), lease.fenced():
+            lease.plan(record)
+        lease.generation.plan = record
+        return record
+
+    def _written(self, lease: Lease, query: ModelQuery) -> PlanRecord:
         run_id = lease.generation.run_id
         model, _touched, _keys = self.statements.scratch_tables(run_id)
         model_sql, reader = query.sql, self
@@ -94,13 +109,7 @@ class Planner:
             record = reader._full(lease, model_sql)
         if reader is not self:
             self.connection.execute(self.statements.drop(model))
-        record = replace(record, source_version=version, change_hint=hint)
-        if record.idle:
-            return record
-        with observed(self.observer, Step.JOURNAL_PLAN), lease.fenced():
-            lease.plan(record)
-        lease.generation.plan = record
-        return record
+        return replace(record, source_version=version, change_hint=hint)
 
     @property
     def _rows_left(self) -> int:

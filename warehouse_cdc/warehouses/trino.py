@@ -131,6 +131,8 @@ class TrinoConnection(Connection):
         self.dialect = Trino()
         self.statements = 0
         self._arguments = arguments
+        self._under_way: Any = None
+        self._stopped: Any = None
         self._connection = _session(**arguments)
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
@@ -161,15 +163,20 @@ class TrinoConnection(Connection):
         """
         self.statements += 1
         cursor = self._connection.cursor(legacy_primitive_types=spelled)
+        self._under_way = cursor
         try:
             cursor.execute(sql)
             yield cursor
+            if self._stopped is cursor:  # of which the client itself says nothing
+                raise QueryError("The statement was cancelled.", sql=redacted(sql), query_id=cursor.query_id)
         except _FAILURES as error:
             raise _mapped(error, sql) from None
         except BaseException:
             with suppress(*_FAILURES):  # what went wrong matters more
                 cursor.cancel()
             raise
+        finally:
+            self._under_way = None
 
     @contextmanager
     def transaction(
@@ -261,6 +268,14 @@ class TrinoConnection(Connection):
     def columns_of(self, tables: Sequence[exp.Table]) -> list[frozenset[str]] | None:
         """None: a materialized view, which may be evaluated as it is read, looks like a table."""
         return None
+
+    def cancel_statement(self) -> None:
+        """Tell the server, by the cursor that waits for it."""
+        cursor = self._under_way
+        if cursor is not None:
+            self._stopped = cursor
+            with suppress(*_FAILURES):  # it may be over already
+                cursor.cancel()
 
     def engine_version(self) -> str:
         """The same for all versions: xxHash64 is defined by its specification."""
