@@ -7,6 +7,7 @@ that it is easy to find; under a second name its classes would exist twice and f
 if __name__ != "warehouse_cdc.dialects":
     raise ImportError(f"import this package as 'warehouse_cdc.dialects', not as {__name__!r}")
 
+from warehouse_cdc.dialects.athena import Athena
 from warehouse_cdc.dialects.base import BUCKETS, Dialect
 from warehouse_cdc.dialects.capabilities import DialectCapabilities
 from warehouse_cdc.dialects.duckdb import DuckDB
@@ -19,7 +20,7 @@ from warehouse_cdc.dialects.types import ColumnType
 from warehouse_cdc.errors import UnsupportedError
 
 DIALECTS: dict[str, type[Dialect]] = {
-    dialect.name: dialect for dialect in (DuckDB, Greenplum, Lakebase, Postgres, Redshift, Trino)
+    dialect.name: dialect for dialect in (Athena, DuckDB, Greenplum, Lakebase, Postgres, Redshift, Trino)
 }
 
 
@@ -39,6 +40,7 @@ def get_dialect(name: str) -> Dialect:
 __all__ = [
     "BUCKETS",
     "DIALECTS",
+    "Athena",
     "ColumnType",
     "Dialect",
     "DialectCapabilities",

@@ -40,6 +40,8 @@ class Dialect(ABC):
     now = "now()"
     most_columns: int | None = None
     """Columns that a table can have, if few enough to matter."""
+    most_chunks = 10_000
+    """Chunks of an operation: one statement names all of them. Up to twice as many may be cut."""
     materialized = ""
     """Word that makes a CTE a step of its own, evaluated once, or nothing."""
     scratch = ""
@@ -66,6 +68,18 @@ class Dialect(ABC):
     def rename(self, schema: str, name: str, new_name: str) -> str:
         """The statement that renames a table within its schema."""
         return f"ALTER TABLE {self.table(schema, name)} RENAME TO {self.quote(new_name)}"
+
+    def drop(self, schema: str, name: str) -> str:
+        """The statement that drops a table."""
+        return f"DROP TABLE {self.table(schema, name)}"
+
+    def instant(self, iso: str) -> str:
+        """A point in time as a ``timestamp_type``.
+
+        Args:
+            iso: In UTC, with its offset.
+        """
+        return self.cast(self.literal(iso), self.timestamp_type)
 
     def cast(self, expression: str, type_name: str) -> str:
         """The expression, cast."""

@@ -86,6 +86,7 @@ class Trino(Dialect):
     timestamp_type = "TIMESTAMP(6) WITH TIME ZONE"
     json_type = "VARCHAR"
     now = "current_timestamp"
+    most_chunks = 4_000
 
     def rename(self, schema: str, name: str, new_name: str) -> str:
         """The new name is qualified: alone, it would be one of the session's schema."""

@@ -28,9 +28,7 @@ def run_row(
 ) -> str:
     """The INSERT of a run's row in ``sync_runs``, unless it is there."""
     dialect, table = statements.dialect, statements.audit("sync_runs")
-    started = dialect.cast(
-        dialect.literal(started_at.astimezone(timezone.utc).isoformat(" ")), dialect.timestamp_type
-    )
+    started = dialect.instant(started_at.astimezone(timezone.utc).isoformat(" "))
     values = {
         "sync_id": dialect.literal(statements.sync_id),
         "sync_run_id": dialect.literal(run_id),

@@ -319,7 +319,8 @@ class Planner:
             self.notes.extend(planning.type_notes(layout, self.history.last_plan))
         counted = self.kind != "reset"
         auto_removed = not sync.sends_removed
-        chunks = planning.cut_chunks(summary, sync.chunk_rows, skip_removed=auto_removed) if counted else ()
+        most = self.connection.dialect.most_chunks
+        cut = planning.cut_chunks(summary, sync.chunk_rows, most=most, skip_removed=auto_removed)
         return PlanRecord(
             kind=self.kind,
             plan_table=table,
@@ -335,7 +336,7 @@ class Planner:
             state_rows=self._rows_left if self.kind == "full" else summary.state_rows,
             null_key_rows=rows.null_keys,
             dropped_rows=(rows.repeated or 0) if sync.on_duplicate == "keep_one" else 0,
-            chunks=chunks,
+            chunks=cut if counted else (),
             auto_removed=auto_removed,
             publishes=sync.destination.publishes(sync.mode),
             mode=sync.mode,

@@ -11,13 +11,14 @@ from __future__ import annotations
 from typing import Any
 
 from warehouse_cdc.errors import UnsupportedError
+from warehouse_cdc.sources.athena import Athena
 from warehouse_cdc.sources.base import Source
 from warehouse_cdc.sources.duckdb import DuckDB
 from warehouse_cdc.sources.postgres import Greenplum, Lakebase, Postgres, Redshift
 from warehouse_cdc.sources.trino import Trino
 from warehouse_cdc.warehouses.base import Connection
 
-_CLASSES: tuple[type[Source], ...] = (DuckDB, Postgres, Greenplum, Lakebase, Redshift, Trino)
+_CLASSES: tuple[type[Source], ...] = (DuckDB, Postgres, Greenplum, Lakebase, Redshift, Trino, Athena)
 SOURCES: dict[str, type[Source]] = {scheme: kind for kind in _CLASSES for scheme in kind.schemes}
 """The scheme of a URL, or the ``type`` in a project file, to its class."""
 
@@ -70,6 +71,7 @@ def open_target(target: Any) -> tuple[Connection, bool]:
 
 __all__ = [
     "SOURCES",
+    "Athena",
     "DuckDB",
     "Greenplum",
     "Lakebase",

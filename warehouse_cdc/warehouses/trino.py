@@ -6,8 +6,6 @@ Each statement is alone: Trino's transactions hold one write at most, so runs ar
 from __future__ import annotations
 
 import base64
-import random
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
@@ -24,7 +22,6 @@ from trino.exceptions import Error as DriverError
 from trino.exceptions import HttpError, TrinoAuthError, TrinoConnectionError, TrinoQueryError
 
 from warehouse_cdc.dialects import ColumnType, Trino
-from warehouse_cdc.dialects.trino import decimal_digits
 from warehouse_cdc.errors import (
     ConnectionLostError,
     PermissionDeniedError,
@@ -34,39 +31,14 @@ from warehouse_cdc.errors import (
 )
 from warehouse_cdc.sources import Trino as Source
 from warehouse_cdc.warehouses.base import Connection, Work, redacted
+from warehouse_cdc.warehouses.trino_values import CONFLICTS, NAMES_ONLY, arrow_type, persevere
 
 STATEMENT_LENGTH = 900_000
 """Characters of one INSERT; Trino takes a million in a statement."""
-_ATTEMPTS = 6
-"""How often a DELETE or UPDATE is tried that another one was faster than."""
 _PORTS = {"https": 443, "http": 8080}
 _session: Any = trino.dbapi.connect
 """Opens a session; the client has no types for it."""
 _FAILURES = (DriverError, HttpError, requests.exceptions.RequestException)
-
-_ARROW: dict[str, pa.DataType] = {
-    "text": pa.string(),
-    "json": pa.string(),
-    "boolean": pa.bool_(),
-    "date": pa.date32(),
-    "time": pa.time64("us"),
-    "timestamp": pa.timestamp("us"),
-    "timestamptz": pa.timestamp("us", tz="UTC"),
-    "binary": pa.binary(),
-}
-
-
-def arrow_type(kind: ColumnType | None) -> pa.DataType:
-    """The Arrow type of a stored type."""
-    if kind is None:
-        return pa.string()
-    if kind.kind == "integer":
-        return pa.int64() if kind.name == "BIGINT" else pa.int32()
-    if kind.kind == "float":
-        return pa.float32() if kind.name == "REAL" else pa.float64()
-    if kind.kind == "decimal":
-        return pa.decimal128(*decimal_digits(kind))
-    return _ARROW[kind.kind]
 
 
 def _array(values: Sequence[Any], wanted: pa.DataType) -> pa.Array:
@@ -129,16 +101,7 @@ class TrinoConnection(Connection):
 
     def execute(self, sql: str, *, work: Work = "") -> None:
         """Run a statement; again, if it can be repeated and another one was faster."""
-        repeatable = sql.lstrip()[:6].upper() in ("DELETE", "UPDATE")
-        for attempt in range(1, _ATTEMPTS + 1):
-            try:
-                self.query(sql)
-            except QueryError as error:
-                if error.code != "query-conflict" or not repeatable or attempt == _ATTEMPTS:
-                    raise
-                time.sleep(random.uniform(0, 0.1 * 2**attempt))
-            else:
-                return
+        persevere(sql, self.query)
 
     @contextmanager
     def _cursor(self, sql: str, *, spelled: bool = False) -> Iterator[Any]:
@@ -282,23 +245,6 @@ class TrinoConnection(Connection):
         self._connection.close()
 
 
-_NAMES_ONLY = frozenset(
-    {
-        *(
-            "TABLE_NOT_FOUND",
-            "COLUMN_NOT_FOUND",
-            "SCHEMA_NOT_FOUND",
-            "CATALOG_NOT_FOUND",
-            "PERMISSION_DENIED",
-        ),
-        *("TABLE_ALREADY_EXISTS", "FUNCTION_NOT_FOUND", "TYPE_MISMATCH", "TYPE_NOT_FOUND", "NOT_SUPPORTED"),
-        *("AMBIGUOUS_NAME", "DUPLICATE_COLUMN_NAME", "MISSING_SCHEMA_NAME"),
-    }
-)
-"""Errors whose message names objects, never row values."""
-_CONFLICTS = frozenset({"ICEBERG_COMMIT_ERROR", "TRANSACTION_CONFLICT"})
-
-
 def _mapped(error: Exception, sql: str) -> WarehouseError:
     shown = redacted(sql)
     if isinstance(error, TrinoAuthError) or (isinstance(error, HttpError) and "401" in str(error)):
@@ -314,7 +260,7 @@ def _mapped(error: Exception, sql: str) -> WarehouseError:
     if not isinstance(error, TrinoQueryError):
         return QueryError(f"Trino's client failed ({type(error).__name__}).", sql=shown)
     name = str(error.error_name)
-    detail = f": {error.message}" if name in _NAMES_ONLY else "."
+    detail = f": {error.message}" if name in NAMES_ONLY else "."
     if name == "PERMISSION_DENIED":
         return PermissionDeniedError(
             f"Trino denied a statement{detail}",
@@ -323,7 +269,7 @@ def _mapped(error: Exception, sql: str) -> WarehouseError:
             hint="The user needs to create, read, write and drop tables in the two schemas, and to read the "
             "model's tables: see `warehouse-cdc check`.",
         )
-    conflict = name in _CONFLICTS
+    conflict = name in CONFLICTS
     return QueryError(
         f"Trino refused a statement ({name}){detail}",
         sql=shown,

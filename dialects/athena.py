@@ -1,0 +1,103 @@
+"""Athena (engine version 3): Trino's SQL on Iceberg tables of the Glue catalog, and Hive's DDL."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+
+from warehouse_cdc.dialects.trino import Trino
+from warehouse_cdc.dialects.types import ColumnType
+
+
+class Athena(Trino):
+    """Athena.
+
+    Tables are made from queries only: one kind of DDL knows the types and quotes of all other statements.
+    """
+
+    name = "athena"
+    sqlglot = "athena"
+    timestamp_type = "TIMESTAMP (6)"
+    """Instants, in UTC: its tables have no zones. The space tells them from a model's own timestamps."""
+    now = "CAST(current_timestamp AT TIME ZONE 'UTC' AS TIMESTAMP(6))"
+    most_chunks = 1_000
+
+    def __init__(self, state: str = "s3://bucket/prefix", unique: Callable[[], str] | None = None) -> None:
+        """Say where tables are.
+
+        Args:
+            state: The location below which each table has a folder; no lifecycle rule may delete there.
+            unique: Makes a name that no other table's folder ever had; none is made if None.
+        """
+        self._state = state.rstrip("/")
+        self._unique = unique
+
+    def location(self, table: str) -> str:
+        """The folder of a new table, as a literal: a table of that name may have been there before.
+
+        Args:
+            table: Its name, qualified and quoted.
+        """
+        schema, name = (re.sub(r"\W+", "_", part) for part in table.strip('"').split('"."'))
+        last = f"/{self._unique()}" if self._unique is not None else ""
+        return self.literal(f"{self._state}/{schema}/{name}{last}/")
+
+    def _hive(self, schema: str, name: str) -> str:
+        return f"`{schema}`.`{name}`"
+
+    def rename(self, schema: str, name: str, new_name: str) -> str:
+        """By Hive's DDL."""
+        return f"ALTER TABLE {self._hive(schema, name)} RENAME TO {self._hive(schema, new_name)}"
+
+    def drop(self, schema: str, name: str) -> str:
+        """By Hive's DDL."""
+        return f"DROP TABLE {self._hive(schema, name)}"
+
+    def instant(self, iso: str) -> str:
+        """Without its zone, which is UTC."""
+        return super().instant(iso.removesuffix("+00:00"))
+
+    # -- types ------------------------------------------------------------------------------------
+
+    def column_type(self, name: str) -> ColumnType:
+        """As Trino prints it, or an instant of ours."""
+        return _INSTANT if name == self.timestamp_type else super().column_type(name)
+
+    def stored(self, expression: str, kind: ColumnType) -> tuple[str, ColumnType]:
+        """Its Iceberg tables hold no times of day, which become text, and no zones."""
+        value, stored = super().stored(expression, kind)
+        if stored.kind == "timestamptz":
+            return self.cast(f"({expression} AT TIME ZONE 'UTC')", _INSTANT.name), _INSTANT
+        if stored.kind == "time":
+            return self.canonical_text(expression, kind), self.column_type(self.text_type)
+        return value, stored
+
+    def _timestamp_text(self, expression: str, kind: ColumnType) -> str:
+        return super()._timestamp_text(
+            expression, ColumnType(kind.name, "timestamp") if kind == _INSTANT else kind
+        )
+
+    def checksum(self, hashes: str) -> str:
+        """A sum: exclusive or came to Trino later."""
+        return f"sum(CAST({hashes} AS DECIMAL(38, 0)))"
+
+    def combined(self, checksums: Iterable[int | None], without: Iterable[int | None] = ()) -> int:
+        """Sums."""
+        return sum(int(part or 0) for part in checksums) - sum(int(part or 0) for part in without)
+
+    # -- values on their way out ------------------------------------------------------------------
+
+    def transport(self, expression: str, kind: ColumnType) -> tuple[str, str | None]:
+        """What results spell in a way of their own travels as text."""
+        if kind.kind == "binary":
+            return f"to_hex({expression})", None
+        if kind.kind in ("timestamp", "timestamptz"):
+            return self.cast(expression, "VARCHAR"), None
+        return super().transport(expression, kind)
+
+    def setup(self, planner: str, audit: str, principal: str | None) -> list[str]:
+        """Two databases; who may write to them is a matter of IAM policies and Lake Formation."""
+        return [f"CREATE SCHEMA IF NOT EXISTS `{schema}`" for schema in (audit, planner)]
+
+
+_INSTANT = ColumnType(Athena.timestamp_type, "timestamptz")
