@@ -97,7 +97,7 @@ class Athena(Trino):
 
     def setup(self, planner: str, audit: str, principal: str | None) -> list[str]:
         """Two databases; who may write to them is a matter of IAM policies and Lake Formation."""
-        return [f"CREATE SCHEMA IF NOT EXISTS `{schema}`" for schema in (audit, planner)]
+        return [f"CREATE DATABASE IF NOT EXISTS `{schema}`" for schema in (audit, planner)]
 
 
 _INSTANT = ColumnType(Athena.timestamp_type, "timestamptz")

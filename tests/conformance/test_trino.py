@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 
 import warehouse_cdc as wcdc
+from tests.conformance import test_promises
 from tests.conformance.helpers import AUDIT, PLANNER, Child, Recorder, counted, ids, sync_of, until
 from tests.conformance.trino_engine import MODELS, TrinoEngine
 from tests.golden.test_golden import CASES, compiled
@@ -316,6 +317,10 @@ def test_d17_a_killed_run_is_closed_and_continued(trino: TrinoEngine, crm: Recor
     assert ended["num_planned_add"] == len(after)
     assert counted(warehouse.run(sync)) == {}
     assert {row["op_type"] for row in trino.audit("sync_snapshot")} == {"unchanged"}
+
+
+def test_d20_cancel_stops_the_statement_that_plans(trino: TrinoEngine, crm: Recorder) -> None:
+    test_promises.test_d20_cancel_stops_the_statement_that_plans(trino, crm)
 
 
 def test_of_two_processes_that_start_at_once_one_runs(trino: TrinoEngine, tmp_path: Path) -> None:

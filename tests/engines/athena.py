@@ -1,8 +1,8 @@
 """A stand-in of Athena's API, and of as much of S3 as it needs, in front of a Trino server.
 
 It speaks the protocols of both to the vendor's own client. A statement is checked for what Athena refuses and
-Trino takes, its DDL is put into Trino's words, and Trino runs it. Objects in S3 are kept in memory: results, and
-for each table something that stays in its folder when it is dropped.
+Trino takes, its DDL is put into Trino's words, and Trino runs it. Objects in S3 are kept in memory: results,
+and for each table something that stays in its folder when it is dropped.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from xml.etree import ElementTree
 
 import trino
 from trino.exceptions import TrinoUserError
+
+from tests.engines import trino as on_trino
 
 STATE = "s3://state/cdc"
 OUTPUT = "s3://results/athena"
@@ -71,6 +73,7 @@ class Athena:
     """What the server remembers.
 
     Attributes:
+        trino_url: The server behind it.
         executions: Statements by id, in order.
         objects: Objects of S3, by bucket and key.
         throttle: So many requests to start a statement are refused first.
@@ -78,6 +81,7 @@ class Athena:
     """
 
     def __init__(self, url: str) -> None:
+        self.trino_url = url
         self._server = urlsplit(url)
         self._lock = threading.Lock()
         self._tokens: dict[str, str] = {}
@@ -87,7 +91,7 @@ class Athena:
         self.throttle = 0
         self.lose = 0
 
-    def _trino(self, schema: str | None = None) -> Any:
+    def trino(self, schema: str | None = None) -> Any:
         return trino.dbapi.connect(
             host=self._server.hostname,
             port=self._server.port,
@@ -157,7 +161,7 @@ class Athena:
 
     def list_table_metadata(self, asked: dict[str, Any]) -> dict[str, Any]:
         schema = asked["DatabaseName"]
-        cursor = self._trino().cursor()
+        cursor = self.trino().cursor()
         cursor.execute(
             "SELECT table_name, table_type FROM information_schema.tables WHERE table_schema = ?", [schema]
         )
@@ -202,7 +206,7 @@ class Athena:
     def _work(self, execution: Execution, database: str) -> None:
         sql = re.sub(r"\A(--[^\n]*\n)+", "", execution.sql)
         spoken, made, gone = self._translated(sql)
-        cursor = execution.cursor = self._trino(database).cursor()
+        cursor = execution.cursor = self.trino(database).cursor()
         cursor.execute(spoken)
         execution.rows = cursor.fetchall()
         if cursor._query.cancelled:
@@ -254,7 +258,7 @@ class Athena:
         return sql, None, None
 
     def _check_types(self, table: tuple[str, str]) -> None:
-        cursor = self._trino().cursor()
+        cursor = self.trino().cursor()
         cursor.execute(f'DESCRIBE "{table[0]}"."{table[1]}"')
         for _name, kind, *_more in cursor.fetchall():
             if _NOT_IN_ICEBERG.search(kind):
@@ -374,23 +378,41 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(404, b"<Error><Code>NoSuchKey</Code></Error>", "application/xml")
 
 
+assemble = on_trino.assemble
+
+_running: dict[str, Athena] = {}
+"""The stand-ins of this process by their URLs."""
+
+
+def behind(url: str) -> Athena:
+    """What the stand-in of a URL remembers."""
+    return _running[url]
+
+
 @contextlib.contextmanager
-def athena_server(trino_url: str) -> Iterator[tuple[str, Athena]]:
-    """The URL of a stand-in in front of a Trino server, as ``connect`` takes it, and what it remembers."""
-    athena = Athena(trino_url)
-    handler = type("Handler", (_Handler,), {"athena": athena})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    address = f"http://127.0.0.1:{server.server_port}"
-    try:
-        yield (
+def server() -> Iterator[str]:
+    """The URL of a stand-in in front of a Trino server, as ``connect`` takes it; both end with the block.
+
+    Raises:
+        Unavailable: This machine can't run Trino.
+    """
+    with on_trino.server() as trino_url:
+        athena = Athena(trino_url)
+        handler = type("Handler", (_Handler,), {"athena": athena})
+        listener = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        listener.daemon_threads = True
+        thread = threading.Thread(target=listener.serve_forever, daemon=True)
+        thread.start()
+        address = f"http://127.0.0.1:{listener.server_port}"
+        url = (
             f"athena://KEY:secret@eu-west-1/AwsDataCatalog/models?state={STATE}&output={OUTPUT}"
-            f"&endpoint={address}&s3_endpoint={address}",
-            athena,
+            f"&endpoint={address}&s3_endpoint={address}"
         )
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+        _running[url] = athena
+        try:
+            yield url
+        finally:
+            del _running[url]
+            listener.shutdown()
+            listener.server_close()
+            thread.join()

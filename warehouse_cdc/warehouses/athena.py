@@ -481,8 +481,8 @@ def _code(error: ClientError) -> str:
 
 
 _GRANTS = (
-    "The policy needs the actions of Athena, S3 and Glue that the page on Athena lists; Lake Formation, if it is "
-    "used, permissions on both databases and the model's tables."
+    "The policy needs the actions of Athena, S3 and Glue that the page on Athena lists; Lake Formation, where "
+    "it is used, permissions on both databases and the model's tables."
 )
 
 
