@@ -1103,10 +1103,10 @@ def test_d20_cancel_lets_the_batch_in_flight_finish_and_aborts_the_rest(
 
 def endless(engine: Engine) -> str:
     """A model that takes longer to read than any test lasts."""
-    numbers = f"{engine.series(1, 300_000)} a(i), {engine.series(1, 300_000)} b(j)"
+    numbers = ", ".join(f"{engine.series(1, 10_000)} {name}" for name in ("a(i)", "b(j)", "c(k)"))
     return (
         "SELECT p.id, p.email, n AS ltv FROM people p, "
-        f"(SELECT count(*) AS n FROM {numbers} WHERE a.i * b.j % 7 = 1) x"
+        f"(SELECT count(*) AS n FROM {numbers} WHERE i * j % 7 = k) x"
     )
 
 
@@ -1120,7 +1120,7 @@ def test_d20_cancel_stops_the_statement_that_plans(engine: Engine, crm: Recorder
     run = warehouse.run(
         sync_of(crm, endless(engine)), progress=lambda p: p.phase == "querying" and canceller.start()
     )
-    assert time.monotonic() - began < 15, "it did not wait for the statement"
+    assert time.monotonic() - began < 60, "it did not wait for the statement"
     assert (run.status, run.error, counted(run), len(run.rejections())) == ("cancelled", "cancelled", {}, 0)
     row = engine.runs()[-1]
     assert (row["sync_run_id"], row["status"], row["error"]) == (run.run_id, "failed", "cancelled")

@@ -12,7 +12,7 @@ import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
@@ -45,6 +45,10 @@ _BLOCK_BYTES = 32 * 1024 * 1024
 """What is read of a result at once; a row is shorter than that."""
 _QUEUE_SECONDS = 600.0
 """How long a statement waits for a place in Athena's queue."""
+_SETTLE_SECONDS = 2.0
+"""What a statement was about to commit when it was stopped may land a moment later."""
+_SKEW = timedelta(hours=1)
+"""How far the clocks of two machines may be apart, so that no statement of a run is overlooked."""
 _OVER = ("SUCCEEDED", "FAILED", "CANCELLED")
 _FAILURES = (BotoCoreError, ClientError)
 _DENIED = frozenset({"AccessDeniedException", "AccessDenied", "UnauthorizedException"})
@@ -174,7 +178,11 @@ class AthenaConnection(Connection):
     @contextmanager
     def _finished(self, sql: str) -> Iterator[Any]:
         """Run a statement to its end; what it wrote as its result is deleted after the block."""
-        if len(sql.encode()) > STATEMENT_BYTES:
+        comment = self.labels.comment().removeprefix("/* ").removesuffix(" */ ")
+        text = (
+            f"-- {comment}\n{sql}" if comment else sql
+        )  # the one kind of comment that all statements may have
+        if len(text.encode()) > STATEMENT_BYTES:
             raise QueryError(
                 f"A statement is longer than the {STATEMENT_BYTES} bytes that Athena takes.",
                 sql=redacted(sql),
@@ -182,7 +190,7 @@ class AthenaConnection(Connection):
             )
         self.statements += 1
         try:
-            execution = self._wait(self._start(sql))
+            execution = self._wait(self._start(text))
         except _FAILURES as error:
             raise _mapped(error, sql) from None
         state = execution["Status"]["State"]
@@ -232,6 +240,38 @@ class AthenaConnection(Connection):
             raise
         finally:
             self._under_way = None
+
+    def end_statements(self, run_id: str) -> bool:
+        """Stop them, by the comments that they begin with."""
+        try:
+            found = self._stopped(run_id)
+        except _FAILURES as error:
+            raise _mapped(error, "") from None
+        if found:
+            time.sleep(_SETTLE_SECONDS)
+        return found
+
+    def _stopped(self, run_id: str) -> bool:
+        began = ULID.from_str(run_id).datetime - _SKEW
+        going = []
+        for page in self._athena.get_paginator("list_query_executions").paginate(
+            WorkGroup=self._source.workgroup
+        ):
+            ids = page["QueryExecutionIds"]
+            if not ids:
+                break
+            executions = self._athena.batch_get_query_execution(QueryExecutionIds=ids)["QueryExecutions"]
+            for execution in executions:
+                first = execution["Query"].partition("\n")[0]
+                if execution["Status"]["State"] not in _OVER and f"run={run_id}" in first.split():
+                    going.append(execution["QueryExecutionId"])
+            if all(execution["Status"]["SubmissionDateTime"] < began for execution in executions):
+                break
+        for query_id in going:
+            self._athena.stop_query_execution(QueryExecutionId=query_id)
+        for query_id in going:
+            self._wait(query_id)
+        return bool(going)
 
     def cancel_statement(self) -> None:
         """Stop it in Athena."""
@@ -481,8 +521,8 @@ def _code(error: ClientError) -> str:
 
 
 _GRANTS = (
-    "The policy needs the actions of Athena, S3 and Glue that the page on Athena lists; Lake Formation, where "
-    "it is used, permissions on both databases and the model's tables."
+    "The policy needs the actions of Athena, S3 and Glue that the page on Athena lists. Where Lake Formation "
+    "is used, it must grant both databases and the model's tables."
 )
 
 

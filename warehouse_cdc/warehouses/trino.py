@@ -6,11 +6,13 @@ Each statement is alone: Trino's transactions hold one write at most, so runs ar
 from __future__ import annotations
 
 import base64
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from os import fspath
 from typing import Any
+from urllib.parse import quote
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -30,14 +32,18 @@ from warehouse_cdc.errors import (
     WarehouseError,
 )
 from warehouse_cdc.sources import Trino as Source
-from warehouse_cdc.warehouses.base import Connection, Work, redacted
+from warehouse_cdc.warehouses.base import Connection, Labels, Work, redacted
 from warehouse_cdc.warehouses.trino_values import CONFLICTS, NAMES_ONLY, arrow_type, persevere
 
 STATEMENT_LENGTH = 900_000
 """Characters of one INSERT; Trino takes a million in a statement."""
 _PORTS = {"https": 443, "http": 8080}
 _session: Any = trino.dbapi.connect
-"""Opens a session; the client has no types for it."""
+"""Makes a session; the client has no types for it."""
+_END_SECONDS = 600.0
+"""How long a killed statement may take to end; Trino gives up those without a client after five minutes."""
+_SETTLE_SECONDS = 2.0
+"""What a statement was about to commit when it was ended may land a moment later."""
 _FAILURES = (DriverError, HttpError, requests.exceptions.RequestException)
 
 
@@ -71,13 +77,10 @@ def open_trino(source: Source) -> TrinoConnection:
         "catalog": source.catalog,
         "schema": source.schema,
         "http_scheme": source.http_scheme,
-        "source": "warehouse-cdc",
         "timezone": "UTC",
         "auth": BasicAuthentication(source.user, source.password) if source.password else None,
     }
-    if source.verify is not None:
-        arguments["verify"] = fspath(source.verify)
-    connection = TrinoConnection(arguments)
+    connection = TrinoConnection(arguments, True if source.verify is None else fspath(source.verify))
     connection.query("SELECT 1")
     return connection
 
@@ -85,14 +88,15 @@ def open_trino(source: Source) -> TrinoConnection:
 class TrinoConnection(Connection):
     """A session, which is nothing but what each request says of itself."""
 
-    def __init__(self, arguments: dict[str, Any]) -> None:
-        """Take the client's arguments; nothing is sent yet."""
+    def __init__(self, arguments: dict[str, Any], verify: bool | str) -> None:
+        """Take the client's arguments, and which certificates to trust; nothing is sent yet."""
         self.dialect = Trino()
         self.statements = 0
         self._arguments = arguments
         self._under_way: Any = None
         self._stopped: Any = None
-        self._connection = _session(**arguments)
+        self._http = requests.Session()
+        self._http.verify = verify
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """Run a statement and fetch everything."""
@@ -112,7 +116,9 @@ class TrinoConnection(Connection):
             spelled: Return values as the server's JSON spells them.
         """
         self.statements += 1
-        cursor = self._connection.cursor(legacy_primitive_types=spelled)
+        told = {"source": _source(self.labels.run), "client_tags": _tags(self.labels)}
+        session = _session(**self._arguments, **told, http_session=self._http)
+        cursor = session.cursor(legacy_primitive_types=spelled)
         self._under_way = cursor
         try:
             cursor.execute(sql)
@@ -227,6 +233,33 @@ class TrinoConnection(Connection):
             with suppress(*_FAILURES):  # it may be over already
                 cursor.cancel()
 
+    def end_statements(self, run_id: str) -> bool:
+        """Kill them, by their source: the server doesn't list what else a session says of itself."""
+        source = self.dialect.literal(_source(run_id))
+        running = (
+            "SELECT query_id FROM system.runtime.queries "
+            f"WHERE source = {source} AND state NOT IN ('FINISHED', 'FAILED')"
+        )
+        end, found = time.monotonic() + _END_SECONDS, False
+        while rows := self.query(running):
+            if time.monotonic() > end:
+                raise QueryError(
+                    f"Statements of run {run_id} that was interrupted go on.",
+                    query_id=str(rows[0][0]),
+                    hint="Kill them, then run the sync again.",
+                    retryable=True,
+                )
+            for (query_id,) in rows if not found else ():
+                with suppress(QueryError):  # it has ended meanwhile
+                    self.query(
+                        f"CALL system.runtime.kill_query({self.dialect.literal(query_id)}, 'its run is over')"
+                    )
+            found = True
+            time.sleep(0.2)
+        if found:
+            time.sleep(_SETTLE_SECONDS)
+        return found
+
     def engine_version(self) -> str:
         """The same for all versions: xxHash64 is defined by its specification."""
         return "xxhash64"
@@ -238,11 +271,21 @@ class TrinoConnection(Connection):
 
     def clone(self) -> TrinoConnection:
         """Another one with the same arguments."""
-        return TrinoConnection(self._arguments)
+        return TrinoConnection(self._arguments, self._http.verify)
 
     def close(self) -> None:
         """Close the client's HTTP session."""
-        self._connection.close()
+        self._http.close()
+
+
+def _source(run_id: str) -> str:
+    return f"warehouse-cdc/{run_id}" if run_id else "warehouse-cdc"
+
+
+def _tags(labels: Labels) -> list[str]:
+    """Tags that say which sync and step a statement is for."""
+    named = {"sync": labels.sync, "run": labels.run, "stage": labels.stage}
+    return [f"{name}={quote(text, safe='')}" for name, text in named.items() if text]
 
 
 def _mapped(error: Exception, sql: str) -> WarehouseError:
