@@ -38,9 +38,9 @@ class Athena(Trino):
         Args:
             table: Its name, qualified and quoted.
         """
-        schema, name = (re.sub(r"\W+", "_", part) for part in table.strip('"').split('"."'))
+        folders = "/".join(re.sub(r"\W+", "_", part) for part in table.strip('"').split('"."'))
         last = f"/{self._unique()}" if self._unique is not None else ""
-        return self.literal(f"{self._state}/{schema}/{name}{last}/")
+        return self.literal(f"{self._state}/{folders}{last}/")
 
     def _hive(self, schema: str, name: str) -> str:
         return f"`{schema}`.`{name}`"

@@ -228,6 +228,7 @@ PRINTED = {
     },
 }  # fmt: skip
 PRINTED |= {name: PRINTED["postgres"] for name in ("greenplum", "lakebase")}
+PRINTED["athena"] = PRINTED["trino"]
 
 
 @pytest.mark.parametrize("name", sorted(DIALECTS))
