@@ -95,9 +95,9 @@ class Athena(Trino):
             return self.cast(expression, "VARCHAR"), None
         return super().transport(expression, kind)
 
-    def setup(self, planner: str, audit: str, principal: str | None) -> list[str]:
-        """Two databases; who may write to them is a matter of IAM policies and Lake Formation."""
-        return [f"CREATE DATABASE IF NOT EXISTS `{schema}`" for schema in (audit, planner)]
+    def create_schema(self, schema: str) -> str:
+        """A database, by Hive's DDL."""
+        return f"CREATE DATABASE IF NOT EXISTS `{schema}`"
 
 
 _INSTANT = ColumnType(Athena.timestamp_type, "timestamptz")

@@ -234,6 +234,14 @@ class Dialect(ABC):
         """The statement that makes an index of the snapshot's rows by sync and row id, where one pays."""
         return None
 
+    def create_schema(self, schema: str) -> str:
+        """The statement that makes a schema that isn't there."""
+        return f"CREATE SCHEMA IF NOT EXISTS {self.quote(schema)}"
+
+    def grant(self, schema: str, principal: str) -> str:
+        """The statement that lets somebody make tables in a schema; empty where that isn't SQL."""
+        return f"GRANT CREATE, USAGE ON SCHEMA {self.quote(schema)} TO {self.quote(principal)}"
+
     @abstractmethod
     def setup(self, planner: str, audit: str, principal: str | None) -> list[str]:
         """The statements that an administrator runs once."""

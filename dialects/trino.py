@@ -295,4 +295,8 @@ class Trino(Dialect):
 
     def setup(self, planner: str, audit: str, principal: str | None) -> list[str]:
         """Two schemas; who may write to them is a matter of the catalog's access control."""
-        return [f"CREATE SCHEMA IF NOT EXISTS {self.quote(schema)}" for schema in (audit, planner)]
+        return [self.create_schema(schema) for schema in (audit, planner)]
+
+    def grant(self, schema: str, principal: str) -> str:
+        """None: it is a matter of the catalog's access control."""
+        return ""

@@ -275,7 +275,7 @@ class Warehouse:
         """
         schemas = self._settings.schemas
         if principal is None:
-            ((principal,),) = self._connection.query("SELECT current_user")
+            principal = self._connection.user()
         return self._connection.dialect.setup(schemas.planner, schemas.audit, principal)
 
     def setup(self, principal: str | None = None) -> None:

@@ -456,11 +456,9 @@ def test_a_url_that_leads_nowhere() -> None:
     assert caught.value.hint and "secret" not in str(caught.value)
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_every_golden_statement_runs_in_the_order_in_which_runs_send_them(
-    trino: TrinoEngine, case: str
-) -> None:
-    trino.execute(
+def make_people(engine: TrinoEngine) -> None:
+    """The table of the golden statements."""
+    engine.execute(
         "DROP SCHEMA IF EXISTS sales CASCADE",
         "CREATE SCHEMA sales",
         """CREATE VIEW sales.people AS SELECT * FROM (VALUES
@@ -471,6 +469,13 @@ def test_every_golden_statement_runs_in_the_order_in_which_runs_send_them(
         (3, NULL, '', 0, 0e0, NULL, NULL, NULL, NULL, JSON '[]', NULL)
         ) t (id, region, email, ltv, score, active, born, seen, visited, extra, token)""",
     )
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_golden_statement_runs_in_the_order_in_which_runs_send_them(
+    trino: TrinoEngine, case: str
+) -> None:
+    make_people(trino)
     for label, sql in compiled(case, "trino").statements.items():
         try:
             trino.execute(sql)

@@ -8,6 +8,7 @@ from warehouse_cdc.compile.layout import lay_out
 from warehouse_cdc.compile.parse import read_model
 from warehouse_cdc.engine.settings import Settings
 from warehouse_cdc.errors import CdcError, PermissionDeniedError
+from warehouse_cdc.plan.statements import Schemas, Statements
 from warehouse_cdc.sync import Sync
 from warehouse_cdc.warehouses.base import Connection
 
@@ -34,26 +35,26 @@ class Finding:
 def check(connection: Connection, settings: Settings, sync: Sync | None = None) -> list[Finding]:
     """Look at the schemas, and at a sync's model and destination."""
     dialect = connection.dialect
-    ((user,),) = connection.query("SELECT current_user")
+    user = connection.user()
     found = []
     for schema in (settings.schemas.planner, settings.schemas.audit):
-        quoted = dialect.quote(schema)
-        probe = dialect.table(schema, PROBE)
+        statements = Statements(dialect, Schemas(schema, schema), PROBE)
         try:
             connection.tables(schema)
             with connection.transaction():
-                connection.execute(f"CREATE TABLE {probe} AS SELECT 1 AS one")
-                connection.execute(f"DROP TABLE {probe}")
-        except PermissionDeniedError:
-            grant = f"GRANT CREATE, USAGE ON SCHEMA {quoted} TO {dialect.quote(str(user))}"
-            found.append(Finding(f"schema {schema}", False, f"{user} may not create tables in it", grant))
+                connection.execute(statements.create_as(PROBE, "SELECT 1 AS one", key=""))
+                connection.execute(statements.drop(PROBE))
+        except PermissionDeniedError as error:
+            grant = dialect.grant(schema, user) or error.hint
+            detail = f"{user or 'the user'} may not create tables in it"
+            found.append(Finding(f"schema {schema}", False, detail, grant))
         except CdcError as error:
-            fix = f"CREATE SCHEMA IF NOT EXISTS {quoted}" if error.code == "schema-missing" else error.hint
+            fix = dialect.create_schema(schema) if error.code == "schema-missing" else error.hint
             found.append(Finding(f"schema {schema}", False, error.message, fix))
         else:
             found.append(Finding(f"schema {schema}", True, "tables can be made and dropped"))
     if sync is not None:
-        found += _check_sync(connection, settings, sync, str(user))
+        found += _check_sync(connection, settings, sync, user)
     return found
 
 
@@ -66,7 +67,7 @@ def _check_sync(connection: Connection, settings: Settings, sync: Sync, user: st
         layout = lay_out(sync, connection.describe(query.sql), dialect, connection.engine_version())
         connection.probe(query.sql)
     except PermissionDeniedError as error:
-        fix = f"GRANT SELECT ON <the model's tables> TO {dialect.quote(user)}"
+        fix = f"GRANT SELECT ON <the model's tables> TO {dialect.quote(user)}" if user else error.hint
         return [Finding(name, False, error.message, fix)]
     except CdcError as error:
         return [Finding(name, False, error.message, error.hint)]

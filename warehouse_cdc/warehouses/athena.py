@@ -463,6 +463,10 @@ class AthenaConnection(Connection):
 
     # -- the session ------------------------------------------------------------------------------
 
+    def user(self) -> str:
+        """Nobody: policies are made elsewhere."""
+        return ""
+
     def engine_version(self) -> str:
         """The same for all versions: xxHash64 is defined by its specification."""
         return "xxhash64"

@@ -218,6 +218,11 @@ class Connection(ABC):
         """
         return False
 
+    def user(self) -> str:
+        """Whom statements are run for, as grants name it; empty where grants aren't SQL."""
+        ((name,),) = self.query("SELECT current_user")
+        return str(name)
+
     @abstractmethod
     def engine_version(self) -> str:
         """What the engine's hash functions may depend on."""
