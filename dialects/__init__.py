@@ -16,6 +16,7 @@ from warehouse_cdc.dialects.lakebase import Lakebase
 from warehouse_cdc.dialects.postgres import Postgres
 from warehouse_cdc.dialects.redshift import Redshift
 from warehouse_cdc.dialects.trino import Trino
+from warehouse_cdc.dialects.trino_connectors import TrinoOnHive, TrinoOnPostgres
 from warehouse_cdc.dialects.types import ColumnType
 from warehouse_cdc.errors import UnsupportedError
 
@@ -50,5 +51,7 @@ __all__ = [
     "Postgres",
     "Redshift",
     "Trino",
+    "TrinoOnHive",
+    "TrinoOnPostgres",
     "get_dialect",
 ]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 
-from warehouse_cdc.dialects.trino import Trino
+from warehouse_cdc.dialects.trino_connectors import TrinoWithoutZones
 from warehouse_cdc.dialects.types import ColumnType
 
 
-class Athena(Trino):
+class Athena(TrinoWithoutZones):
     """Athena.
 
     Tables are made from queries only: one kind of DDL knows the types and quotes of all other statements.
@@ -17,9 +17,6 @@ class Athena(Trino):
 
     name = "athena"
     sqlglot = "athena"
-    timestamp_type = "TIMESTAMP (6)"
-    """Instants, in UTC: its tables have no zones. The space tells them from a model's own timestamps."""
-    now = "CAST(current_timestamp AT TIME ZONE 'UTC' AS TIMESTAMP(6))"
     most_chunks = 1_000
 
     def __init__(self, state: str = "s3://bucket/prefix", unique: Callable[[], str] | None = None) -> None:
@@ -53,30 +50,6 @@ class Athena(Trino):
         """By Hive's DDL."""
         return f"DROP TABLE {self._hive(schema, name)}"
 
-    def instant(self, iso: str) -> str:
-        """Without its zone, which is UTC."""
-        return super().instant(iso.removesuffix("+00:00"))
-
-    # -- types ------------------------------------------------------------------------------------
-
-    def column_type(self, name: str) -> ColumnType:
-        """As Trino prints it, or an instant of ours."""
-        return _INSTANT if name == self.timestamp_type else super().column_type(name)
-
-    def stored(self, expression: str, kind: ColumnType) -> tuple[str, ColumnType]:
-        """Its Iceberg tables hold no times of day, which become text, and no zones."""
-        value, stored = super().stored(expression, kind)
-        if stored.kind == "timestamptz":
-            return self.cast(f"({expression} AT TIME ZONE 'UTC')", _INSTANT.name), _INSTANT
-        if stored.kind == "time":
-            return self.canonical_text(expression, kind), self.column_type(self.text_type)
-        return value, stored
-
-    def _timestamp_text(self, expression: str, kind: ColumnType) -> str:
-        return super()._timestamp_text(
-            expression, ColumnType(kind.name, "timestamp") if kind == _INSTANT else kind
-        )
-
     def checksum(self, hashes: str) -> str:
         """A sum: exclusive or came to Trino later."""
         return f"sum(CAST({hashes} AS DECIMAL(38, 0)))"
@@ -98,6 +71,3 @@ class Athena(Trino):
     def create_schema(self, schema: str) -> str:
         """A database, by Hive's DDL."""
         return f"CREATE DATABASE IF NOT EXISTS `{schema}`"
-
-
-_INSTANT = ColumnType(Athena.timestamp_type, "timestamptz")

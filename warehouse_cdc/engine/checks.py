@@ -63,6 +63,7 @@ def _check_sync(connection: Connection, settings: Settings, sync: Sync, user: st
     name = f"model {sync.model.name}"
     try:
         settings.check_timeout(sync)
+        settings.check_dialect(sync, dialect)
         query = read_model(sync.model, connection.spoken)
         layout = lay_out(sync, connection.describe(query.sql), dialect, connection.engine_version())
         connection.probe(query.sql)

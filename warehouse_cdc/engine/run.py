@@ -122,6 +122,7 @@ class Runner:
     def _run(self) -> Run:
         sync, options = self._sync, self._options
         self._settings.check_timeout(sync)
+        self._settings.check_dialect(sync, self._connection.dialect)
         if options.kind != "run" and not sync.traits.cdc:
             raise ConfigError(
                 f"Sync {sync.id!r}: mode {sync.mode!r} keeps no state: there is nothing to {options.kind}.",

@@ -360,8 +360,7 @@ class AthenaConnection(Connection):
 
     def _literal(self, value: Any) -> str:
         if isinstance(value, datetime):
-            text = value.astimezone(timezone.utc).replace(tzinfo=None).isoformat(" ", "microseconds")
-            return f"TIMESTAMP '{text}'"
+            return self.dialect.instant(value.astimezone(timezone.utc).isoformat(" ", "microseconds"))
         if isinstance(value, str):
             value = value.encode("utf-8", "replace").decode()  # no lone surrogates
         return self.dialect.literal(value)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import datetime, timezone
 from os import fspath
 from typing import Any
@@ -23,7 +23,7 @@ from trino.auth import BasicAuthentication
 from trino.exceptions import Error as DriverError
 from trino.exceptions import HttpError, TrinoAuthError, TrinoConnectionError, TrinoQueryError
 
-from warehouse_cdc.dialects import ColumnType, Trino
+from warehouse_cdc.dialects import ColumnType, Trino, TrinoOnHive, TrinoOnPostgres
 from warehouse_cdc.errors import (
     ConnectionLostError,
     PermissionDeniedError,
@@ -37,6 +37,8 @@ from warehouse_cdc.warehouses.trino_values import CONFLICTS, NAMES_ONLY, arrow_t
 
 STATEMENT_LENGTH = 900_000
 """Characters of one INSERT; Trino takes a million in a statement."""
+_DIALECTS: dict[str, type[Trino]] = {"hive": TrinoOnHive, "postgresql": TrinoOnPostgres}
+"""Connectors whose tables hold less than Iceberg's."""
 _PORTS = {"https": 443, "http": 8080}
 _session: Any = trino.dbapi.connect
 """Makes a session; the client has no types for it."""
@@ -80,17 +82,31 @@ def open_trino(source: Source) -> TrinoConnection:
         "timezone": "UTC",
         "auth": BasicAuthentication(source.user, source.password) if source.password else None,
     }
-    connection = TrinoConnection(arguments, True if source.verify is None else fspath(source.verify))
-    connection.query("SELECT 1")
-    return connection
+    verify = True if source.verify is None else fspath(source.verify)
+    connector = source.connector or _connector(TrinoConnection(arguments, verify), source.catalog)
+    if connector == "hive":
+        # Otherwise its tables hold milliseconds, and refuse what is finer.
+        arguments["session_properties"] = {f"{source.catalog}.timestamp_precision": "MICROSECONDS"}
+    return TrinoConnection(arguments, verify, _DIALECTS.get(connector, Trino))
+
+
+def _connector(connection: TrinoConnection, catalog: str) -> str:
+    with closing(connection):
+        name = connection.dialect.literal(catalog)
+        rows = connection.query(
+            f"SELECT connector_name FROM system.metadata.catalogs WHERE catalog_name = {name}"
+        )
+    return str(rows[0][0]) if rows else ""
 
 
 class TrinoConnection(Connection):
     """A session, which is nothing but what each request says of itself."""
 
-    def __init__(self, arguments: dict[str, Any], verify: bool | str) -> None:
+    dialect: Trino
+
+    def __init__(self, arguments: dict[str, Any], verify: bool | str, dialect: type[Trino] = Trino) -> None:
         """Take the client's arguments, and which certificates to trust; nothing is sent yet."""
-        self.dialect = Trino()
+        self.dialect = dialect()
         self.statements = 0
         self._arguments = arguments
         self._under_way: Any = None
@@ -192,8 +208,7 @@ class TrinoConnection(Connection):
 
     def _literal(self, value: Any) -> str:
         if isinstance(value, datetime):
-            text = value.astimezone(timezone.utc).replace(tzinfo=None).isoformat(" ", "microseconds")
-            return f"TIMESTAMP '{text} UTC'"
+            return self.dialect.instant(value.astimezone(timezone.utc).isoformat(" ", "microseconds"))
         if isinstance(value, str):
             value = value.encode("utf-8", "replace").decode()  # no lone surrogates
         return self.dialect.literal(value)
@@ -271,7 +286,7 @@ class TrinoConnection(Connection):
 
     def clone(self) -> TrinoConnection:
         """Another one with the same arguments."""
-        return TrinoConnection(self._arguments, self._http.verify)
+        return TrinoConnection(self._arguments, self._http.verify, type(self.dialect))
 
     def close(self) -> None:
         """Close the client's HTTP session."""
