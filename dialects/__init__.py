@@ -7,6 +7,7 @@ that it is easy to find; under a second name its classes would exist twice and f
 if __name__ != "warehouse_cdc.dialects":
     raise ImportError(f"import this package as 'warehouse_cdc.dialects', not as {__name__!r}")
 
+from warehouse_cdc.dialects.athena import Athena
 from warehouse_cdc.dialects.base import BUCKETS, Dialect
 from warehouse_cdc.dialects.bigquery import BigQuery
 from warehouse_cdc.dialects.capabilities import DialectCapabilities
@@ -20,13 +21,14 @@ from warehouse_cdc.dialects.snowflake import Snowflake
 from warehouse_cdc.dialects.snowflake_iceberg import SnowflakeIceberg
 from warehouse_cdc.dialects.synapse import Synapse
 from warehouse_cdc.dialects.trino import Trino
+from warehouse_cdc.dialects.trino_connectors import TrinoOnHive, TrinoOnPostgres
 from warehouse_cdc.dialects.types import ColumnType
 from warehouse_cdc.errors import UnsupportedError
 
 DIALECTS: dict[str, type[Dialect]] = {
     dialect.name: dialect
     for dialect in (
-        *(BigQuery, DuckDB, Fabric, Greenplum, Lakebase, Postgres, Redshift),
+        *(Athena, BigQuery, DuckDB, Fabric, Greenplum, Lakebase, Postgres, Redshift),
         *(Snowflake, SnowflakeIceberg, Synapse, Trino),
     )
 }
@@ -48,6 +50,7 @@ def get_dialect(name: str) -> Dialect:
 __all__ = [
     "BUCKETS",
     "DIALECTS",
+    "Athena",
     "BigQuery",
     "ColumnType",
     "Dialect",
@@ -62,5 +65,7 @@ __all__ = [
     "SnowflakeIceberg",
     "Synapse",
     "Trino",
+    "TrinoOnHive",
+    "TrinoOnPostgres",
     "get_dialect",
 ]

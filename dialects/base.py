@@ -47,6 +47,8 @@ class Dialect(ABC):
     """Who is connected, as an expression."""
     most_columns: int | None = None
     """Columns that a table can have, if few enough to matter."""
+    most_chunks = 10_000
+    """Chunks of an operation: one statement names all of them. Up to twice as many may be cut."""
     materialized = ""
     """Word that makes a CTE a step of its own, evaluated once, or nothing."""
     scratch = ""
@@ -80,6 +82,10 @@ class Dialect(ABC):
     def rename(self, schema: str, name: str, new_name: str) -> str:
         """The statement that renames a table within its schema."""
         return f"ALTER TABLE {self.table(schema, name)} RENAME TO {self.quote(new_name)}"
+
+    def drop(self, schema: str, name: str) -> str:
+        """The statement that drops a table."""
+        return f"DROP TABLE {self.table(schema, name)}"
 
     def cast(self, expression: str, type_name: str) -> str:
         """The expression, cast."""
@@ -291,11 +297,11 @@ class Dialect(ABC):
         return None
 
     def make_schema(self, schema: str) -> str:
-        """The statement that makes a schema unless it is there."""
+        """The statement that makes a schema that isn't there."""
         return f"CREATE SCHEMA IF NOT EXISTS {self.schema(schema)}"
 
     def grants(self, schema: str, principal: str) -> list[str]:
-        """The statements that let somebody make tables in a schema."""
+        """The statements that let somebody make tables in a schema; none where that isn't SQL."""
         return [f"GRANT CREATE, USAGE ON SCHEMA {self.schema(schema)} TO {self.quote(principal)}"]
 
     @abstractmethod

@@ -18,6 +18,7 @@ class DialectCapabilities:
         json_key_order: JSON objects compare without regard to the order of their keys.
         column_case: Columns whose names differ only by case can be told apart.
         change_hints: Counters tell which tables are likely to have changed (not surely, in either direction).
+        row_level_dml: Single rows can be updated and deleted, which the snapshot and retention need.
     """
 
     transactional_ddl: bool
@@ -27,3 +28,4 @@ class DialectCapabilities:
     json_key_order: bool
     column_case: bool
     change_hints: bool
+    row_level_dml: bool = True

@@ -86,6 +86,7 @@ class Trino(Dialect):
     timestamp_type = "TIMESTAMP(6) WITH TIME ZONE"
     json_type = "VARCHAR"
     now = "current_timestamp"
+    most_chunks = 4_000
 
     def rename(self, schema: str, name: str, new_name: str) -> str:
         """The new name is qualified: alone, it would be one of the session's schema."""
@@ -294,4 +295,8 @@ class Trino(Dialect):
 
     def setup(self, planner: str, audit: str, principal: str | None) -> list[str]:
         """Two schemas; who may write to them is a matter of the catalog's access control."""
-        return [f"CREATE SCHEMA IF NOT EXISTS {self.quote(schema)}" for schema in (audit, planner)]
+        return [self.make_schema(schema) for schema in (audit, planner)]
+
+    def grants(self, schema: str, principal: str) -> list[str]:
+        """None: it is a matter of the catalog's access control."""
+        return []

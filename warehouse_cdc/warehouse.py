@@ -280,8 +280,7 @@ class Warehouse:
         """
         schemas = self._settings.schemas
         if principal is None:
-            user = self._connection.dialect.current_user
-            ((principal,),) = self._connection.query(f"SELECT {user}")
+            principal = self._connection.user()
         return self._connection.dialect.setup(schemas.planner, schemas.audit, principal)
 
     def setup(self, principal: str | None = None) -> None:

@@ -6,9 +6,16 @@ least for each thing that the SQL or the ledger of tables could get wrong.
 
 from __future__ import annotations
 
-from tests.conformance import bigquery_engine, snowflake_engine, trino_engine, tsql_engine
+from tests.conformance import (
+    athena_engine,
+    bigquery_engine,
+    snowflake_engine,
+    trino_engine,
+    tsql_engine,
+)
 
 ON_SERVERS = {
+    "athena": athena_engine,
     "bigquery": bigquery_engine,
     "snowflake": snowflake_engine,
     "trino": trino_engine,

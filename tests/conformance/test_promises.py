@@ -1101,6 +1101,53 @@ def test_d20_cancel_lets_the_batch_in_flight_finish_and_aborts_the_rest(
     assert not first & second and first | second == ids("added", *range(30))
 
 
+def endless(engine: Engine) -> str:
+    """A model that takes longer to read than any test lasts."""
+    numbers = ", ".join(f"{engine.series(1, 10_000)} {name}" for name in ("a(i)", "b(j)", "c(k)"))
+    return (
+        "SELECT p.id, p.email, n AS ltv FROM people p, "
+        f"(SELECT count(*) AS n FROM {numbers} WHERE i * j % 7 = k) x"
+    )
+
+
+def test_d20_cancel_stops_the_statement_that_plans(engine: Engine, crm: Recorder) -> None:
+    people(engine, "(1, 'a', 10)")
+    warehouse, sync = engine.connect(), sync_of(crm)
+    assert warehouse.run(sync).status == "success"
+    crm.take()
+    canceller = threading.Timer(0.5, warehouse.cancel)
+    began = time.monotonic()
+    run = warehouse.run(
+        sync_of(crm, endless(engine)), progress=lambda p: p.phase == "querying" and canceller.start()
+    )
+    assert time.monotonic() - began < 60, "it did not wait for the statement"
+    assert (run.status, run.error, counted(run), len(run.rejections())) == ("cancelled", "cancelled", {}, 0)
+    row = engine.runs()[-1]
+    assert (row["sync_run_id"], row["status"], row["error"]) == (run.run_id, "failed", "cancelled")
+    assert crm.take() == set()
+    people(engine, "(1, 'a', 11)")
+    assert warehouse.run(sync).status == "success"
+    assert crm.take() == ids("changed", 1), "its state is as it was"
+
+
+@pytest.mark.crash
+def test_d20_a_signal_stops_the_statement_that_plans(engine: Engine, tmp_path: Path) -> None:
+    people(engine, "(1, 'a', 10)")
+    child = Child(
+        engine,
+        tmp_path / "sent",
+        """
+        def stop(progress):
+            if progress.phase == "querying":
+                threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
+        print(wcdc.connect(url).run(sync_of(note, values["sql"]), progress=stop).status)
+        """,
+        sql=endless(engine),
+    )
+    assert child.wait() == (0, "cancelled\n")
+    assert child.sent == []
+
+
 @pytest.mark.crash
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_d20_a_signal_cancels_the_run(engine: Engine, crm: Recorder, tmp_path: Path, number: int) -> None:

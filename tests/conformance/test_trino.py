@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 
 import warehouse_cdc as wcdc
+from tests.conformance import test_promises
 from tests.conformance.helpers import AUDIT, PLANNER, Child, Recorder, counted, ids, sync_of, until
 from tests.conformance.trino_engine import MODELS, TrinoEngine
 from tests.golden.test_golden import CASES, compiled
@@ -318,6 +319,52 @@ def test_d17_a_killed_run_is_closed_and_continued(trino: TrinoEngine, crm: Recor
     assert {row["op_type"] for row in trino.audit("sync_snapshot")} == {"unchanged"}
 
 
+SLOW_CHANGELOG = """
+        from warehouse_cdc.warehouses.base import Connection
+        kind = type(wcdc.connect(url)._connection)
+        send_statement = kind.query if kind.__name__ == "TrinoConnection" else kind._execute
+        def slowly(self, sql):
+            if sql.startswith('INSERT INTO "hightouch_audit"."sync_changelog"'):
+                head, select = sql.split("\\n", 1)
+                numbers = ", ".join(f"UNNEST(sequence(1, 10000)) {name}" for name in ("a(i)", "b(j)", "c(k)"))
+                many = f"(SELECT count(*) FROM {numbers} WHERE i * j % 7 = k)"
+                sql = f"{head} SELECT * FROM ({select}) x WHERE {many} > 0"
+            return send_statement(self, sql)
+        setattr(kind, send_statement.__name__, slowly)
+        wcdc.connect(url, lease_seconds=values["seconds"]).run(sync_of(note, batch_timeout=5))
+"""
+"""A run whose changelog takes longer to write than any test lasts."""
+
+
+@pytest.mark.crash
+def test_the_statement_that_a_killed_run_left_running_is_ended_before_its_run_is_closed(
+    trino: TrinoEngine, crm: Recorder, tmp_path: Path
+) -> None:
+    trino.table("id INTEGER, v VARCHAR", "(1, 'a')", "(2, 'b')")
+    child = Child(trino, tmp_path / "sent", SLOW_CHANGELOG, seconds=LEASE["lease_seconds"])
+    listed = (
+        "SELECT query_id, source, state FROM system.runtime.queries WHERE source LIKE 'warehouse-cdc/%' "
+        "AND query LIKE 'INSERT INTO \"hightouch_audit\".\"sync_changelog\"%' AND state = 'RUNNING'"
+    )
+    until(lambda: trino.query(listed), 60)
+    ((query_id, source, _state),) = trino.query(listed)
+    child.process.kill()
+    child.killed()
+    assert trino.query(listed), "its statement outlives it"
+    run = trino.connect(**LEASE).run(sync_of(crm, batch_timeout=5), wait=60)
+    assert run.closed and source == f"warehouse-cdc/{run.closed}"
+    ended = f"SELECT state, error_code FROM system.runtime.queries WHERE query_id = '{query_id}'"
+    assert trino.query(ended) == [("FAILED", "ADMINISTRATIVELY_KILLED")]
+    logged = [(row["sync_run_id"], row["row_id"], row["status"]) for row in trino.audit("sync_changelog")]
+    assert sorted(logged) == [(run.closed, "1", "succeeded"), (run.closed, "2", "succeeded")]
+    assert [row["status"] for row in trino.runs()] == ["succeeded", "succeeded"]
+    assert crm.take() == set(), "all of it was delivered"
+
+
+def test_d20_cancel_stops_the_statement_that_plans(trino: TrinoEngine, crm: Recorder) -> None:
+    test_promises.test_d20_cancel_stops_the_statement_that_plans(trino, crm)
+
+
 def test_of_two_processes_that_start_at_once_one_runs(trino: TrinoEngine, tmp_path: Path) -> None:
     """The winner sends nothing before the loser has given up."""
     trino.table("id INTEGER, v VARCHAR", "(1, 'a')", "(2, 'b')")
@@ -409,11 +456,9 @@ def test_a_url_that_leads_nowhere() -> None:
     assert caught.value.hint and "secret" not in str(caught.value)
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_every_golden_statement_runs_in_the_order_in_which_runs_send_them(
-    trino: TrinoEngine, case: str
-) -> None:
-    trino.execute(
+def make_people(engine: TrinoEngine) -> None:
+    """The table of the golden statements."""
+    engine.execute(
         "DROP SCHEMA IF EXISTS sales CASCADE",
         "CREATE SCHEMA sales",
         """CREATE VIEW sales.people AS SELECT * FROM (VALUES
@@ -424,6 +469,13 @@ def test_every_golden_statement_runs_in_the_order_in_which_runs_send_them(
         (3, NULL, '', 0, 0e0, NULL, NULL, NULL, NULL, JSON '[]', NULL)
         ) t (id, region, email, ltv, score, active, born, seen, visited, extra, token)""",
     )
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_golden_statement_runs_in_the_order_in_which_runs_send_them(
+    trino: TrinoEngine, case: str
+) -> None:
+    make_people(trino)
     for label, sql in compiled(case, "trino").statements.items():
         try:
             trino.execute(sql)

@@ -23,11 +23,14 @@ class TrinoEngine(RecordsInTables):
     binary = "VARBINARY"
 
     def __init__(self, server: str) -> None:
+        super().__init__("trino", server.replace("/iceberg", f"/iceberg/{MODELS}"))
+        self._own = self._open(server)
+
+    def _open(self, server: str) -> Any:
         import trino
 
         parts = urlsplit(server)
-        super().__init__("trino", server.replace("/iceberg", f"/iceberg/{MODELS}"))
-        self._own = trino.dbapi.connect(
+        return trino.dbapi.connect(
             host=parts.hostname,
             port=parts.port,
             user=parts.username,

@@ -5,10 +5,10 @@ and ``server()``, a context manager that yields the URL of a running one; both r
 reason where a machine can't do it.
 """
 
-from tests.engines import bigquery, snowflake, trino, tsql
+from tests.engines import athena, bigquery, snowflake, trino, tsql
 from tests.engines.base import Unavailable
 
-ENGINES = {"bigquery": bigquery, "snowflake": snowflake, "trino": trino, "tsql": tsql}
+ENGINES = {"athena": athena, "bigquery": bigquery, "snowflake": snowflake, "trino": trino, "tsql": tsql}
 """The mark of an engine's tests to its module."""
 
 __all__ = ["ENGINES", "Unavailable"]

@@ -28,6 +28,7 @@ JAVA = 25
 PLUGINS = {
     "iceberg": "io.trino.plugin.iceberg.IcebergPlugin",
     "memory": "io.trino.plugin.memory.MemoryPlugin",
+    "hive": "io.trino.plugin.hive.HivePlugin",
 }
 CATALOGS = {
     # The file metastore is as atomic as the local file system; it says nothing about Hive's or Glue's.
@@ -40,6 +41,14 @@ fs.native-local.enabled=true
 local.location={warehouse}
 """,
     "memory": "connector.name=memory\n",
+    "hive": """
+connector.name=hive
+hive.metastore=file
+hive.metastore.catalog.dir=local:///hive
+fs.native-local.enabled=true
+local.location={warehouse}
+hive.security=allow-all
+""",
 }
 
 _CONFIG = """
@@ -92,7 +101,8 @@ def assemble() -> Path:
         Unavailable: No JDK, no Maven, or the jars can't be fetched.
     """
     home = cache() / f"trino-{VERSION}"
-    if home.exists():
+    missing = [name for name in PLUGINS if not (home / "plugin" / name).exists()]
+    if not missing:
         return home
     java = jdk()
     maven = shutil.which("mvn")
@@ -101,20 +111,20 @@ def assemble() -> Path:
     cache().mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(prefix="trino-", dir=cache()))
     try:
-        _fetch(maven, "trino-main", made / "lib")
-        for name, plugin in PLUGINS.items():
-            _fetch(maven, f"trino-{name}", made / "plugin" / name)
-            with zipfile.ZipFile(made / "plugin" / name / "services.jar", "w") as services:
-                services.writestr("META-INF/services/io.trino.spi.Plugin", plugin + "\n")
-        source = made / "Main.java"
-        source.write_text(_MAIN.format(version=VERSION), encoding="utf-8")
-        classpath = str(made / "lib" / "*")
-        subprocess.run(
-            [java / "bin" / "javac", "-cp", classpath, "-d", made / "classes", source],
-            check=True,
-            capture_output=True,
-        )
-        made.rename(home)  # only a whole one is ever there
+        if not home.exists():
+            _fetch(maven, "trino-main", made / "server" / "lib")
+            source = made / "Main.java"
+            source.write_text(_MAIN.format(version=VERSION), encoding="utf-8")
+            classpath, classes = str(made / "server" / "lib" / "*"), made / "server" / "classes"
+            command = [java / "bin" / "javac", "-cp", classpath, "-d", classes, source]
+            subprocess.run(command, check=True, capture_output=True)
+            (made / "server" / "plugin").mkdir()
+            (made / "server").rename(home)  # only whole parts are ever there
+        for name in missing:
+            _fetch(maven, f"trino-{name}", made / name)
+            with zipfile.ZipFile(made / name / "services.jar", "w") as services:
+                services.writestr("META-INF/services/io.trino.spi.Plugin", PLUGINS[name] + "\n")
+            (made / name).rename(home / "plugin" / name)
     finally:
         shutil.rmtree(made, ignore_errors=True)
     return home
@@ -131,16 +141,21 @@ def _fetch(maven: str, artifact: str, folder: Path) -> None:
         raise Unavailable(f"{artifact} could not be fetched:\n{(done.stdout + done.stderr)[-2000:]}")
 
 
+_running: list[str] = []
+"""The server that this process has started."""
+
+
 @contextlib.contextmanager
 def server() -> Iterator[str]:
     """The address of a server's Iceberg catalog, as ``connect`` takes it; it ends with the block.
 
-    ``WCDC_TEST_TRINO_URL`` names one that runs already.
+    One that this process has started is shared; ``WCDC_TEST_TRINO_URL`` names one that runs already.
 
     Raises:
         Unavailable: This machine can't run it.
     """
-    if url := os.environ.get("WCDC_TEST_TRINO_URL"):
+    url = os.environ.get("WCDC_TEST_TRINO_URL") or next(iter(_running), None)
+    if url is not None:
         yield url
         return
     java, home = jdk(), assemble()
@@ -150,8 +165,10 @@ def server() -> Iterator[str]:
         port = free_port()
         process = _start(java, home, folder, port)
         _wait(process, port, folder / "server.log")
-        yield f"trino://test@127.0.0.1:{port}/iceberg?http_scheme=http"
+        _running.append(f"trino://test@127.0.0.1:{port}/iceberg?http_scheme=http")
+        yield _running[0]
     finally:
+        _running.clear()
         stop(process)
         shutil.rmtree(folder, ignore_errors=True)
 

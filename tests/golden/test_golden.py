@@ -81,7 +81,7 @@ CASES = {
     "diff": _sync(mode="diff", destination=wcdc.destinations.JsonLines("files"), mappings={"extra": "extra"}),
 }
 
-SERVERLESS = ("bigquery", "fabric", "snowflake", "snowflake_iceberg", "synapse", "trino")
+SERVERLESS = ("athena", "bigquery", "fabric", "snowflake", "snowflake_iceberg", "synapse", "trino")
 """Dialects whose statements run elsewhere: here, they need no server."""
 
 PAIRS = [

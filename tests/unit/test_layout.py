@@ -286,6 +286,7 @@ PRINTED = {
 }  # fmt: skip
 PRINTED |= {name: PRINTED["postgres"] for name in ("greenplum", "lakebase")}
 PRINTED["snowflake_iceberg"] = PRINTED["snowflake"]
+PRINTED["athena"] = PRINTED["trino"]
 
 
 @pytest.mark.parametrize("name", sorted(DIALECTS))

@@ -121,7 +121,7 @@ DRIVERS = (
     "databricks",
     "google.cloud",
     "trino",
-    "pyathena",
+    "boto3",
     "mssql_python",
     "pandas",
     "polars",

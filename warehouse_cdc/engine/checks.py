@@ -6,14 +6,13 @@ from dataclasses import dataclass
 
 from warehouse_cdc.compile.layout import lay_out
 from warehouse_cdc.compile.parse import read_model
-from warehouse_cdc.compile.templates import render
 from warehouse_cdc.engine.settings import Settings
 from warehouse_cdc.errors import CdcError, PermissionDeniedError
+from warehouse_cdc.plan.statements import Schemas, Statements
 from warehouse_cdc.sync import Sync
 from warehouse_cdc.warehouses.base import Connection
 
 PROBE = "wcdc_check"
-_PLAIN = {"kind": "", "key": "", "order": ""}
 
 
 @dataclass(frozen=True)
@@ -36,27 +35,26 @@ class Finding:
 def check(connection: Connection, settings: Settings, sync: Sync | None = None) -> list[Finding]:
     """Look at the schemas, and at a sync's model and destination."""
     dialect = connection.dialect
-    ((user,),) = connection.query(f"SELECT {dialect.current_user}")
+    user = connection.user()
     found = []
     for schema in (settings.schemas.planner, settings.schemas.audit):
-        probe = dialect.table(schema, PROBE)
+        statements = Statements(dialect, Schemas(schema, schema), PROBE)
         try:
             connection.tables(schema)
             with connection.transaction():
-                create = render("create_table_as", dialect, table=probe, select="SELECT 1 AS one", **_PLAIN)
-                connection.execute(create)
-                connection.execute(f"DROP TABLE {probe}")
-        except PermissionDeniedError:
-            grant = "; ".join(dialect.grants(schema, str(user)))
-            found.append(Finding(f"schema {schema}", False, f"{user} may not create tables in it", grant))
+                connection.execute(statements.create_as(PROBE, "SELECT 1 AS one", key=""))
+                connection.execute(statements.drop(PROBE))
+        except PermissionDeniedError as error:
+            grant = "; ".join(dialect.grants(schema, user)) or error.hint
+            detail = f"{user or 'the user'} may not create tables in it"
+            found.append(Finding(f"schema {schema}", False, detail, grant))
         except CdcError as error:
             fix = dialect.make_schema(schema) if error.code == "schema-missing" else error.hint
             found.append(Finding(f"schema {schema}", False, error.message, fix))
         else:
             found.append(Finding(f"schema {schema}", True, "tables can be made and dropped"))
-    found += [Finding(*said) for said in connection.findings()]
     if sync is not None:
-        found += _check_sync(connection, settings, sync, str(user))
+        found += _check_sync(connection, settings, sync, user)
     return found
 
 
@@ -65,11 +63,12 @@ def _check_sync(connection: Connection, settings: Settings, sync: Sync, user: st
     name = f"model {sync.model.name}"
     try:
         settings.check_timeout(sync)
+        settings.check_dialect(sync, dialect)
         query = read_model(sync.model, connection.spoken)
         layout = lay_out(sync, connection.describe(query.sql), dialect, connection.engine_version())
         connection.probe(query.sql)
     except PermissionDeniedError as error:
-        fix = f"GRANT SELECT ON <the model's tables> TO {dialect.quote(user)}"
+        fix = f"GRANT SELECT ON <the model's tables> TO {dialect.quote(user)}" if user else error.hint
         return [Finding(name, False, error.message, fix)]
     except CdcError as error:
         return [Finding(name, False, error.message, error.hint)]

@@ -88,6 +88,7 @@ def dry_run(connection: Connection, settings: Settings, sync: Sync) -> DryRun:
         StateError: The stored state can't be used.
     """
     settings.check_timeout(sync)
+    settings.check_dialect(sync, connection.dialect)
     dialect = connection.dialect
     statements = Statements(dialect, settings.schemas, sync.id)
     query = read_model(sync.model, connection.spoken)

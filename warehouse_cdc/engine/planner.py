@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field, replace
 
 from warehouse_cdc.compile.determinism import tables_of
 from warehouse_cdc.compile.layout import Layout
 from warehouse_cdc.compile.parse import ModelQuery
 from warehouse_cdc.engine import journal, planning
+from warehouse_cdc.engine.interruption import interruptible
 from warehouse_cdc.engine.lease import Lease
 from warehouse_cdc.engine.planning import Summary
 from warehouse_cdc.engine.settings import Settings
@@ -46,6 +48,7 @@ class Planner:
         allow_removed: Pass the ``max_removed`` guard.
         allow_empty: Pass the ``require_rows`` guard.
         notes: What the run says so far.
+        cancelled: Set to stop the run.
         known: Whether the model's reads are alike, once it was asked: that takes a statement.
     """
 
@@ -61,6 +64,7 @@ class Planner:
     allow_removed: bool
     allow_empty: bool
     notes: list[str]
+    cancelled: threading.Event
     rows: str = ""
     known: list[bool] = field(default_factory=list)
 
@@ -69,8 +73,19 @@ class Planner:
 
         Raises:
             GuardError: A guard stopped the run; what was written is garbage.
+            Interrupted: The run was cancelled; what was written is garbage.
             StateError: The state's tables don't hold what they held.
         """
+        with interruptible(self.connection, self.cancelled):
+            record = self._written(lease, query)
+        if record.idle:
+            return record
+        with observed(self.observer, Step.JOURNAL_PLAN), lease.fenced():
+            lease.plan(record)
+        lease.generation.plan = record
+        return record
+
+    def _written(self, lease: Lease, query: ModelQuery) -> PlanRecord:
         run_id = lease.generation.run_id
         model, _touched, _keys = self.statements.scratch_tables(run_id)
         model_sql, reader, copied = query.sql, self, False
@@ -103,13 +118,7 @@ class Planner:
             record = reader._full(lease, model_sql)
         if copied:
             self.connection.execute(self.statements.drop(model))
-        record = replace(record, source_version=version, change_hint=hint)
-        if record.idle:
-            return record
-        with observed(self.observer, Step.JOURNAL_PLAN), lease.fenced():
-            lease.plan(record)
-        lease.generation.plan = record
-        return record
+        return replace(record, source_version=version, change_hint=hint)
 
     @property
     def _rows_left(self) -> int:
@@ -319,7 +328,8 @@ class Planner:
             self.notes.extend(planning.type_notes(layout, self.history.last_plan))
         counted = self.kind != "reset"
         auto_removed = not sync.sends_removed
-        chunks = planning.cut_chunks(summary, sync.chunk_rows, skip_removed=auto_removed) if counted else ()
+        most = self.connection.dialect.most_chunks
+        cut = planning.cut_chunks(summary, sync.chunk_rows, most=most, skip_removed=auto_removed)
         return PlanRecord(
             kind=self.kind,
             plan_table=table,
@@ -335,7 +345,7 @@ class Planner:
             state_rows=self._rows_left if self.kind == "full" else summary.state_rows,
             null_key_rows=rows.null_keys,
             dropped_rows=(rows.repeated or 0) if sync.on_duplicate == "keep_one" else 0,
-            chunks=chunks,
+            chunks=cut if counted else (),
             auto_removed=auto_removed,
             publishes=sync.destination.publishes(sync.mode),
             mode=sync.mode,

@@ -14,7 +14,6 @@ from warehouse_cdc.sync import OPERATIONS, Sync
 
 STATE_ROWS_FOR_SHARE = 100
 """A share as ``max_removed`` counts from this many rows of state on (D16)."""
-MOST_CHUNKS = 10_000
 
 
 @dataclass
@@ -87,14 +86,17 @@ def summarize(
     return found
 
 
-def cut_chunks(summary: Summary, chunk_rows: int, *, skip_removed: bool) -> tuple[Chunk, ...]:
-    """Ranges of buckets with about ``chunk_rows`` rows each, in the order of sending (D14)."""
+def cut_chunks(summary: Summary, chunk_rows: int, *, most: int, skip_removed: bool) -> tuple[Chunk, ...]:
+    """Ranges of buckets with about ``chunk_rows`` rows each, in the order of sending (D14).
+
+    More than that where there would be more than ``most`` of an operation.
+    """
     chunks = []
     for operation in OPERATIONS:
         if operation == "removed" and skip_removed:
             continue
         counts = sorted(summary.buckets[operation].items())
-        size = max(chunk_rows, sum(n for _b, n in counts) // MOST_CHUNKS)
+        size = max(chunk_rows, sum(n for _b, n in counts) // most)
         low, rows = 0, 0
         for place, (bucket, count) in enumerate(counts):
             rows += count

@@ -16,13 +16,15 @@ from warehouse_cdc.destinations.base import RunContext, Writer
 from warehouse_cdc.engine import journal, planning
 from warehouse_cdc.engine.closing import Closer
 from warehouse_cdc.engine.delivery import Delivery, Part
+from warehouse_cdc.engine.interruption import Interrupted
 from warehouse_cdc.engine.lease import Lease
 from warehouse_cdc.engine.ledger import ledger_of
 from warehouse_cdc.engine.planner import Planner
 from warehouse_cdc.engine.recovery import how_it_ended
-from warehouse_cdc.engine.result import Progress, Run, count, status_of
+from warehouse_cdc.engine.result import Counts, Progress, Run, Table, count, status_of
 from warehouse_cdc.engine.settings import Settings
 from warehouse_cdc.engine.store import (
+    REJECTIONS,
     create_shared,
     drop_garbage,
     orphaned,
@@ -120,6 +122,7 @@ class Runner:
     def _run(self) -> Run:
         sync, options = self._sync, self._options
         self._settings.check_timeout(sync)
+        self._settings.check_dialect(sync, self._connection.dialect)
         if options.kind != "run" and not sync.traits.cdc:
             raise ConfigError(
                 f"Sync {sync.id!r}: mode {sync.mode!r} keeps no state: there is nothing to {options.kind}.",
@@ -223,9 +226,10 @@ class Runner:
     # -- with the lease ---------------------------------------------------------------------------
 
     def _held(self, lease: Lease, query: ModelQuery, layout: Layout, schema: pa.Schema) -> Run:
-        history = self._ledger.load()
-        others = tuple(g for g in history.generations if g.number != lease.generation.number)
-        history = journal.History(others)
+        history = self._others(lease)
+        lived = [self._connection.end_statements(generation.run_id) for generation in history.open]
+        if any(lived):
+            history = self._others(lease)
         closed = None
         for generation in history.open:
             closed = generation.run_id
@@ -243,7 +247,7 @@ class Runner:
         with observed(self._options.observer, Step.COLLECT):
             drop_garbage(self._ledger, lease, history, present, self._notes)
         self._options.progress(Progress("querying"))
-        record = Planner(
+        planner = Planner(
             connection=self._connection,
             statements=self._statements,
             settings=self._settings,
@@ -256,8 +260,13 @@ class Runner:
             allow_removed=self._options.allow_removed,
             allow_empty=self._options.allow_empty,
             notes=self._notes,
+            cancelled=self._options.cancelled,
             rows=self._options.rows,
-        ).write(lease, query)
+        )
+        try:
+            record = planner.write(lease, query)
+        except Interrupted:
+            return self._cancelled(lease, closed)
         run_id = lease.generation.run_id
         if record.idle:
             ended = Ended("success")
@@ -274,6 +283,11 @@ class Runner:
         self._options.progress(Progress("reporting"))
         self._closer.finish(lease, lease.generation, Finished(run_id, record, ended), release=True)
         return self._result(run_id, record, ended, closed)
+
+    def _others(self, lease: Lease) -> journal.History:
+        """What the ledger knows of other runs."""
+        generations = self._ledger.load().generations
+        return journal.History(tuple(g for g in generations if g.number != lease.generation.number))
 
     def _kind(self, state: journal.Generation | None) -> str:
         if self._options.kind == "run" and not self._sync.traits.cdc:
@@ -382,6 +396,23 @@ class Runner:
             _log.warning("sync %r: a failed run could not be logged: %s", self._sync.id, second.code)
             return False
         return True
+
+    def _cancelled(self, lease: Lease, closed: str | None) -> Run:
+        """End a run that was cancelled before it had a plan."""
+        self._options.progress(Progress("reporting"))
+        self._closer.finish_unplanned(lease, lease.generation, self._sync, "cancelled", release=True)
+        return Run(
+            sync_id=self._sync.id,
+            run_id=lease.generation.run_id,
+            status="cancelled",
+            error="cancelled",
+            counts={operation: Counts() for operation in OPERATIONS},
+            notes=self._notes,
+            seconds=time.monotonic() - self._began,
+            statements=self._connection.statements - self._sent_before,
+            closed=closed,
+            read_rejections=lambda: Table(REJECTIONS.empty_table()),
+        )
 
     def _result(self, run_id: str, record: PlanRecord, ended: Ended, closed: str | None) -> Run:
         counts = count(record, ended)

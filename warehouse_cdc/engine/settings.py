@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from warehouse_cdc.errors import ConfigError
+from warehouse_cdc.dialects import Dialect
+from warehouse_cdc.errors import ConfigError, UnsupportedError
 from warehouse_cdc.plan.statements import AUDIT_TABLES, Schemas
 from warehouse_cdc.sync import Sync
 
@@ -60,6 +61,26 @@ class Settings:
             "sync_runs": self.sync_runs if sync.sync_runs is None else sync.sync_runs,
         }
         return tuple(name for name in AUDIT_TABLES if chosen[name])
+
+    def check_dialect(self, sync: Sync, dialect: Dialect) -> None:
+        """The snapshot and retention need rows that can be deleted.
+
+        Raises:
+            UnsupportedError: They can't be.
+        """
+        if dialect.capabilities.row_level_dml:
+            return
+        if "sync_snapshot" in self.logs(sync):
+            raise UnsupportedError(
+                f"Sync {sync.id!r}: single rows of this warehouse's tables can't be deleted, so there is no "
+                "snapshot.",
+                hint="Set snapshot=False, for the sync or the warehouse.",
+            )
+        if self.retention_days is not None:
+            raise UnsupportedError(
+                "Single rows of this warehouse's tables can't be deleted, so old audit rows stay.",
+                hint="Leave retention_days out.",
+            )
 
     def check_timeout(self, sync: Sync) -> None:
         """A batch must end before the lease can (the contract's step 1).

@@ -78,7 +78,7 @@ def drop_garbage(
     try:
         with lease.fenced(lock_timeout=LOCK_SECONDS):
             for name in garbage:
-                connection.execute(f"DROP TABLE {statements.planner(name)}")
+                connection.execute(statements.drop(name))
             for sql in forget:
                 connection.execute(sql)
     except ConnectionLostError:
@@ -87,7 +87,7 @@ def drop_garbage(
         for name in garbage:  # one at a time, so that one that can't be dropped keeps no other
             try:
                 with lease.fenced(lock_timeout=LOCK_SECONDS):
-                    connection.execute(f"DROP TABLE {statements.planner(name)}")
+                    connection.execute(statements.drop(name))
             except ConnectionLostError:
                 raise
             except WarehouseError as error:

@@ -165,7 +165,7 @@ class Statements:
 
     def drop(self, name: str) -> str:
         """Drop a table of the planner schema."""
-        return f"DROP TABLE {self.planner(name)}"
+        return self.dialect.drop(self.schemas.planner, name)
 
     def resolve(
         self, staged: str, layout: Layout, previous: dict[str, Any], *, keep_one: bool, lean: bool

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from warehouse_cdc.errors import UnsupportedError
+from warehouse_cdc.sources.athena import Athena
 from warehouse_cdc.sources.base import Source
 from warehouse_cdc.sources.bigquery import BigQuery
 from warehouse_cdc.sources.database import Database
@@ -23,7 +24,7 @@ from warehouse_cdc.warehouses.base import Connection
 
 _CLASSES: tuple[type[Source], ...] = (
     *(DuckDB, Postgres, Greenplum, Lakebase, Redshift),
-    *(BigQuery, Fabric, Snowflake, SnowflakeIceberg, Synapse, Trino),
+    *(Athena, BigQuery, Fabric, Snowflake, SnowflakeIceberg, Synapse, Trino),
 )
 SOURCES: dict[str, type[Source]] = {scheme: kind for kind in _CLASSES for scheme in kind.schemes}
 """The scheme of a URL, or the ``type`` in a project file, to its class."""
@@ -77,6 +78,7 @@ def open_target(target: Any) -> tuple[Connection, bool]:
 
 __all__ = [
     "SOURCES",
+    "Athena",
     "BigQuery",
     "Database",
     "DuckDB",

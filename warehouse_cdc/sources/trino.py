@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Trino(Source):
-    """Trino, on a catalog of Iceberg tables.
+    """Trino, on a catalog of tables.
 
     Args:
         host: The coordinator.
@@ -23,6 +23,7 @@ class Trino(Source):
         password: The user's password, if there is one.
         catalog: Where state and audit tables are, and where models look names up.
         schema: The schema that models' names without one are of.
+        connector: The catalog's connector; it is looked up if None.
         http_scheme: ``https`` encrypts; ``http`` doesn't.
         verify: A file of certificates to trust instead of the system's.
     """
@@ -40,6 +41,7 @@ class Trino(Source):
     port: int | None = None
     password: str | None = secret()
     schema: str | None = None
+    connector: Literal["iceberg", "hive", "postgresql"] | None = None
     http_scheme: Literal["https", "http"] = "https"
     verify: str | PathLike[str] | None = None
 

@@ -213,6 +213,25 @@ class Connection(ABC):
         """A block whose statements somebody waits for, where the warehouse keeps a queue for these."""
         return nullcontext()
 
+    def cancel_statement(self) -> None:  # noqa: B027
+        """Stop the statement under way, which then fails; called from another thread.
+
+        Does nothing where there is none, or none can be stopped.
+        """
+
+    def end_statements(self, run_id: str) -> bool:
+        """End the statements that a run of a dead client left running, and wait until they are over.
+
+        Returns:
+            Whether there were any.
+        """
+        return False
+
+    def user(self) -> str:
+        """Whom statements are run for, as grants name it; empty where grants aren't SQL."""
+        ((name,),) = self.query(f"SELECT {self.dialect.current_user}")
+        return str(name)
+
     @abstractmethod
     def engine_version(self) -> str:
         """What the engine's hash functions may depend on."""

@@ -186,6 +186,10 @@ class DuckDBConnection(Connection):
             found.append(frozenset(str(row[0]) for row in rows))
         return found
 
+    def cancel_statement(self) -> None:
+        """Interrupt the cursor."""
+        self._cursor.interrupt()
+
     def engine_version(self) -> str:
         """DuckDB's version: its hash function may change with it."""
         return str(duckdb.__version__)

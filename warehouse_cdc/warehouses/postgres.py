@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -534,6 +534,11 @@ class PostgresConnection(Connection):
             "WHERE c.relkind IN ('m', 'r') AND NOT c.relhassubclass"
         )
         return str(hint) if found == len(tables) else ""
+
+    def cancel_statement(self) -> None:
+        """Ask the server by a connection of its own."""
+        with suppress(psycopg.Error):  # it may be over already
+            getattr(self._connection, "cancel_safe", self._connection.cancel)()
 
     def engine_version(self) -> str:
         """The server's major version."""

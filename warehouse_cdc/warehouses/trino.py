@@ -6,13 +6,13 @@ Each statement is alone: Trino's transactions hold one write at most, so runs ar
 from __future__ import annotations
 
 import base64
-import random
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from datetime import datetime, timezone
+from contextlib import closing, contextmanager, suppress
+from datetime import datetime
 from os import fspath
 from typing import Any
+from urllib.parse import quote
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,8 +23,7 @@ from trino.auth import BasicAuthentication
 from trino.exceptions import Error as DriverError
 from trino.exceptions import HttpError, TrinoAuthError, TrinoConnectionError, TrinoQueryError
 
-from warehouse_cdc.dialects import ColumnType, Trino
-from warehouse_cdc.dialects.trino import decimal_digits
+from warehouse_cdc.dialects import ColumnType, Trino, TrinoOnHive, TrinoOnPostgres
 from warehouse_cdc.errors import (
     ConnectionLostError,
     PermissionDeniedError,
@@ -33,40 +32,21 @@ from warehouse_cdc.errors import (
     WarehouseError,
 )
 from warehouse_cdc.sources import Trino as Source
-from warehouse_cdc.warehouses.base import Connection, Work, redacted
+from warehouse_cdc.warehouses.base import Connection, Labels, Work, redacted
+from warehouse_cdc.warehouses.trino_values import CONFLICTS, NAMES_ONLY, arrow_type, persevere
 
 STATEMENT_LENGTH = 900_000
 """Characters of one INSERT; Trino takes a million in a statement."""
-_ATTEMPTS = 6
-"""How often a DELETE or UPDATE is tried that another one was faster than."""
+_DIALECTS: dict[str, type[Trino]] = {"hive": TrinoOnHive, "postgresql": TrinoOnPostgres}
+"""Connectors whose tables hold less than Iceberg's."""
 _PORTS = {"https": 443, "http": 8080}
 _session: Any = trino.dbapi.connect
-"""Opens a session; the client has no types for it."""
+"""Makes a session; the client has no types for it."""
+_END_SECONDS = 600.0
+"""How long a killed statement may take to end; Trino gives up those without a client after five minutes."""
+_SETTLE_SECONDS = 2.0
+"""What a statement was about to commit when it was ended may land a moment later."""
 _FAILURES = (DriverError, HttpError, requests.exceptions.RequestException)
-
-_ARROW: dict[str, pa.DataType] = {
-    "text": pa.string(),
-    "json": pa.string(),
-    "boolean": pa.bool_(),
-    "date": pa.date32(),
-    "time": pa.time64("us"),
-    "timestamp": pa.timestamp("us"),
-    "timestamptz": pa.timestamp("us", tz="UTC"),
-    "binary": pa.binary(),
-}
-
-
-def arrow_type(kind: ColumnType | None) -> pa.DataType:
-    """The Arrow type of a stored type."""
-    if kind is None:
-        return pa.string()
-    if kind.kind == "integer":
-        return pa.int64() if kind.name == "BIGINT" else pa.int32()
-    if kind.kind == "float":
-        return pa.float32() if kind.name == "REAL" else pa.float64()
-    if kind.kind == "decimal":
-        return pa.decimal128(*decimal_digits(kind))
-    return _ARROW[kind.kind]
 
 
 def _array(values: Sequence[Any], wanted: pa.DataType) -> pa.Array:
@@ -99,26 +79,40 @@ def open_trino(source: Source) -> TrinoConnection:
         "catalog": source.catalog,
         "schema": source.schema,
         "http_scheme": source.http_scheme,
-        "source": "warehouse-cdc",
         "timezone": "UTC",
         "auth": BasicAuthentication(source.user, source.password) if source.password else None,
     }
-    if source.verify is not None:
-        arguments["verify"] = fspath(source.verify)
-    connection = TrinoConnection(arguments)
-    connection.query("SELECT 1")
-    return connection
+    verify = True if source.verify is None else fspath(source.verify)
+    connector = source.connector or _connector(TrinoConnection(arguments, verify), source.catalog)
+    if connector == "hive":
+        # Otherwise its tables hold milliseconds, and refuse what is finer.
+        arguments["session_properties"] = {f"{source.catalog}.timestamp_precision": "MICROSECONDS"}
+    return TrinoConnection(arguments, verify, _DIALECTS.get(connector, Trino))
+
+
+def _connector(connection: TrinoConnection, catalog: str) -> str:
+    with closing(connection):
+        name = connection.dialect.literal(catalog)
+        rows = connection.query(
+            f"SELECT connector_name FROM system.metadata.catalogs WHERE catalog_name = {name}"
+        )
+    return str(rows[0][0]) if rows else ""
 
 
 class TrinoConnection(Connection):
     """A session, which is nothing but what each request says of itself."""
 
-    def __init__(self, arguments: dict[str, Any]) -> None:
-        """Take the client's arguments; nothing is sent yet."""
-        self.dialect = Trino()
+    dialect: Trino
+
+    def __init__(self, arguments: dict[str, Any], verify: bool | str, dialect: type[Trino] = Trino) -> None:
+        """Take the client's arguments, and which certificates to trust; nothing is sent yet."""
+        self.dialect = dialect()
         self.statements = 0
         self._arguments = arguments
-        self._connection = _session(**arguments)
+        self._under_way: Any = None
+        self._stopped: Any = None
+        self._http = requests.Session()
+        self._http.verify = verify
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """Run a statement and fetch everything."""
@@ -127,16 +121,7 @@ class TrinoConnection(Connection):
 
     def execute(self, sql: str, *, work: Work = "") -> None:
         """Run a statement; again, if it can be repeated and another one was faster."""
-        repeatable = sql.lstrip()[:6].upper() in ("DELETE", "UPDATE")
-        for attempt in range(1, _ATTEMPTS + 1):
-            try:
-                self.query(sql)
-            except QueryError as error:
-                if error.code != "query-conflict" or not repeatable or attempt == _ATTEMPTS:
-                    raise
-                time.sleep(random.uniform(0, 0.1 * 2**attempt))
-            else:
-                return
+        persevere(sql, self.query)
 
     @contextmanager
     def _cursor(self, sql: str, *, spelled: bool = False) -> Iterator[Any]:
@@ -147,16 +132,23 @@ class TrinoConnection(Connection):
             spelled: Return values as the server's JSON spells them.
         """
         self.statements += 1
-        cursor = self._connection.cursor(legacy_primitive_types=spelled)
+        told = {"source": _source(self.labels.run), "client_tags": _tags(self.labels)}
+        session = _session(**self._arguments, **told, http_session=self._http)
+        cursor = session.cursor(legacy_primitive_types=spelled)
+        self._under_way = cursor
         try:
             cursor.execute(sql)
             yield cursor
+            if self._stopped is cursor:  # of which the client itself says nothing
+                raise QueryError("The statement was cancelled.", sql=redacted(sql), query_id=cursor.query_id)
         except _FAILURES as error:
             raise _mapped(error, sql) from None
         except BaseException:
             with suppress(*_FAILURES):  # what went wrong matters more
                 cursor.cancel()
             raise
+        finally:
+            self._under_way = None
 
     @contextmanager
     def transaction(
@@ -216,8 +208,7 @@ class TrinoConnection(Connection):
 
     def _literal(self, value: Any) -> str:
         if isinstance(value, datetime):
-            text = value.astimezone(timezone.utc).replace(tzinfo=None).isoformat(" ", "microseconds")
-            return f"TIMESTAMP '{text} UTC'"
+            return self.dialect.instant(value)
         if isinstance(value, str):
             value = value.encode("utf-8", "replace").decode()  # no lone surrogates
         return self.dialect.literal(value)
@@ -249,6 +240,41 @@ class TrinoConnection(Connection):
         """None: a materialized view, which may be evaluated as it is read, looks like a table."""
         return None
 
+    def cancel_statement(self) -> None:
+        """Tell the server, by the cursor that waits for it."""
+        cursor = self._under_way
+        if cursor is not None:
+            self._stopped = cursor
+            with suppress(*_FAILURES):  # it may be over already
+                cursor.cancel()
+
+    def end_statements(self, run_id: str) -> bool:
+        """Kill them, by their source: the server doesn't list what else a session says of itself."""
+        source = self.dialect.literal(_source(run_id))
+        running = (
+            "SELECT query_id FROM system.runtime.queries "
+            f"WHERE source = {source} AND state NOT IN ('FINISHED', 'FAILED')"
+        )
+        end, found = time.monotonic() + _END_SECONDS, False
+        while rows := self.query(running):
+            if time.monotonic() > end:
+                raise QueryError(
+                    f"Statements of run {run_id} that was interrupted go on.",
+                    query_id=str(rows[0][0]),
+                    hint="Kill them, then run the sync again.",
+                    retryable=True,
+                )
+            for (query_id,) in rows if not found else ():
+                with suppress(QueryError):  # it has ended meanwhile
+                    self.query(
+                        f"CALL system.runtime.kill_query({self.dialect.literal(query_id)}, 'its run is over')"
+                    )
+            found = True
+            time.sleep(0.2)
+        if found:
+            time.sleep(_SETTLE_SECONDS)
+        return found
+
     def engine_version(self) -> str:
         """The same for all versions: xxHash64 is defined by its specification."""
         return "xxhash64"
@@ -260,28 +286,21 @@ class TrinoConnection(Connection):
 
     def clone(self) -> TrinoConnection:
         """Another one with the same arguments."""
-        return TrinoConnection(self._arguments)
+        return TrinoConnection(self._arguments, self._http.verify, type(self.dialect))
 
     def close(self) -> None:
         """Close the client's HTTP session."""
-        self._connection.close()
+        self._http.close()
 
 
-_NAMES_ONLY = frozenset(
-    {
-        *(
-            "TABLE_NOT_FOUND",
-            "COLUMN_NOT_FOUND",
-            "SCHEMA_NOT_FOUND",
-            "CATALOG_NOT_FOUND",
-            "PERMISSION_DENIED",
-        ),
-        *("TABLE_ALREADY_EXISTS", "FUNCTION_NOT_FOUND", "TYPE_MISMATCH", "TYPE_NOT_FOUND", "NOT_SUPPORTED"),
-        *("AMBIGUOUS_NAME", "DUPLICATE_COLUMN_NAME", "MISSING_SCHEMA_NAME"),
-    }
-)
-"""Errors whose message names objects, never row values."""
-_CONFLICTS = frozenset({"ICEBERG_COMMIT_ERROR", "TRANSACTION_CONFLICT"})
+def _source(run_id: str) -> str:
+    return f"warehouse-cdc/{run_id}" if run_id else "warehouse-cdc"
+
+
+def _tags(labels: Labels) -> list[str]:
+    """Tags that say which sync and step a statement is for."""
+    named = {"sync": labels.sync, "run": labels.run, "stage": labels.stage}
+    return [f"{name}={quote(text, safe='')}" for name, text in named.items() if text]
 
 
 def _mapped(error: Exception, sql: str) -> WarehouseError:
@@ -299,7 +318,7 @@ def _mapped(error: Exception, sql: str) -> WarehouseError:
     if not isinstance(error, TrinoQueryError):
         return QueryError(f"Trino's client failed ({type(error).__name__}).", sql=shown)
     name = str(error.error_name)
-    detail = f": {error.message}" if name in _NAMES_ONLY else "."
+    detail = f": {error.message}" if name in NAMES_ONLY else "."
     if name == "PERMISSION_DENIED":
         return PermissionDeniedError(
             f"Trino denied a statement{detail}",
@@ -308,7 +327,7 @@ def _mapped(error: Exception, sql: str) -> WarehouseError:
             hint="The user needs to create, read, write and drop tables in the two schemas, and to read the "
             "model's tables: see `warehouse-cdc check`.",
         )
-    conflict = name in _CONFLICTS
+    conflict = name in CONFLICTS
     return QueryError(
         f"Trino refused a statement ({name}){detail}",
         sql=shown,
