@@ -14,12 +14,13 @@ from warehouse_cdc.dialects.greenplum import Greenplum
 from warehouse_cdc.dialects.lakebase import Lakebase
 from warehouse_cdc.dialects.postgres import Postgres
 from warehouse_cdc.dialects.redshift import Redshift
+from warehouse_cdc.dialects.spark import Spark
 from warehouse_cdc.dialects.trino import Trino
 from warehouse_cdc.dialects.types import ColumnType
 from warehouse_cdc.errors import UnsupportedError
 
 DIALECTS: dict[str, type[Dialect]] = {
-    dialect.name: dialect for dialect in (DuckDB, Greenplum, Lakebase, Postgres, Redshift, Trino)
+    dialect.name: dialect for dialect in (DuckDB, Greenplum, Lakebase, Postgres, Redshift, Spark, Trino)
 }
 
 
@@ -47,6 +48,7 @@ __all__ = [
     "Lakebase",
     "Postgres",
     "Redshift",
+    "Spark",
     "Trino",
     "get_dialect",
 ]
