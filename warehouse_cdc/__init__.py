@@ -4,7 +4,7 @@
 >>> warehouse = wcdc.connect("duckdb:///:memory:")
 """
 
-from warehouse_cdc import destinations
+from warehouse_cdc import destinations, sources
 from warehouse_cdc.destinations import destination
 from warehouse_cdc.engine.checks import Finding
 from warehouse_cdc.engine.dry_run import DryRun
@@ -68,4 +68,5 @@ __all__ = [
     "connect",
     "destination",
     "destinations",
+    "sources",
 ]

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl
 
 from warehouse_cdc.engine.checks import Finding, check
 from warehouse_cdc.engine.dry_run import DryRun, dry_run
@@ -18,8 +16,9 @@ from warehouse_cdc.engine.run import Options, Runner
 from warehouse_cdc.engine.settings import Settings
 from warehouse_cdc.engine.store import fetch, read_rejections
 from warehouse_cdc.engine.transitions import Observer, ignore
-from warehouse_cdc.errors import ConfigError, StateError, UnsupportedError
+from warehouse_cdc.errors import StateError
 from warehouse_cdc.plan.statements import Schemas, Statements
+from warehouse_cdc.sources import Source, open_target
 from warehouse_cdc.sync import Sync
 from warehouse_cdc.warehouses.base import Connection
 
@@ -267,7 +266,7 @@ def _cancelled_by_signals(cancelled: threading.Event) -> Iterator[None]:
 
 
 def connect(
-    target: str | Engine | Any,
+    target: str | Source | Engine | Any,
     *,
     planner_schema: str = "hightouch_planner",
     audit_schema: str = "hightouch_audit",
@@ -279,14 +278,13 @@ def connect(
     lease_margin: float = 5.0,
     compaction: float = 1.0,
     skip: bool = True,
-    token: Callable[[], str] | None = None,
 ) -> Warehouse:
     """Connect to a warehouse.
 
     Args:
-        target: ``duckdb:///path``, ``duckdb:///:memory:``, ``postgresql://user:password@host/database``, the
-            same with ``lakebase``, ``greenplum`` or ``redshift``, ``trino://user:password@host/catalog``, a
-            SQLAlchemy Engine, or a duckdb or psycopg connection (which stays open and stays yours).
+        target: A URL such as ``duckdb:///path`` or ``postgresql://user:password@host/database``, an object of
+            ``warehouse_cdc.sources``, a SQLAlchemy Engine, or a connection of the warehouse's driver (which
+            stays open and stays yours).
         planner_schema: Where plan tables and the journal are.
         audit_schema: Where the audit tables are.
         changelog: Write ``sync_changelog`` unless a sync says otherwise.
@@ -298,7 +296,6 @@ def connect(
         compaction: A run writes a full plan again once the plans of differences since the last one add up to
             this share of its rows; 0 makes every plan a full one.
         skip: Don't read a model where the warehouse tells that none of its tables changed since the last run.
-        token: Lakebase: returns the OAuth token that is the password; called anew for each new session.
 
     Raises:
         ConfigError: A setting is wrong or an extra is missing.
@@ -321,79 +318,5 @@ def connect(
         compaction=compaction,
         skip=skip,
     )
-    connection, owned = _open(target, token)
+    connection, owned = open_target(target)
     return Warehouse(connection, settings, owned=owned)
-
-
-def _open(target: Any, token: Callable[[], str] | None = None) -> tuple[Connection, bool]:
-    """A connection, and whether it is ours to reopen."""
-    kind = type(target).__module__.split(".")[0]
-    if token is not None and not str(target).startswith("lakebase://"):
-        raise ConfigError("token is for lakebase:// URLs only.", code="settings")
-    if kind == "sqlalchemy" and hasattr(target, "raw_connection") and target.dialect.name == "postgresql":
-        _need("psycopg", "postgres")
-        from warehouse_cdc.warehouses.postgres import from_engine
-
-        return from_engine(target), True
-    if kind == "sqlalchemy" and hasattr(target, "url"):
-        target = target.url.render_as_string(hide_password=False)
-    if isinstance(target, str):
-        scheme, _colon, rest = target.partition("://")
-        name = scheme.split("+")[0].lower()
-        if name == "duckdb":
-            from warehouse_cdc.warehouses.duckdb import open_duckdb
-
-            path, _question, query = rest.removeprefix("/").partition("?")
-            return open_duckdb(path or ":memory:", dict(parse_qsl(query))), True
-        if name in ("postgresql", "postgres"):
-            _need("psycopg", "postgres")
-            from warehouse_cdc.warehouses.postgres import open_postgres
-
-            return open_postgres(f"postgresql://{rest}"), True
-        if name in ("lakebase", "greenplum", "redshift"):
-            _need("psycopg", name)
-            return _open_relative(name, f"postgresql://{rest}", token), True
-        if name == "trino":
-            _need("trino", "trino")
-            from warehouse_cdc.warehouses.trino import open_trino
-
-            return open_trino(target), True
-        raise UnsupportedError(
-            f"There is no warehouse of kind {name!r}." if _colon else "That isn't a connection URL.",
-            code="connect-url",
-            hint="duckdb:///path/to/file.duckdb, postgresql://user:password@host:5432/database, also "
-            "lakebase://, greenplum:// and redshift://, or trino://user:password@host:443/catalog",
-        )
-    if kind in ("duckdb", "_duckdb"):
-        from warehouse_cdc.warehouses.duckdb import DuckDBConnection
-
-        return DuckDBConnection(target), False
-    if kind == "psycopg":
-        from warehouse_cdc.warehouses.postgres import PostgresConnection
-
-        return PostgresConnection(target, owned=False), False
-    raise UnsupportedError(
-        f"A {type(target).__name__} is no warehouse.",
-        code="connect-target",
-        hint="Pass a URL, a SQLAlchemy Engine, or a duckdb or psycopg connection.",
-    )
-
-
-def _open_relative(name: str, url: str, token: Callable[[], str] | None) -> Connection:
-    """A session of a relative of PostgreSQL."""
-    from warehouse_cdc.dialects import Greenplum, Lakebase
-    from warehouse_cdc.warehouses.postgres import open_postgres
-    from warehouse_cdc.warehouses.redshift import open_redshift
-
-    if name == "redshift":
-        return open_redshift(url)
-    return open_postgres(url, Lakebase() if name == "lakebase" else Greenplum(), token)
-
-
-def _need(module: str, extra: str) -> None:
-    if importlib.util.find_spec(module) is None:
-        raise ConfigError(
-            f"The driver {module!r} isn't installed.",
-            code="missing-extra",
-            hint=f"pip install 'warehouse-cdc[{extra}]'",
-        )

@@ -97,10 +97,10 @@ class DryRun:
 class Warehouse:
     dialect = "duckdb"
 
-    def __init__(self, url: str, **options: Any) -> None:
-        self.url = url
+    def __init__(self, target: Any, **options: Any) -> None:
+        self.target = target
         self.options = options
-        CALLS.append(("connect", {"url": url, **options}))
+        CALLS.append(("connect", {"target": target, **options}))
 
     def __enter__(self) -> Warehouse:
         return self

@@ -11,6 +11,7 @@ from tests.cli import fake_engine
 from tests.cli.conftest import project_of
 from warehouse_cdc.errors import ConfigError
 from warehouse_cdc.project import Project, ProjectError, find_project, load_project
+from warehouse_cdc.sources import DuckDB, Postgres
 
 YAML = """\
 # a comment
@@ -114,11 +115,12 @@ def project(request: pytest.FixtureRequest, folder: Path) -> Project:
 
 def test_twins_make_the_same_objects(project: Project, folder: Path) -> None:
     shop, local = project.sources.values()
-    assert shop.url == "postgresql://app:s3cret/word@db.example.com:5432/shop?application_name=x"
+    assert isinstance(shop.target, Postgres) and isinstance(local.target, DuckDB)
+    assert shop.target.conninfo == "postgresql://app:s3cret/word@db.example.com:5432/shop?application_name=x"
     assert (shop.planner_schema, shop.audit_schema) == ("plans", "hightouch_audit")
     assert (shop.changelog, shop.snapshot, shop.retention_days) == (True, False, 30)
     assert (shop.lease_seconds, shop.dialect) == (90, "postgres")
-    assert (local.url, local.dialect) == (f"duckdb:///{folder}/data/local.duckdb", "duckdb")
+    assert (local.target.file, local.dialect) == (f"{folder}/data/local.duckdb", "duckdb")
 
     customers, orders = project.models["customers"], project.models["orders"]
     assert customers.sql == "select id, email, '$5' as price\nfrom sales.customers\n"
@@ -152,9 +154,8 @@ def test_a_source_connects_with_its_options(project: Project, monkeypatch: pytes
     project.warehouse_for("customers to nowhere")
     project.connect("local")
     (_, shop), (_, local) = fake_engine.CALLS
-    assert shop["url"].startswith("postgresql://")
-    assert {**shop, "url": ""} == {
-        "url": "",
+    assert shop.pop("target") is project.source("shop").target
+    assert shop == {
         "planner_schema": "plans",
         "audit_schema": "hightouch_audit",
         "changelog": True,
@@ -166,7 +167,7 @@ def test_a_source_connects_with_its_options(project: Project, monkeypatch: pytes
         "compaction": 1.0,
         "skip": True,
     }
-    assert local["url"].startswith("duckdb:///")
+    assert local["target"] is project.source("local").target
 
 
 def test_names_that_do_not_exist(project: Project) -> None:
@@ -189,27 +190,30 @@ def test_the_only_source_need_not_be_named(one: Path) -> None:
 @pytest.mark.parametrize(
     ("url", "expected"),
     [
-        ("duckdb:///:memory:", "duckdb:///:memory:"),
-        ("duckdb://", "duckdb://"),
-        ("duckdb:////tmp/x.duckdb", "duckdb:////tmp/x.duckdb"),
-        ("duckdb:///md:shop", "duckdb:///md:shop"),
-        ("duckdb:///x.duckdb?threads=1", "duckdb:///{folder}/x.duckdb?threads=1"),
-        ("duckdb:///../x.duckdb", "duckdb:///{folder}/../x.duckdb"),
-        ("postgresql:///shop", "postgresql:///shop"),
+        ("duckdb:///:memory:", None),
+        ("duckdb://", None),
+        ("duckdb:////tmp/x.duckdb", "/tmp/x.duckdb"),
+        ("duckdb:///md:shop", "md:shop"),
+        ("duckdb:///x.duckdb?threads=1", "{folder}/x.duckdb"),
+        ("duckdb:///../x.duckdb", "{folder}/../x.duckdb"),
     ],
 )
-def test_database_files_are_relative_to_the_project_file(folder: Path, url: str, expected: str) -> None:
+def test_database_files_are_relative_to_the_project_file(
+    folder: Path, url: str, expected: str | None
+) -> None:
     (folder / "p").mkdir()
     (folder / "p" / "project.yaml").write_text(f"sources: {{a: {{url: '{url}'}}}}")
     loaded = load_project("p/project.yaml")
-    assert loaded.source("a").url == expected.format(folder=folder / "p")
+    target = loaded.source("a").target
+    assert isinstance(target, DuckDB)
+    assert target.file == (expected and expected.format(folder=folder / "p"))
 
 
 def test_environment_of_the_process_is_the_default(one: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = project_of("good").replace("duckdb:///shop.duckdb", "${WCDC_TEST_URL}")
     (one / "warehouse_cdc.yaml").write_text(text)
     monkeypatch.setenv("WCDC_TEST_URL", "duckdb:////data/x.duckdb")
-    assert load_project().source().url == "duckdb:////data/x.duckdb"
+    assert load_project().source().target == DuckDB(file="/data/x.duckdb")
 
 
 @pytest.mark.parametrize(
@@ -228,13 +232,14 @@ def test_environment_of_the_process_is_the_default(one: Path, monkeypatch: pytes
     ],
 )
 def test_references(folder: Path, text: str, expected: str) -> None:
-    (folder / "p.yaml").write_text(f"sources: {{a: {{url: 'x://{text}'}}}}")
+    (folder / "p.yaml").write_text(f"sources: {{a: {{url: 'postgresql://{text}'}}}}")
     environment = {"A": "one", "B": "two", "EMPTY": "", "C": "${A}"}
-    assert load_project("p.yaml", environ=environment).source().url == f"x://{expected}"
+    target = load_project("p.yaml", environ=environment).source().target
+    assert isinstance(target, Postgres) and target.conninfo == f"postgresql://{expected}"
 
 
 def test_references_are_not_replaced_in_keys(folder: Path) -> None:
-    (folder / "p.yaml").write_text("sources: {'${A}': {url: 'x://'}}")
+    (folder / "p.yaml").write_text("sources: {'${A}': {url: 'duckdb://'}}")
     assert list(load_project("p.yaml", environ={"A": "b"}).sources) == ["${A}"]
 
 

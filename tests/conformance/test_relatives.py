@@ -177,16 +177,11 @@ def test_each_session_asks_for_a_token_of_its_own(postgres: PostgresEngine, crm:
         tokens.append(f"token-{len(tokens)}")
         return tokens[-1]
 
-    with wcdc.connect(postgres.url.replace("postgresql://", "lakebase://"), token=token) as warehouse:
+    source = wcdc.sources.Lakebase.from_url(postgres.url, token=token)
+    with wcdc.connect(source) as warehouse:
         assert tokens == ["token-0"]
         assert warehouse.run(sync_of(crm)).status == "success"
         assert len(tokens) > 1, "the session that extends the lease"
-
-
-@pytest.mark.parametrize("target", ["postgresql://u@localhost/d", "duckdb:///:memory:"])
-def test_a_token_is_for_lakebase_only(target: str) -> None:
-    with pytest.raises(wcdc.ConfigError, match="lakebase"):
-        wcdc.connect(target, token=lambda: "x")
 
 
 def test_redshift_has_its_own_port_and_encoding(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -403,18 +403,9 @@ def test_errors_say_what_and_which_query_but_no_values(trino: TrinoEngine, crm: 
     assert all(finding.ok for finding in warehouse.check(sync_of(crm)))
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "trino://test@127.0.0.1:1/iceberg?http_scheme=http",
-        "trino://127.0.0.1/iceberg",
-        "trino://test:secret@127.0.0.1",
-        "trino://test:secret@127.0.0.1/iceberg?schema=x",
-    ],
-)
-def test_urls_that_lead_nowhere(url: str) -> None:
+def test_a_url_that_leads_nowhere() -> None:
     with pytest.raises(wcdc.ConnectionLostError) as caught:
-        wcdc.connect(url)
+        wcdc.connect("trino://test:secret@127.0.0.1:1/iceberg")
     assert caught.value.hint and "secret" not in str(caught.value)
 
 

@@ -13,6 +13,7 @@ COMPUTED = {
     "guard-{}": ("guard-max-removed", "guard-require-rows"),
     "run-{}": ("run-failed", "run-cancelled", "run-interrupted"),
     "sync-{}": ("sync-mode", "sync-on-removed", "sync-on-duplicate", "sync-mappings", "sync-match"),
+    "{}-type": ("source-type", "destination-type"),
     "unknown-{}": ("unknown-source", "unknown-model", "unknown-destination"),
 }
 """What the codes that are put together at run time can be."""

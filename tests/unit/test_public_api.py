@@ -20,7 +20,7 @@ NAMES = [
     "DestinationError", "DryRun", "Finding", "GuardError", "LeaseLostError", "Model", "ModelError",
     "PermissionDeniedError", "Progress", "QueryError", "RateLimitedError", "Run", "StateError",
     "StateVersionError", "Sync", "SyncInProgressError", "Table", "UnsupportedError", "Warehouse",
-    "WarehouseError", "WarehouseLockedError", "compile", "connect", "destination", "destinations",
+    "WarehouseError", "WarehouseLockedError", "compile", "connect", "destination", "destinations", "sources",
 ]  # fmt: skip
 
 DESTINATIONS = [

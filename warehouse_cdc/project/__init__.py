@@ -8,6 +8,6 @@ from __future__ import annotations
 
 from warehouse_cdc.project.document import Problem, ProjectError
 from warehouse_cdc.project.loader import find_project, load_project
-from warehouse_cdc.project.project import Project, Source
+from warehouse_cdc.project.project import DeclaredSource, Project
 
-__all__ = ["Problem", "Project", "ProjectError", "Source", "find_project", "load_project"]
+__all__ = ["DeclaredSource", "Problem", "Project", "ProjectError", "find_project", "load_project"]

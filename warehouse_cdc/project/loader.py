@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
+from os import PathLike
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_origin
 
 from warehouse_cdc.errors import CdcError, ConfigError
 from warehouse_cdc.model import Model
 from warehouse_cdc.project.destinations import DESTINATION_TYPES, destination_class, load_function
 from warehouse_cdc.project.document import Document, KeyPath, Problem, ProjectError, dotted, read_document
 from warehouse_cdc.project.environment import Resolved
-from warehouse_cdc.project.fields import Field, MismatchError, fields_of, fit, nearest
-from warehouse_cdc.project.project import Project, Source
+from warehouse_cdc.project.project import DeclaredSource, Project
+from warehouse_cdc.sources import SOURCES, source_of
 from warehouse_cdc.sync import Sync
+from warehouse_cdc.typed import Field, MismatchError, fields_of, fit, nearest
 
 FILE_NAMES = ("warehouse_cdc.yaml", "warehouse_cdc.yml", "warehouse_cdc.toml")
 _SECTIONS = ("sources", "models", "destinations", "syncs")
@@ -123,14 +125,54 @@ class _Loader:
                 built[name] = made
         return built
 
-    def source(self, name: str, raw: dict[str, Any]) -> Source | None:
+    def source(self, name: str, raw: dict[str, Any]) -> DeclaredSource | None:
         """One entry of ``sources``."""
         path = ("sources", name)
-        values = self.checked(path, raw, fields_of(Source, without=["name"]))
-        if values is None:
+        settings = fields_of(DeclaredSource, without=["name", "target"])
+        if "type" not in raw:
+            values = self.checked(path, raw, {**settings, "url": Field(str, required=True)})
+            if values is None:
+                return None
+            url = self.rooted_url(values.pop("url"))
+            target = self.attempt(path, raw, lambda: source_of(url), fallback="url")
+        else:
+            kind = self.kind(path, raw, list(SOURCES))
+            if kind is None:
+                return None
+            fields = fields_of(SOURCES[kind])
+            own = self.checked(path, raw, {**settings, **fields, "type": Field(str)})
+            if own is None:
+                return None
+            values = {key: value for key, value in own.items() if key in settings}
+            own = {key: self.file(value, fields[key].hint) for key, value in own.items() if key in fields}
+            target = self.attempt(path, raw, lambda: SOURCES[kind](**own))
+        if target is None:
             return None
-        values["url"] = self.rooted_url(values["url"])
-        return self.attempt(path, raw, lambda: Source(name=name, **values))
+        return self.attempt(path, raw, lambda: DeclaredSource(name=name, target=target, **values))
+
+    def file(self, value: Any, hint: Any) -> Any:
+        """A setting's value; a path is relative to the project file."""
+        choices = get_args(hint)
+        takes_paths = any(choice is PathLike or get_origin(choice) is PathLike for choice in choices)
+        return self.rooted(value) if takes_paths and isinstance(value, str) else value
+
+    def kind(self, path: KeyPath, raw: dict[str, Any], known: Sequence[str]) -> str | None:
+        """What an entry gives as its ``type``, if that is known."""
+        at, kind = (*path, "type"), raw.get("type")
+        if at in self.resolved.failed:
+            return None
+        if not isinstance(kind, str):
+            message = f"{dotted(at)} must be one of {', '.join(known)}."
+            self.report(
+                at, message, value="type" in raw, code="missing-key" if kind is None else "project-type"
+            )
+            return None
+        if kind not in known:
+            section = str(path[0])[:-1]
+            message = f"{dotted(path)} has an unknown type{self.shown(at, kind)}."
+            self.report(at, message, value=True, code=f"{section}-type", hint=nearest(kind, known))
+            return None
+        return kind
 
     def model(self, name: str, raw: dict[str, Any], model_sources: dict[str, str]) -> Model | None:
         """One entry of ``models``; notes the model's source."""
@@ -155,20 +197,8 @@ class _Loader:
     def destination(self, name: str, raw: dict[str, Any]) -> Any:
         """One entry of ``destinations``."""
         path = ("destinations", name)
-        kind = raw.get("type")
-        if (*path, "type") in self.resolved.failed:
-            return None
-        if not isinstance(kind, str):
-            at = (*path, "type")
-            message = f"{dotted(at)} must be one of {', '.join(DESTINATION_TYPES)}."
-            self.report(
-                at, message, value="type" in raw, code="missing-key" if kind is None else "project-type"
-            )
-            return None
-        if kind not in DESTINATION_TYPES:
-            hint = nearest(kind, DESTINATION_TYPES)
-            message = f"{dotted(path)} has an unknown type{self.shown((*path, 'type'), kind)}."
-            self.report((*path, "type"), message, value=True, code="destination-type", hint=hint)
+        kind = self.kind(path, raw, DESTINATION_TYPES)
+        if kind is None:
             return None
         options = {key: value for key, value in raw.items() if key != "type"}
         if kind == "python":

@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from warehouse_cdc.errors import ConfigError
 from warehouse_cdc.model import Model
-from warehouse_cdc.project.fields import nearest
+from warehouse_cdc.sources.base import Source
 from warehouse_cdc.sync import Sync
+from warehouse_cdc.typed import nearest
 
 if TYPE_CHECKING:
     from warehouse_cdc import Warehouse
     from warehouse_cdc.destinations.base import Destination
 
-_DIALECTS = {"postgresql": "postgres"}
-
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
+class DeclaredSource:
     """A warehouse and how to use it.
 
     Args:
         name: Its name in the project file.
-        url: Where it is, as a URL; may hold credentials, so it is never shown.
+        target: How it is reached.
         planner_schema: The schema for the tables of plans and state.
         audit_schema: The schema for the audit tables.
         changelog: Write ``sync_changelog``.
@@ -40,7 +38,7 @@ class Source:
     """
 
     name: str
-    url: str = field(repr=False)
+    target: Source
     planner_schema: str = "hightouch_planner"
     audit_schema: str = "hightouch_audit"
     changelog: bool = True
@@ -56,14 +54,8 @@ class Source:
         """Check the values.
 
         Raises:
-            ConfigError: The URL is no URL, or a number is out of range.
+            ConfigError: A number is out of range, or a schema has no name.
         """
-        if "://" not in self.url:
-            raise ConfigError(
-                f"Source {self.name!r}: url must be a URL.",
-                code="source-url",
-                hint="For example duckdb:///warehouse.duckdb or postgresql://user@host/database.",
-            )
         for label in ("planner_schema", "audit_schema"):
             if not getattr(self, label).strip():
                 raise ConfigError(f"Source {self.name!r}: {label} is empty.", code="source-schema")
@@ -81,32 +73,20 @@ class Source:
 
     @property
     def dialect(self) -> str:
-        """The SQL dialect that the URL's scheme names."""
-        scheme = urlsplit(self.url.split("://", 1)[0] + "://").scheme.split("+")[0].lower()
-        return _DIALECTS.get(scheme, scheme)
+        """The SQL that is spoken there."""
+        return self.target.dialect
 
     def connect(self) -> Warehouse:
         """Open the warehouse; a context manager.
 
         Raises:
-            ConfigError: The driver is missing or the URL is of no known warehouse.
+            ConfigError: The driver is missing.
             WarehouseError: The connection can't be made.
         """
         from warehouse_cdc import connect
 
-        return connect(
-            self.url,
-            planner_schema=self.planner_schema,
-            audit_schema=self.audit_schema,
-            changelog=self.changelog,
-            snapshot=self.snapshot,
-            sync_runs=self.sync_runs,
-            retention_days=self.retention_days,
-            lease_seconds=self.lease_seconds,
-            lease_margin=self.lease_margin,
-            compaction=self.compaction,
-            skip=self.skip,
-        )
+        settings = [each.name for each in fields(self) if each.name not in ("name", "target")]
+        return connect(self.target, **{name: getattr(self, name) for name in settings})
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -123,7 +103,7 @@ class Project:
     """
 
     path: Path
-    sources: Mapping[str, Source]
+    sources: Mapping[str, DeclaredSource]
     models: Mapping[str, Model]
     model_sources: Mapping[str, str]
     destinations: Mapping[str, Destination]
@@ -134,7 +114,7 @@ class Project:
         parts = ("sources", "models", "destinations", "syncs")
         return f"Project({', '.join(f'{part}={list(getattr(self, part))}' for part in parts)})"
 
-    def source(self, name: str | None = None) -> Source:
+    def source(self, name: str | None = None) -> DeclaredSource:
         """A source by its name; the only one if no name is given.
 
         Raises:
@@ -174,14 +154,14 @@ class Project:
             raise ConfigError(f"The project has no sync {sync_id!r}.", code="project-sync", hint=hint)
         return self.syncs[sync_id]
 
-    def source_of(self, sync_id: str) -> Source:
+    def source_of(self, sync_id: str) -> DeclaredSource:
         """The source of a sync's model."""
         return self.sources[self.model_sources[self.sync(sync_id).model.name]]
 
     def connect(self, source_name: str | None = None) -> Warehouse:
-        """Open a source; see :meth:`Source.connect`."""
+        """Open a source; see :meth:`DeclaredSource.connect`."""
         return self.source(source_name).connect()
 
     def warehouse_for(self, sync_id: str) -> Warehouse:
-        """Open the source of a sync's model; see :meth:`Source.connect`."""
+        """Open the source of a sync's model; see :meth:`DeclaredSource.connect`."""
         return self.source_of(sync_id).connect()

@@ -7,9 +7,10 @@ and no cursor outlives its transaction, so a pooler in transaction mode may stan
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import psycopg
@@ -182,24 +183,33 @@ def _exact(column: pa.Array, wanted: pa.DataType) -> pa.Array:
 
 
 def open_postgres(
-    conninfo: str, dialect: Postgres | None = None, token: Callable[[], str] | None = None
+    conninfo: str,
+    dialect: Postgres | None = None,
+    *,
+    options: Mapping[str, str] | None = None,
+    token: Callable[[], str] | None = None,
 ) -> PostgresConnection:
     """Connect by a URL or a libpq connection string.
 
     Args:
         conninfo: Where to.
         dialect: What is spoken there, if it isn't PostgreSQL itself.
+        options: More of libpq's parameters.
         token: Called for the password of each new session.
 
     Raises:
         ConnectionLostError: The server can't be reached or refuses the sign-in.
     """
-    opener = None if token is None else lambda: open_postgres(conninfo, dialect, token)
-    connection = sign_in(conninfo, {} if token is None else {"password": token()})
+    given = dict(options or {})
+    opener = None
+    if token is not None:
+        given["password"] = token()
+        opener = partial(open_postgres, conninfo, dialect, options=options, token=token)
+    connection = sign_in(conninfo, given)
     return PostgresConnection(connection, owned=True, opener=opener, dialect=dialect)
 
 
-def sign_in(conninfo: str, options: dict[str, str]) -> psycopg.Connection[Any]:
+def sign_in(conninfo: str, options: Mapping[str, str]) -> psycopg.Connection[Any]:
     """A session of the driver.
 
     Args:

@@ -6,7 +6,7 @@ statements of one message. Rows are read as text, by a cursor of the server; the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -30,23 +30,26 @@ BATCH, INTERACTIVE = "ht_batch", "ht_interactive"
 _SETTINGS = "SET timezone TO 'UTC'; SET datestyle TO 'ISO, YMD'; SET extra_float_digits TO 2"
 
 
-def open_redshift(conninfo: str) -> RedshiftConnection:
-    """Connect by a URL or a libpq connection string; the port is 5439 unless it says otherwise.
+def open_redshift(conninfo: str, options: Mapping[str, str] | None = None) -> RedshiftConnection:
+    """Connect by a URL or a libpq connection string, and more of libpq's parameters.
+
+    The port is 5439 unless one is given.
 
     Raises:
         ConnectionLostError: The server can't be reached or refuses the sign-in.
     """
-    return RedshiftConnection(sign_in_to_redshift(conninfo), lambda: open_redshift(conninfo))
+    session = sign_in_to_redshift(conninfo, options)
+    return RedshiftConnection(session, lambda: open_redshift(conninfo, options))
 
 
-def sign_in_to_redshift(conninfo: str) -> psycopg.Connection[Any]:
+def sign_in_to_redshift(conninfo: str, options: Mapping[str, str] | None = None) -> psycopg.Connection[Any]:
     """A session of the driver, to which the server would otherwise name an encoding that it doesn't know."""
     try:
         known = conninfo_to_dict(conninfo)
     except psycopg.ProgrammingError:
         known = {"port": ""}  # sign_in tells
     port = {} if "port" in known else {"port": "5439"}
-    return sign_in(conninfo, {"client_encoding": "UTF8", **port})
+    return sign_in(conninfo, {"client_encoding": "UTF8", **port, **(options or {})})
 
 
 class RedshiftConnection(PostgresConnection):

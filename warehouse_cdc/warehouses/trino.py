@@ -11,8 +11,8 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
+from os import fspath
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -32,6 +32,7 @@ from warehouse_cdc.errors import (
     StateError,
     WarehouseError,
 )
+from warehouse_cdc.sources import Trino as Source
 from warehouse_cdc.warehouses.base import Connection, Work, redacted
 
 STATEMENT_LENGTH = 900_000
@@ -85,39 +86,25 @@ def _array(values: Sequence[Any], wanted: pa.DataType) -> pa.Array:
     return pa.array(values, wanted)
 
 
-def open_trino(url: str) -> TrinoConnection:
-    """Connect by a URL: ``trino://user[:password]@host[:port]/catalog[/schema]``.
-
-    Encrypted unless ``?http_scheme=http`` says otherwise; ``verify`` names a file of certificates.
+def open_trino(source: Source) -> TrinoConnection:
+    """Connect.
 
     Raises:
-        ConnectionLostError: The URL lacks something, or the server can't be reached or refuses the sign-in.
+        ConnectionLostError: The server can't be reached or refuses the sign-in.
     """
-    parts = urlsplit(url)
-    options = dict(parse_qsl(parts.query))
-    scheme = options.pop("http_scheme", "https")
-    verify = options.pop("verify", None)
-    catalog, _slash, schema = unquote(parts.path.strip("/")).partition("/")
-    if not (parts.hostname and parts.username and catalog) or scheme not in _PORTS or options:
-        raise ConnectionLostError(
-            "The Trino URL lacks a user, host or catalog, or has an unknown parameter.",
-            hint="trino://user:password@host:443/catalog/schema?http_scheme=https&verify=/path/to/ca.pem",
-            retryable=False,
-        )
-    user = unquote(parts.username)
     arguments: dict[str, Any] = {
-        "host": parts.hostname,
-        "port": parts.port or _PORTS[scheme],
-        "user": user,
-        "catalog": catalog,
-        "schema": schema or None,
-        "http_scheme": scheme,
+        "host": source.host,
+        "port": source.port or _PORTS[source.http_scheme],
+        "user": source.user,
+        "catalog": source.catalog,
+        "schema": source.schema,
+        "http_scheme": source.http_scheme,
         "source": "warehouse-cdc",
         "timezone": "UTC",
-        "auth": BasicAuthentication(user, unquote(parts.password)) if parts.password else None,
+        "auth": BasicAuthentication(source.user, source.password) if source.password else None,
     }
-    if verify is not None:
-        arguments["verify"] = verify
+    if source.verify is not None:
+        arguments["verify"] = fspath(source.verify)
     connection = TrinoConnection(arguments)
     connection.query("SELECT 1")
     return connection

@@ -1,0 +1,82 @@
+"""How warehouses are reached: a class for each kind, with a field for all that its driver must know.
+
+>>> import warehouse_cdc as wcdc
+>>> source = wcdc.sources.Postgres(host="db.example.com", database="shop", user="syncs", password="secret")
+>>> source
+Postgres(host='db.example.com', port=None, database='shop', user='syncs')
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from warehouse_cdc.errors import UnsupportedError
+from warehouse_cdc.sources.base import Source
+from warehouse_cdc.sources.duckdb import DuckDB
+from warehouse_cdc.sources.postgres import Greenplum, Lakebase, Postgres, Redshift
+from warehouse_cdc.sources.trino import Trino
+from warehouse_cdc.warehouses.base import Connection
+
+_CLASSES: tuple[type[Source], ...] = (DuckDB, Postgres, Greenplum, Lakebase, Redshift, Trino)
+SOURCES: dict[str, type[Source]] = {scheme: kind for kind in _CLASSES for scheme in kind.schemes}
+"""The scheme of a URL, or the ``type`` in a project file, to its class."""
+
+
+def source_of(url: str) -> Source:
+    """What a URL names.
+
+    Raises:
+        UnsupportedError: It isn't a URL of a known warehouse.
+        ConfigError: A part of it is missing, unknown or of the wrong type.
+    """
+    scheme, colon, rest = url.partition("://")
+    name, _plus, _driver = scheme.lower().partition("+")
+    if not colon or name not in SOURCES:
+        raise UnsupportedError(
+            f"There is no warehouse of kind {name!r}." if colon else "That isn't a connection URL.",
+            code="connect-url",
+            hint=", ".join(kind.example for kind in _CLASSES),
+        )
+    return SOURCES[name].from_url(f"{name}://{rest}")
+
+
+def open_target(target: Any) -> tuple[Connection, bool]:
+    """A connection to what ``connect`` was given, and whether it is ours to reopen.
+
+    Raises:
+        UnsupportedError: It is nothing that names a warehouse.
+        ConfigError: Its driver isn't installed, or a part of a URL is wrong.
+        ConnectionLostError: It can't be reached.
+    """
+    module = type(target).__module__.split(".")[0]
+    if isinstance(target, str):
+        target = source_of(target)
+    if isinstance(target, Source):
+        return target.open(), True
+    if module == "sqlalchemy" and hasattr(target, "raw_connection"):
+        for kind in _CLASSES:
+            if kind.engine == target.dialect.name:
+                return kind.from_engine(target), True
+        return source_of(target.url.render_as_string(hide_password=False)).open(), True
+    for kind in _CLASSES:
+        if module in kind.modules:
+            return kind.adopt(target), False
+    raise UnsupportedError(
+        f"A {type(target).__name__} is no warehouse.",
+        code="connect-target",
+        hint="Pass a URL, an object of warehouse_cdc.sources, a SQLAlchemy Engine, or a driver's connection.",
+    )
+
+
+__all__ = [
+    "SOURCES",
+    "DuckDB",
+    "Greenplum",
+    "Lakebase",
+    "Postgres",
+    "Redshift",
+    "Source",
+    "Trino",
+    "open_target",
+    "source_of",
+]

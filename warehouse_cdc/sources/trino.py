@@ -1,0 +1,49 @@
+"""Trino."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from os import PathLike
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from warehouse_cdc.sources.base import Source, secret
+
+if TYPE_CHECKING:
+    from warehouse_cdc.warehouses.base import Connection
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trino(Source):
+    """Trino, on a catalog of Iceberg tables.
+
+    Args:
+        host: The coordinator.
+        port: Its port: 443, or 8080 without encryption, if None.
+        user: Whom statements are run for.
+        password: The user's password, if there is one.
+        catalog: Where state and audit tables are, and where models look names up.
+        schema: The schema that models' names without one are of.
+        http_scheme: ``https`` encrypts; ``http`` doesn't.
+        verify: A file of certificates to trust instead of the system's.
+    """
+
+    schemes: ClassVar = ("trino",)
+    example: ClassVar = "trino://user:password@host:443/catalog/schema?http_scheme=https&verify=/path/ca.pem"
+    dialect: ClassVar = "trino"
+    driver: ClassVar = "trino"
+    extra: ClassVar = "trino"
+    path: ClassVar = ("catalog", "schema")
+
+    host: str
+    user: str
+    catalog: str
+    port: int | None = None
+    password: str | None = secret()
+    schema: str | None = None
+    http_scheme: Literal["https", "http"] = "https"
+    verify: str | PathLike[str] | None = None
+
+    def _open(self) -> Connection:
+        from warehouse_cdc.warehouses.trino import open_trino
+
+        return open_trino(self)
