@@ -1,7 +1,7 @@
 """Apache Spark, on Delta tables.
 
-Every expression means the same whatever the session's time zone is; ANSI mode must be on. Names of schemas may
-be qualified by a catalog.
+Every expression means the same whatever the session's time zone is; ANSI mode must be on. Names of schemas
+may be qualified by a catalog.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class Spark(Dialect):
 
     def table(self, schema: str, name: str) -> str:
         """The schema's own name has no dots: what stands before one is its catalog."""
-        return ".".join(self.quote(part) for part in (*schema.split("."), name))
+        return f"{self.schema(schema)}.{self.quote(name)}"
 
     def rename(self, schema: str, name: str, new_name: str) -> str:
         """The new name is qualified: alone, it would be one of the session's schema."""
@@ -183,7 +183,8 @@ class Spark(Dialect):
             members.append(self.literal(f"{',' if place else ''}{text}:"))
             inside = self._json(f"{value}.{self.quote(field)}", part[label.end() :], depth + 1)
             members.append(f"coalesce({inside}, 'null')")
-        return f"CASE WHEN {value} IS NOT NULL THEN {_concat(["'{'", *members, "'}'"])} END"
+        whole = _concat(["'{'", *members, "'}'"])
+        return f"CASE WHEN {value} IS NOT NULL THEN {whole} END"
 
     def _key_text(self, key: str, name: str, depth: int) -> str:
         """A map's key as text; different keys have different texts."""
@@ -306,10 +307,11 @@ class Spark(Dialect):
 
     def setup(self, planner: str, audit: str, principal: str | None) -> list[str]:
         """Two schemas; who may write to them is a matter of the catalog."""
-        return [f"CREATE SCHEMA IF NOT EXISTS {self._schema(schema)}" for schema in (audit, planner)]
+        return [f"CREATE SCHEMA IF NOT EXISTS {self.schema(schema)}" for schema in (audit, planner)]
 
-    def _schema(self, schema: str) -> str:
-        return ".".join(map(self.quote, schema.split(".")))
+    def schema(self, name: str) -> str:
+        """A schema, qualified if its name is, quoted."""
+        return ".".join(map(self.quote, name.split(".")))
 
 
 def _timestamp_text(text: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conformance import spark_engine as on_spark
 from tests.conformance import trino_engine as on_trino
 from tests.conformance.helpers import (
     ENGINES,
@@ -20,33 +21,35 @@ from tests.conformance.helpers import (
     postgres_engine,
 )
 
+SERVERS = {"trino": on_trino, "spark": on_spark}
+"""Engines that are slow: a part of the tests runs there."""
+
 RECORDING = {"test_audit", "test_deltas", "test_edges", "test_modes", "test_promises"}
 """Modules about what a run records and how it ends; values and types are the same with another ledger."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave out what doesn't run on Trino, and, unless ``WCDC_TEST_TABLES=all``, on the stand-in."""
+    """Leave out what doesn't run on slow engines, and, unless ``WCDC_TEST_TABLES=all``, on the stand-in."""
     items[:] = [item for item in items if _runs(item)]
     for item in items:
+        server = SERVERS.get(_engine_of(item) or "")
         name = getattr(item, "originalname", "")
-        if _engine_of(item) == "trino" and name in on_trino.GAPS:
-            item.add_marker(pytest.mark.xfail(reason=on_trino.GAPS[name], strict=True))
+        if server is not None and name in server.GAPS:
+            item.add_marker(pytest.mark.xfail(reason=server.GAPS[name], strict=True))
 
 
 def _runs(item: pytest.Item) -> bool:
     engine = _engine_of(item)
     if engine == "tables":
         return item.path.stem in RECORDING or os.environ.get("WCDC_TEST_TABLES") == "all"
-    return engine != "trino" or _runs_on_trino(item)
+    if engine not in SERVERS:
+        return True
+    return getattr(item, "originalname", "") in SERVERS[engine].TESTS.get(item.path.stem, frozenset())
 
 
 def _engine_of(item: pytest.Item) -> str | None:
     call = getattr(item, "callspec", None) if item.path.parent == Path(__file__).parent else None
     return None if call is None else call.params.get("engine")
-
-
-def _runs_on_trino(item: pytest.Item) -> bool:
-    return getattr(item, "originalname", "") in on_trino.TESTS.get(item.path.stem, frozenset())
 
 
 @pytest.fixture(params=[pytest.param(name, marks=getattr(pytest.mark, name)) for name in ENGINES])
@@ -58,6 +61,9 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
     elif request.param == "trino":
         with on_trino.trino_engine(request.getfixturevalue("trino_url")) as trino:
             yield trino
+    elif request.param == "spark":
+        with on_spark.spark_engine(request.getfixturevalue("spark_url")) as spark:
+            yield spark
     else:
         kind = TablesEngine if request.param == "tables" else PostgresEngine
         with postgres_engine(request.getfixturevalue("postgres_url"), kind) as postgres:
@@ -82,6 +88,13 @@ def postgres(postgres_url: str) -> Iterator[PostgresEngine]:
 def trino(trino_url: str) -> Iterator[on_trino.TrinoEngine]:
     """Empty schemas on Trino."""
     with on_trino.trino_engine(trino_url) as engine:
+        yield engine
+
+
+@pytest.fixture
+def spark(spark_url: str) -> Iterator[on_spark.SparkEngine]:
+    """Empty schemas on Spark."""
+    with on_spark.spark_engine(spark_url) as engine:
         yield engine
 
 

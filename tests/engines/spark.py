@@ -1,8 +1,8 @@
 """A Spark server for tests, with Delta Lake: assembled from its published parts, started here, stopped.
 
-``python -m tests.engines.spark`` assembles it (once: nearly a gigabyte, kept in the user's cache folder), starts
-it and stops it again. Needs a JDK that is new enough, and Maven for the first time. Tests speak to it over Spark
-Connect; ``python()`` is an interpreter in which a session of their own can be made.
+``python -m tests.engines.spark`` assembles it (once: nearly a gigabyte, kept in the user's cache folder),
+starts it and stops it again. Needs a JDK that is new enough, and Maven for the first time. Tests speak to it
+over Spark Connect; ``python()`` is an interpreter in which a session of their own can be made.
 """
 
 from __future__ import annotations
@@ -82,10 +82,26 @@ def assemble() -> Path:
     made = Path(tempfile.mkdtemp(prefix="spark-", dir=cache()))
     try:
         for artifact in JARS:
-            _run(artifact, maven, "-B", "-q", "dependency:copy", f"-Dartifact={artifact}",
-                 f"-DoutputDirectory={made / 'jars'}")
+            _run(
+                artifact,
+                maven,
+                "-B",
+                "-q",
+                "dependency:copy",
+                f"-Dartifact={artifact}",
+                f"-DoutputDirectory={made / 'jars'}",
+            )
         venv.create(made / "venv", with_pip=True, symlinks=True)
-        _run("pyspark", made / "venv/bin/python", "-m", "pip", "install", "--quiet", f"pyspark=={VERSION}", *PYTHON)
+        _run(
+            "pyspark",
+            made / "venv/bin/python",
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            f"pyspark=={VERSION}",
+            *PYTHON,
+        )
         made.rename(home)  # only a whole one is ever there
     finally:
         shutil.rmtree(made, ignore_errors=True)
@@ -124,7 +140,7 @@ def environment() -> dict[str, str]:
 
 @contextlib.contextmanager
 def spark_server() -> Iterator[str]:
-    """The address of a Spark Connect server, as ``SparkSession.builder.remote`` takes it; it ends with the block.
+    """The address of a Spark Connect server; it ends with the block.
 
     ``WCDC_TEST_SPARK_URL`` names one that runs already.
 

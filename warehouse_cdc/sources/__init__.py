@@ -14,10 +14,11 @@ from warehouse_cdc.errors import UnsupportedError
 from warehouse_cdc.sources.base import Source
 from warehouse_cdc.sources.duckdb import DuckDB
 from warehouse_cdc.sources.postgres import Greenplum, Lakebase, Postgres, Redshift
+from warehouse_cdc.sources.spark import Spark
 from warehouse_cdc.sources.trino import Trino
 from warehouse_cdc.warehouses.base import Connection
 
-_CLASSES: tuple[type[Source], ...] = (DuckDB, Postgres, Greenplum, Lakebase, Redshift, Trino)
+_CLASSES: tuple[type[Source], ...] = (DuckDB, Postgres, Greenplum, Lakebase, Redshift, Spark, Trino)
 SOURCES: dict[str, type[Source]] = {scheme: kind for kind in _CLASSES for scheme in kind.schemes}
 """The scheme of a URL, or the ``type`` in a project file, to its class."""
 
@@ -76,6 +77,7 @@ __all__ = [
     "Postgres",
     "Redshift",
     "Source",
+    "Spark",
     "Trino",
     "open_target",
     "source_of",
