@@ -42,8 +42,33 @@ SETTINGS = {
     "spark.sql.shuffle.partitions": "1",
     "spark.databricks.delta.snapshotPartitions": "1",
     "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    "spark.databricks.delta.stats.collect": "false",
+    # Hadoop starts a process to set the permissions of each file that it makes.
+    "spark.hadoop.fs.file.impl": "NoPermissions",
+    "spark.hadoop.fs.AbstractFileSystem.file.impl": "NoPermissions$Abstract",
     "spark.sql.adaptive.enabled": "false",
 }
+
+_FILES = """
+import java.net.URI;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.DelegateToFileSystem;
+import org.apache.hadoop.fs.Path;
+import org.apache.hadoop.fs.RawLocalFileSystem;
+import org.apache.hadoop.fs.permission.FsPermission;
+
+public class NoPermissions extends RawLocalFileSystem {
+    @Override
+    public void setPermission(Path path, FsPermission permission) {}
+
+    public static class Abstract extends DelegateToFileSystem {
+        public Abstract(URI uri, Configuration settings) throws Exception {
+            super(uri, new NoPermissions(), settings, "file", false);
+        }
+    }
+}
+"""
 
 
 def jdk() -> Path:
@@ -57,7 +82,7 @@ def jdk() -> Path:
     found = [match for pattern in patterns for match in sorted(Path("/").glob(pattern))]
     for home in [*map(Path, named), *found, *Path.home().glob(".sdkman/candidates/java/*")]:
         release = home / "release"
-        if not (home / "bin" / "java").exists() or not release.exists():
+        if not (home / "bin" / "javac").exists() or not release.exists():
             continue
         version = re.search(r'JAVA_VERSION="(\d+)', release.read_text(encoding="utf-8"))
         if version is not None and int(version[1]) >= JAVA:
@@ -102,6 +127,30 @@ def assemble() -> Path:
             f"pyspark=={VERSION}",
             *PYTHON,
         )
+        source = made / "NoPermissions.java"
+        source.write_text(_FILES, encoding="utf-8")
+        (classes,) = (made / "venv" / "lib").glob("python*/site-packages/pyspark/jars")
+        _run(
+            "NoPermissions",
+            jdk() / "bin" / "javac",
+            "--release",
+            str(JAVA),
+            "-nowarn",
+            "-cp",
+            f"{classes}/*",
+            "-d",
+            made / "classes",
+            source,
+        )
+        _run(
+            "NoPermissions",
+            jdk() / "bin" / "jar",
+            "cf",
+            made / "jars" / "files.jar",
+            "-C",
+            made / "classes",
+            ".",
+        )
         made.rename(home)  # only a whole one is ever there
     finally:
         shutil.rmtree(made, ignore_errors=True)
@@ -125,7 +174,7 @@ def settings(folder: Path) -> dict[str, str]:
     options = "-XX:TieredStopAtLevel=1 -Dderby.system.home=" + str(folder)
     return {
         **SETTINGS,
-        "spark.jars": ",".join(map(str, jars)),
+        "spark.driver.extraClassPath": os.pathsep.join(map(str, jars)),
         "spark.sql.warehouse.dir": str(folder / "warehouse"),
         "spark.local.dir": str(folder / "local"),
         "spark.driver.extraJavaOptions": options,
