@@ -13,6 +13,9 @@ BENCH  ?= $(sort $(wildcard benchmarks/bench_*.py))
 SIZE   ?= laptop
 REPEAT ?= 3
 BENCH_ARGS ?=
+ENGINES ?= trino spark
+empty :=
+space := $(empty) $(empty)
 
 BIN   := $(VENV)/bin
 PY    := $(BIN)/python
@@ -51,11 +54,11 @@ format: $(STAMP) ## Format the code and apply the safe lint fixes
 test: $(STAMP) ## Run the tests (TESTS=path, PYTEST_ARGS=..., JOBS=2)
 	$(PY) -m pytest -n $(JOBS) --dist loadgroup $(PYTEST_ARGS) $(TESTS)
 
-engines: $(STAMP) ## Assemble the Trino server that test-engines starts (JDK 25, Maven, 0.5 GB in ~/.cache)
-	$(PY) -m tests.engines.trino
+engines: $(STAMP) ## Assemble the engines that test-engines starts, in ~/.cache (ENGINES="trino ...")
+	$(PY) -m tests.engines $(ENGINES)
 
-test-engines: $(STAMP) ## Run the tests that need that server
-	$(PY) -m pytest -m trino $(PYTEST_ARGS) $(TESTS)
+test-engines: $(STAMP) ## Run the tests that need these engines (ENGINES="trino ...")
+	$(PY) -m pytest -n $(JOBS) --dist loadgroup -m "$(subst $(space), or ,$(strip $(ENGINES)))" $(PYTEST_ARGS) $(TESTS)
 
 demo: $(STAMP) ## Replay a public data set into DuckDB and sync it to PostgreSQL and to files
 	$(PY) -m benchmarks.demo

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.engines.spark import spark_server
-from tests.engines.trino import Unavailable, trino_server
+from tests.engines import ENGINES, Unavailable
 from tests.servers import postgres_server
 
 
@@ -20,36 +20,37 @@ def postgres_url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def trino_url() -> Iterator[str]:
-    """The URL of an Iceberg catalog on a real Trino server."""
+def server_of() -> Iterator[Callable[[str], str]]:
+    """The URL of a running server of an engine, by name."""
+    found: dict[str, str | Unavailable] = {}
     with contextlib.ExitStack() as stack:
-        try:
-            url = stack.enter_context(trino_server())
-        except Unavailable as reason:
-            pytest.skip(str(reason))
-        yield url
 
+        def url_of(name: str) -> str:
+            if name not in found:
+                try:
+                    found[name] = stack.enter_context(ENGINES[name].server())
+                except Unavailable as reason:
+                    found[name] = reason
+            url = found[name]
+            if isinstance(url, Unavailable):
+                pytest.skip(str(url))
+            return url
 
-@pytest.fixture(scope="session")
-def spark_url() -> Iterator[str]:
-    """The URL of a real Spark Connect server, with Delta."""
-    with contextlib.ExitStack() as stack:
-        try:
-            url = stack.enter_context(spark_server())
-        except Unavailable as reason:
-            pytest.skip(str(reason))
-        yield url
-
-
-SERVERS = ("trino", "spark")
-"""Marks of tests that need a server which takes its time."""
+        yield url_of
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Servers that take their time are asked for by name; the longest tests first.
+    """Servers that take their time are asked for by name, one worker each; the longest tests first.
 
     So that no worker is left with one at the end.
     """
-    left = [mark for mark in SERVERS if mark not in config.option.markexpr]
-    items[:] = [item for item in items if not any(map(item.get_closest_marker, left))]
+    asked = set(re.findall(r"\w+", config.option.markexpr))
+    kept = []
+    for item in items:
+        needed = {mark.name for mark in item.iter_markers()} & ENGINES.keys()
+        if needed <= asked:
+            kept.append(item)
+            for name in needed:
+                item.add_marker(pytest.mark.xdist_group(name))
+    items[:] = kept
     items.sort(key=lambda item: item.path.name != "test_oracle.py")

@@ -165,7 +165,7 @@ class Warehouse:
     def plan(self, sync: Sync) -> DryRun:
         """What the next run would send: evaluated now, nothing written, nothing sent."""
         self._reconnect()
-        with self._connection.interactive():
+        with self._connection.interactive(), self._connection.labelled(sync.id, "dry_run"):
             return dry_run(self._connection, self._settings, sync)
 
     # -- looking back -----------------------------------------------------------------------------

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.conformance import spark_engine as on_spark
-from tests.conformance import trino_engine as on_trino
 from tests.conformance.helpers import (
     ENGINES,
     DuckDBEngine,
@@ -20,31 +18,30 @@ from tests.conformance.helpers import (
     duckdb_engine,
     postgres_engine,
 )
-
-SERVERS = {"trino": on_trino, "spark": on_spark}
-"""Engines that are slow: a part of the tests runs there."""
+from tests.conformance.on_servers import ON_SERVERS, TESTS
+from tests.conformance.spark_engine import SparkEngine
+from tests.conformance.trino_engine import TrinoEngine
 
 RECORDING = {"test_audit", "test_deltas", "test_edges", "test_modes", "test_promises"}
 """Modules about what a run records and how it ends; values and types are the same with another ledger."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave out what doesn't run on slow engines, and, unless ``WCDC_TEST_TABLES=all``, on the stand-in."""
+    """Leave out what doesn't run on servers, and, unless ``WCDC_TEST_TABLES=all``, on the stand-in."""
     items[:] = [item for item in items if _runs(item)]
     for item in items:
-        server = SERVERS.get(_engine_of(item) or "")
-        name = getattr(item, "originalname", "")
-        if server is not None and name in server.GAPS:
-            item.add_marker(pytest.mark.xfail(reason=server.GAPS[name], strict=True))
+        engine, name = _engine_of(item), getattr(item, "originalname", "")
+        if engine in ON_SERVERS and name in ON_SERVERS[engine].GAPS:
+            item.add_marker(pytest.mark.xfail(reason=ON_SERVERS[engine].GAPS[name], strict=True))
 
 
 def _runs(item: pytest.Item) -> bool:
     engine = _engine_of(item)
     if engine == "tables":
         return item.path.stem in RECORDING or os.environ.get("WCDC_TEST_TABLES") == "all"
-    if engine not in SERVERS:
-        return True
-    return getattr(item, "originalname", "") in SERVERS[engine].TESTS.get(item.path.stem, frozenset())
+    if engine in ON_SERVERS:
+        return getattr(item, "originalname", "") in TESTS.get(item.path.stem, frozenset())
+    return True
 
 
 def _engine_of(item: pytest.Item) -> str | None:
@@ -52,20 +49,20 @@ def _engine_of(item: pytest.Item) -> str | None:
     return None if call is None else call.params.get("engine")
 
 
-@pytest.fixture(params=[pytest.param(name, marks=getattr(pytest.mark, name)) for name in ENGINES])
+@pytest.fixture(
+    params=[pytest.param(name, marks=getattr(pytest.mark, name)) for name in (*ENGINES, *ON_SERVERS)]
+)
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
     """A fresh database on one engine."""
-    if request.param == "duckdb":
+    name: str = request.param
+    if name == "duckdb":
         with duckdb_engine(tmp_path) as duck:
             yield duck
-    elif request.param == "trino":
-        with on_trino.trino_engine(request.getfixturevalue("trino_url")) as trino:
-            yield trino
-    elif request.param == "spark":
-        with on_spark.spark_engine(request.getfixturevalue("spark_url")) as spark:
-            yield spark
+    elif name in ON_SERVERS:
+        with ON_SERVERS[name].opened(request.getfixturevalue("server_of")(name)) as found:
+            yield found
     else:
-        kind = TablesEngine if request.param == "tables" else PostgresEngine
+        kind = TablesEngine if name == "tables" else PostgresEngine
         with postgres_engine(request.getfixturevalue("postgres_url"), kind) as postgres:
             yield postgres
 
@@ -85,16 +82,16 @@ def postgres(postgres_url: str) -> Iterator[PostgresEngine]:
 
 
 @pytest.fixture
-def trino(trino_url: str) -> Iterator[on_trino.TrinoEngine]:
+def trino(server_of: Callable[[str], str]) -> Iterator[TrinoEngine]:
     """Empty schemas on Trino."""
-    with on_trino.trino_engine(trino_url) as engine:
+    with ON_SERVERS["trino"].opened(server_of("trino")) as engine:
         yield engine
 
 
 @pytest.fixture
-def spark(spark_url: str) -> Iterator[on_spark.SparkEngine]:
+def spark(server_of: Callable[[str], str]) -> Iterator[SparkEngine]:
     """Empty schemas on Spark."""
-    with on_spark.spark_engine(spark_url) as engine:
+    with ON_SERVERS["spark"].opened(server_of("spark")) as engine:
         yield engine
 
 

@@ -34,7 +34,7 @@ SHARED = {(PLANNER, "wcdc_journal"), (PLANNER, "wcdc_leases")} | {
 }
 LEDGER = re.compile(r"_\d{12}_(beats|claim|done|end)$")
 """Tables in which runs are recorded, where they aren't rows."""
-ENGINES = ("duckdb", "postgres", "tables", "trino", "spark")
+ENGINES = ("duckdb", "postgres", "tables")
 ROOT = Path(__file__).resolve().parents[2]
 
 

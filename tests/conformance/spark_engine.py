@@ -1,8 +1,4 @@
-"""Spark with Delta as the conformance tests see it, and which of them run on it.
-
-A statement that writes takes a third of a second or more, so that a part of the tests has to do: one at least
-for each thing that the SQL could get wrong.
-"""
+"""Spark with Delta as the conformance tests see it."""
 
 from __future__ import annotations
 
@@ -11,13 +7,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from tests.conformance.helpers import AUDIT, PLANNER, RecordsInTables
-from tests.conformance.trino_engine import MODELS, TESTS
+from tests.conformance.trino_engine import MODELS
 from warehouse_cdc.dialects import get_dialect
 
-__all__ = ["GAPS", "MODELS", "TESTS", "SparkEngine", "spark_engine"]
-
 GAPS: dict[str, str] = {}
-"""Tests that fail, with the reason; one that passes is an error."""
+"""Tests that fail on it, with the reason; one that passes is an error."""
 
 
 class SparkEngine(RecordsInTables):
@@ -65,7 +59,7 @@ class SparkEngine(RecordsInTables):
 
 
 @contextlib.contextmanager
-def spark_engine(server: str) -> Iterator[SparkEngine]:
+def opened(server: str) -> Iterator[SparkEngine]:
     """With empty schemas."""
     engine = SparkEngine(server)
     try:

@@ -76,3 +76,14 @@ def test_a_large_run_reads_each_row_once_and_in_order(postgres: PostgresEngine, 
     assert run.counts["added"].succeeded == 30_000
     assert len(seen) == len(set(seen)) == 30_000
     assert len(chunks) >= 6 and all(chunk == sorted(chunk) for chunk in chunks)
+
+
+@pytest.mark.postgres
+def test_every_statement_says_what_it_is_for(postgres: PostgresEngine, crm: Recorder) -> None:
+    model = wcdc.Model("m", sql="SELECT 1 AS id, current_query() AS said", primary_key="id")
+    with postgres.connect() as warehouse:
+        run = warehouse.run(wcdc.Sync(id="it's 5 */ DROP", model=model, destination=crm, mode="upsert"))
+        (row,) = crm.rows
+        label = f"/* warehouse-cdc sync=it%27s%205%20%2A%2F%20DROP run={run.run_id} stage=write_plan */ "
+        assert row["said"].startswith(label)
+        assert not warehouse._connection.query("SELECT current_query()")[0][0].startswith("/*")

@@ -1,1 +1,14 @@
-"""Real engines for tests, assembled once into a cache outside of the tree."""
+"""Engines whose servers take their time: tests that need one run where its mark is asked for by name.
+
+Each module has ``assemble()``, which fetches what the server is made of into a cache and says where that is,
+and ``server()``, a context manager that yields the URL of a running one; both raise ``Unavailable`` with the
+reason where a machine can't do it.
+"""
+
+from tests.engines import spark, trino
+from tests.engines.base import Unavailable
+
+ENGINES = {"spark": spark, "trino": trino}
+"""The mark of an engine's tests to its module."""
+
+__all__ = ["ENGINES", "Unavailable"]

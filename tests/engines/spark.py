@@ -1,8 +1,7 @@
 """A Spark server for tests, with Delta Lake: assembled from its published parts, started here, stopped.
 
-``python -m tests.engines.spark`` assembles it (once: nearly a gigabyte, kept in the user's cache folder),
-starts it and stops it again. Needs a JDK that is new enough, and Maven for the first time. Tests speak to it
-over Spark Connect; ``python()`` is an interpreter in which a session of their own can be made.
+Nearly a gigabyte is kept in the cache folder. Needs a JDK that is new enough, and Maven for the first time.
+Tests speak to it over Spark Connect; ``python()`` is an interpreter in which a session can be made.
 """
 
 from __future__ import annotations
@@ -13,14 +12,13 @@ import re
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 import venv
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.engines.trino import Unavailable, cache
+from tests.engines.base import Unavailable, cache, free_port, stop
 
 VERSION = "4.2.0"
 JAVA = 17
@@ -188,7 +186,7 @@ def environment() -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def spark_server() -> Iterator[str]:
+def server() -> Iterator[str]:
     """The address of a Spark Connect server; it ends with the block.
 
     ``WCDC_TEST_SPARK_URL`` names one that runs already.
@@ -203,18 +201,12 @@ def spark_server() -> Iterator[str]:
     folder = Path(tempfile.mkdtemp(prefix="wcdc-spark-"))
     process = None
     try:
-        port = _free_port()
+        port = free_port()
         process = _start(folder, port)
         _wait(process, port, folder / "server.log")
         yield f"sc://127.0.0.1:{port}"
     finally:
-        if process is not None:
-            process.terminate()
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        stop(process)
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -244,25 +236,3 @@ def _wait(process: subprocess.Popen[bytes], port: int, log: Path, seconds: float
             return
         time.sleep(0.2)
     raise RuntimeError("Spark did not start:\n" + log.read_text(errors="replace")[-4000:])
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def main() -> None:
-    """Assemble the server, start it and stop it."""
-    try:
-        print(f"Spark {VERSION}: {assemble()}")
-        began = time.monotonic()
-        with spark_server() as url:
-            print(f"answers at {url} after {time.monotonic() - began:.0f} s")
-    except Unavailable as reason:
-        print(f"skipped: {reason}", file=sys.stderr)
-
-
-if __name__ == "__main__":
-    main()

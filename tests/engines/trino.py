@@ -1,7 +1,6 @@
 """A Trino server for tests: assembled from its published jars, started on this machine, stopped.
 
-``python -m tests.engines.trino`` assembles it (once: half a gigabyte, kept in the user's cache folder),
-starts it and stops it again. Needs a JDK that is new enough, and Maven for the first time.
+Half a gigabyte is kept in the cache folder. Needs a JDK that is new enough, and Maven for the first time.
 """
 
 from __future__ import annotations
@@ -11,9 +10,7 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
-import sys
 import tempfile
 import time
 import urllib.error
@@ -21,6 +18,8 @@ import urllib.request
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+
+from tests.engines.base import Unavailable, cache, free_port, stop
 
 VERSION = "483"
 JAVA = 25
@@ -65,16 +64,6 @@ _MAIN = """public class Main {{
     }}
 }}
 """
-
-
-class Unavailable(RuntimeError):
-    """This machine can't run the server; the message says why."""
-
-
-def cache() -> Path:
-    """Where assembled engines are kept."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "warehouse-cdc" / "engines"
 
 
 def jdk() -> Path:
@@ -143,7 +132,7 @@ def _fetch(maven: str, artifact: str, folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def trino_server() -> Iterator[str]:
+def server() -> Iterator[str]:
     """The address of a server's Iceberg catalog, as ``connect`` takes it; it ends with the block.
 
     ``WCDC_TEST_TRINO_URL`` names one that runs already.
@@ -158,18 +147,12 @@ def trino_server() -> Iterator[str]:
     folder = Path(tempfile.mkdtemp(prefix="wcdc-trino-"))
     process = None
     try:
-        port = _free_port()
+        port = free_port()
         process = _start(java, home, folder, port)
         _wait(process, port, folder / "server.log")
         yield f"trino://test@127.0.0.1:{port}/iceberg?http_scheme=http"
     finally:
-        if process is not None:
-            process.terminate()
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        stop(process)
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -230,25 +213,3 @@ def _answers(port: int) -> bool:
         if "nextUri" not in found:
             return False
         address, sql = found["nextUri"], None
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def main() -> None:
-    """Assemble the server, start it and stop it."""
-    try:
-        print(f"Trino {VERSION}: {assemble()}")
-        began = time.monotonic()
-        with trino_server() as url:
-            print(f"answers at {url} after {time.monotonic() - began:.0f} s")
-    except Unavailable as reason:
-        print(f"skipped: {reason}", file=sys.stderr)
-
-
-if __name__ == "__main__":
-    main()

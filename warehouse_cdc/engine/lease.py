@@ -14,6 +14,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
+from dataclasses import replace
 
 import pyarrow as pa
 from ulid import ULID
@@ -180,11 +181,16 @@ class Lease(ABC):
         """Extend the lease from a thread, until ``let_go``; a lease that can't expire needs none."""
         if math.isinf(self._seconds):
             return
-        connection = self._connection.clone()
+        connection = self._another()
         self._thread = threading.Thread(
             target=self._heartbeat, args=(connection,), name="wcdc-lease", daemon=True
         )
         self._thread.start()
+
+    def _another(self) -> Connection:
+        connection = self._connection.clone()
+        connection.labels = replace(self._connection.labels, stage="lease")
+        return connection
 
     def let_go(self) -> None:
         """Stop extending the lease; whatever ended the run, this process doesn't hold it any more."""
@@ -207,7 +213,7 @@ class Lease(ABC):
                     _log.warning("lease of sync %r not extended: %s", self._statements.sync_id, error.code)
                     try:
                         connection.close()
-                        connection = connection.clone()
+                        connection = self._another()
                     except CdcError:
                         continue  # the lease runs out by itself if this goes on
                     continue

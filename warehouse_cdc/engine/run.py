@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
@@ -84,13 +84,26 @@ class Runner:
         self._connection = connection
         self._settings = settings
         self._sync = sync
-        self._options = options
+        self._options = replace(options, observer=self._labelled(options.observer))
         self._statements = Statements(connection.dialect, settings.schemas, sync.id)
         self._ledger = ledger_of(connection, self._statements)
-        self._closer = Closer(connection, self._statements, settings, options.observer)
+        self._closer = Closer(connection, self._statements, settings, self._options.observer)
         self._began = time.monotonic()
         self._sent_before = connection.statements
         self._notes: list[str] = []
+
+    def _labelled(self, observer: Observer) -> Observer:
+        """An observer that also labels each step's statements; what threads do is not in this session."""
+
+        def labelling(step: Step, moment: str) -> None:
+            if moment == "before" and step not in (Step.SEND, Step.PUBLISH):
+                self._label(stage=step.value)
+            observer(step, moment)
+
+        return labelling
+
+    def _label(self, **labels: str) -> None:
+        self._connection.labels = replace(self._connection.labels, **labels)
 
     def run(self) -> Run:
         """Run the sync.
@@ -98,6 +111,10 @@ class Runner:
         Raises:
             CdcError: Nothing was planned or sent; delivery's own failures are in ``Run.status``.
         """
+        with self._connection.labelled(self._sync.id, "prepare"):
+            return self._run()
+
+    def _run(self) -> Run:
         sync, options = self._sync, self._options
         self._settings.check_timeout(sync)
         if options.kind != "run" and not sync.traits.cdc:
@@ -114,6 +131,7 @@ class Runner:
             self.check_destination(layout)
         create_shared(self._connection, self._statements)
         lease = self._claim()
+        self._label(run=lease.generation.run_id)
         try:
             lease.keep()
             return self._held(lease, query, layout, schema)

@@ -8,8 +8,10 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from typing import Any, Literal
+from urllib.parse import quote
 
 import pyarrow as pa
 from sqlglot import exp
@@ -17,6 +19,30 @@ from sqlglot import exp
 from warehouse_cdc.dialects import ColumnType, Dialect
 
 Work = Literal["", "scan", "lookup"]
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What a statement is for, as the warehouse's own logs show it.
+
+    Attributes:
+        sync: The sync's id.
+        run: The run's id.
+        stage: The step of the run, or what else it is.
+    """
+
+    sync: str = ""
+    run: str = ""
+    stage: str = ""
+
+    def comment(self) -> str:
+        """A comment to put before a statement; empty without a sync."""
+        if not self.sync:
+            return ""
+        named = {"sync": self.sync, "run": self.run, "stage": self.stage}
+        texts = [f"{name}={quote(text, safe='')}" for name, text in named.items() if text]
+        return f"/* warehouse-cdc {' '.join(texts)} */ "
+
 
 _LITERAL = re.compile(r"'(?:[^']|'')*'")
 
@@ -33,10 +59,21 @@ class Connection(ABC):
     Attributes:
         dialect: The SQL that it speaks.
         statements: How many statements it has sent.
+        labels: What the next statements are for; the session tells the warehouse, in the warehouse's own way.
     """
 
     dialect: Dialect
     statements: int
+    labels: Labels = Labels()
+
+    @contextmanager
+    def labelled(self, sync: str, stage: str) -> Iterator[None]:
+        """A block whose statements are for a sync."""
+        self.labels = Labels(sync, stage=stage)
+        try:
+            yield
+        finally:
+            self.labels = Labels()
 
     @abstractmethod
     def query(self, sql: str) -> list[tuple[Any, ...]]:

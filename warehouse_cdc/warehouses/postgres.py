@@ -338,7 +338,7 @@ class PostgresConnection(Connection):
     def _cursor(self, sql: str) -> Iterator[psycopg.Cursor[Any]]:
         """Send a statement and take the last result of the message."""
         self.statements += 1
-        text = self._framed(sql)
+        text = self.labels.comment() + self._framed(sql)
         with self._mapped(sql):
             cursor = self._connection.cursor(row_factory=tuple_row)
             cursor.adapters.register_loader("timestamptz", Instant)
@@ -426,7 +426,7 @@ class PostgresConnection(Connection):
                 for name, loader in _LOADERS.items():
                     cursor.adapters.register_loader(name, loader)
                 cursor.itersize = batch_rows
-                cursor.execute(sql.encode())
+                cursor.execute(f"{self.labels.comment()}{sql}".encode())
                 names = [column.name for column in cursor.description or ()]
                 while rows := cursor.fetchmany(batch_rows):
                     columns = zip(*rows, strict=True)

@@ -112,7 +112,9 @@ class RedshiftConnection(PostgresConnection):
         with self.transaction(), self._mapped(sql), self._connection.cursor(row_factory=tuple_row) as cursor:
             cursor.adapters.register_loader("timestamptz", Instant)
             self.statements += 1
-            cursor.execute(self._framed(f"DECLARE wcdc_stream CURSOR FOR {sql}").encode())
+            cursor.execute(
+                self._framed(f"{self.labels.comment()}DECLARE wcdc_stream CURSOR FOR {sql}").encode()
+            )
             while True:
                 cursor.execute(f"FETCH FORWARD {min(batch_rows, FETCHED)} FROM wcdc_stream".encode())
                 rows = cursor.fetchall()

@@ -203,7 +203,7 @@ class SparkConnection(Connection):
             with _mapping(sql):
                 self._session.addTag(tag)
                 try:
-                    yield self._session.sql(sql)
+                    yield self._session.sql(self.labels.comment() + sql)
                 finally:
                     self._session.removeTag(tag)
         except ConnectionLostError:
