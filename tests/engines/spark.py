@@ -36,6 +36,8 @@ SETTINGS = {
     "spark.connect.grpc.binding.address": "127.0.0.1",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
+    "spark.sql.pyspark.jvmStacktrace.enabled": "false",
+    "spark.sql.connect.serverStacktrace.enabled": "false",
     # Small tables: many tasks and compiled code would only take time.
     "spark.sql.shuffle.partitions": "1",
     "spark.databricks.delta.snapshotPartitions": "1",
@@ -164,6 +166,13 @@ def _run(what: str, *command: str | Path) -> None:
 def python() -> Path:
     """The interpreter that has pyspark."""
     return assemble() / "venv" / "bin" / "python"
+
+
+def borrowed() -> list[str]:
+    """Folders of this interpreter's packages, for one that has pyspark and nothing else."""
+    import site
+
+    return site.getsitepackages()
 
 
 def settings(folder: Path) -> dict[str, str]:
