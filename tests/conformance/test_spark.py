@@ -363,7 +363,7 @@ def test_of_processes_that_start_at_once_one_runs(spark: SparkEngine, tmp_path: 
 def test_long_inserts_are_cut_and_the_last_row_comes_last(
     spark: SparkEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from warehouse_cdc.warehouses import spark as module
+    from warehouse_cdc.warehouses import delta as module
 
     monkeypatch.setattr(module, "STATEMENT_LENGTH", 400)
     connection: Any = wcdc.sources.source_of(spark.url).open()
