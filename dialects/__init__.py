@@ -9,6 +9,7 @@ if __name__ != "warehouse_cdc.dialects":
 
 from warehouse_cdc.dialects.base import BUCKETS, Dialect
 from warehouse_cdc.dialects.capabilities import DialectCapabilities
+from warehouse_cdc.dialects.databricks import Databricks
 from warehouse_cdc.dialects.duckdb import DuckDB
 from warehouse_cdc.dialects.greenplum import Greenplum
 from warehouse_cdc.dialects.lakebase import Lakebase
@@ -20,7 +21,8 @@ from warehouse_cdc.dialects.types import ColumnType
 from warehouse_cdc.errors import UnsupportedError
 
 DIALECTS: dict[str, type[Dialect]] = {
-    dialect.name: dialect for dialect in (DuckDB, Greenplum, Lakebase, Postgres, Redshift, Spark, Trino)
+    dialect.name: dialect
+    for dialect in (Databricks, DuckDB, Greenplum, Lakebase, Postgres, Redshift, Spark, Trino)
 }
 
 
@@ -41,6 +43,7 @@ __all__ = [
     "BUCKETS",
     "DIALECTS",
     "ColumnType",
+    "Databricks",
     "Dialect",
     "DialectCapabilities",
     "DuckDB",

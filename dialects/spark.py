@@ -43,7 +43,7 @@ _TEXT = ColumnType("STRING", "text")
 _DOCUMENT = ColumnType("STRING", "json")
 """A JSON document."""
 _WORD = re.compile(r"\w+")
-_FIELD = re.compile(r"\s*(?:`((?:[^`]|``)+)`|([^\s:`,<>]+))\s*:?\s*")
+_FIELD = re.compile(r"\s*(?:`((?:[^`]|``)+)`|([^\s:`,<>]+))\s*:\s*")
 
 
 def decimal_digits(kind: ColumnType) -> tuple[int, int]:
@@ -72,6 +72,13 @@ def _split(text: str) -> list[str]:
                 parts.append(text[start:at])
                 start = at + 1
     return [part.strip() for part in (*parts, text[start:]) if part.strip()]
+
+
+def _unreadable(name: str) -> UnsupportedError:
+    return UnsupportedError(
+        f"The type {name} can't be read.",
+        hint="Convert the column by to_json in the model, or give its fields plain names.",
+    )
 
 
 def _concat(texts: Sequence[str]) -> str:
@@ -157,6 +164,8 @@ class Spark(Dialect):
             depth: Of nesting, so that the names of lambda parameters differ.
         """
         kind, element = self.column_type(name), f"e{depth}"
+        if kind.kind == "other" and ":" in name:
+            raise _unreadable(name)
         if kind.kind != "nested":
             return self._json_text(value, kind)
         outer, _bracket, inner = name.strip().partition("<")
@@ -174,10 +183,7 @@ class Spark(Dialect):
         for place, part in enumerate(parts):
             label = _FIELD.match(part)
             if label is None or not part[label.end() :]:
-                raise UnsupportedError(
-                    f"The type {name} can't be read.",
-                    hint="Convert the column by to_json in the model, or give its fields plain names.",
-                )
+                raise _unreadable(name)
             field = label[2] if label[1] is None else label[1].replace("``", "`")
             text = json.dumps(field, ensure_ascii=False)
             members.append(self.literal(f"{',' if place else ''}{text}:"))

@@ -36,8 +36,6 @@ SETTINGS = {
     "spark.connect.grpc.binding.address": "127.0.0.1",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
-    "spark.sql.pyspark.jvmStacktrace.enabled": "false",
-    "spark.sql.connect.serverStacktrace.enabled": "false",
     # Small tables: many tasks and compiled code would only take time.
     "spark.sql.shuffle.partitions": "1",
     "spark.databricks.delta.snapshotPartitions": "1",

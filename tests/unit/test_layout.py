@@ -207,6 +207,15 @@ PRINTED = {
         "nested": ["array<int>", "map<string,array<variant>>", "struct<`a b`:int,c:timestamp_ntz>"],
         "other": ["void", "interval day to second", "interval month", "time(6)", "geometry(4326)"],
     },
+    "databricks": {
+        "integer": ["INT", "BIGINT"],
+        "text": ["STRING", "STRING COLLATE UNICODE_CI"],
+        "timestamp": ["TIMESTAMP_NTZ"],
+        "timestamptz": ["TIMESTAMP"],
+        "json": ["VARIANT"],
+        "nested": ["STRUCT<a: INT>"],
+        "other": ["VOID", "GEOGRAPHY(4326)"],
+    },
     "trino": {
         "integer": ["tinyint", "smallint", "integer", "bigint"],
         "decimal": ["decimal(12, 2)", "decimal(38, 0)"],

@@ -17,7 +17,7 @@ TABLE: dict[str, list[str]] = {
     "changelog": ["default"],
     "changelog_table": ["default"],
     "counts": ["default"],
-    "create_table_as": ["default", "redshift", "spark"],
+    "create_table_as": ["databricks", "default", "redshift", "spark"],
     "differences": ["default", "redshift"],
     "duplicates": ["default"],
     "journal_table": ["default"],

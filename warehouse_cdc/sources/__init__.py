@@ -12,13 +12,23 @@ from typing import Any
 
 from warehouse_cdc.errors import UnsupportedError
 from warehouse_cdc.sources.base import Source
+from warehouse_cdc.sources.databricks import Databricks
 from warehouse_cdc.sources.duckdb import DuckDB
 from warehouse_cdc.sources.postgres import Greenplum, Lakebase, Postgres, Redshift
 from warehouse_cdc.sources.spark import Spark
 from warehouse_cdc.sources.trino import Trino
 from warehouse_cdc.warehouses.base import Connection
 
-_CLASSES: tuple[type[Source], ...] = (DuckDB, Postgres, Greenplum, Lakebase, Redshift, Spark, Trino)
+_CLASSES: tuple[type[Source], ...] = (
+    DuckDB,
+    Postgres,
+    Greenplum,
+    Lakebase,
+    Redshift,
+    Spark,
+    Databricks,
+    Trino,
+)
 SOURCES: dict[str, type[Source]] = {scheme: kind for kind in _CLASSES for scheme in kind.schemes}
 """The scheme of a URL, or the ``type`` in a project file, to its class."""
 
@@ -71,6 +81,7 @@ def open_target(target: Any) -> tuple[Connection, bool]:
 
 __all__ = [
     "SOURCES",
+    "Databricks",
     "DuckDB",
     "Greenplum",
     "Lakebase",

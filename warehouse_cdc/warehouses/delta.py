@@ -181,10 +181,13 @@ _DENIED = re.compile(
     r"INSUFFICIENT_PERMISSIONS|PERMISSION_DENIED|AccessControlException|does not have \w+ priv"
 )
 _LOST = re.compile(
-    r"StatusCode\.(UNAVAILABLE|UNAUTHENTICATED)|INVALID_HANDLE\.SESSION|SESSION_(NOT_FOUND|CLOSED|CHANGED)"
+    r"StatusCode\.(UNAVAILABLE|UNAUTHENTICATED)|INVALID_HANDLE|Invalid SessionHandle|SESSION_(NOT_FOUND|CLOSED|CHANGED)"
     r"|stopped SparkContext|SparkContext was shut down|Py4JNetworkError|Connection refused|NO_ACTIVE_SESSION"
 )
-_CLASS = re.compile(r"\[([A-Z][A-Z0-9_]+(?:\.[A-Z0-9_]+)?)\]")
+_CLASS = re.compile(
+    r"(?:\A|^Caused by: )[\w.$]+: (?:\([\w.$]+\) )?\[([A-Z][A-Z0-9_]+(?:\.[A-Z0-9_]+)?)\]", re.MULTILINE
+)
+"""The class of an error, where a message begins: elsewhere, brackets may be a row's value."""
 _NAMES_FIRST = frozenset(
     {
         *("TABLE_OR_VIEW_NOT_FOUND", "TABLE_OR_VIEW_ALREADY_EXISTS", "SCHEMA_NOT_FOUND", "UNRESOLVED_COLUMN"),
@@ -196,7 +199,7 @@ _NAME = re.compile(r"`(?:[^`]|``)+`(?:\.`(?:[^`]|``)+`)*")
 
 
 def mapped(error: Exception, sql: str, vendor: str = "Spark", query_id: str | None = None) -> WarehouseError:
-    """An error of pyspark, Py4J or gRPC as one of this library's, without values and literals."""
+    """A driver's error as one of this library's, without values and literals."""
     shown, text = redacted(sql, literal=_LITERAL), f"{type(error).__name__}: {error}"
     if _CONFLICT.search(text):
         return QueryError(
@@ -211,8 +214,7 @@ def mapped(error: Exception, sql: str, vendor: str = "Spark", query_id: str | No
             sql=shown,
             hint="Check the address, the sign-in and whether the session or server has ended.",
         )
-    found = _CLASS.search(text)
-    condition = found[1] if found else type(error).__name__
+    condition = next(reversed(_CLASS.findall(text)), type(error).__name__)
     if _DENIED.search(text):
         return PermissionDeniedError(
             f"{vendor} denied a statement ({condition}).",

@@ -64,7 +64,7 @@ PySparkLogger.getLogger("SQLQueryContextLogger").addFilter(_is_not_ours)
 
 def is_session(target: Any) -> bool:
     """Whether it is a session, of whichever kind."""
-    return all(hasattr(target, name) for name in ("sql", "conf", "catalog", "interruptTag"))
+    return any(base.__name__ == "SparkSession" for base in type(target).__mro__)
 
 
 def open_spark(source: Source) -> SparkConnection:
@@ -116,7 +116,7 @@ class SparkConnection(DeltaConnection):
         self._shared = shared
         self._lost = False
         with _mapping():
-            ansi = str(session.conf.get("spark.sql.ansi.enabled", "false")).lower()
+            ansi = str(session.conf.get("spark.sql.ansi.enabled")).lower()
         if ansi != "true":
             raise ConfigError(
                 "The Spark session isn't in ANSI mode: overflows and wrong casts would pass for values.",
