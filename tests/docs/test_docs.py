@@ -153,7 +153,7 @@ def test_capabilities_table_is_what_the_dialects_declare() -> None:
     """docs/warehouses/index.md has a column per dialect and a row per declared capability."""
     text = (ROOT / "docs" / "warehouses" / "index.md").read_text(encoding="utf-8")
     rows = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", text, re.MULTILINE))
-    columns = ("duckdb", "postgres", "lakebase", "greenplum", "redshift", "trino")
+    columns = ("duckdb", "postgres", "lakebase", "greenplum", "redshift", "spark", "databricks", "trino")
     assert set(columns) == set(DIALECTS)
     for field in fields(DialectCapabilities):
         declared = [getattr(DIALECTS[name].capabilities, field.name) for name in columns]

@@ -53,6 +53,9 @@ def _session(source: Source, http_path: str) -> Any:
         "user_agent_entry": "warehouse-cdc",
         "enable_telemetry": False,
         "_socket_timeout": source.socket_timeout,
+        # The connector waits at least as long as its longest delay, which would be a minute.
+        "_retry_delay_max": 10.0,
+        "_retry_stop_after_attempts_count": 60,
         "_retry_stop_after_attempts_duration": source.retry_seconds,
         **_sign_in(source),
     }

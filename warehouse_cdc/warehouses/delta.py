@@ -181,8 +181,9 @@ _DENIED = re.compile(
     r"INSUFFICIENT_PERMISSIONS|PERMISSION_DENIED|AccessControlException|does not have \w+ priv"
 )
 _LOST = re.compile(
-    r"StatusCode\.(UNAVAILABLE|UNAUTHENTICATED)|INVALID_HANDLE|Invalid SessionHandle|SESSION_(NOT_FOUND|CLOSED|CHANGED)"
-    r"|stopped SparkContext|SparkContext was shut down|Py4JNetworkError|Connection refused|NO_ACTIVE_SESSION"
+    r"StatusCode\.(UNAVAILABLE|UNAUTHENTICATED)|INVALID_HANDLE|Invalid SessionHandle"
+    r"|SESSION_(NOT_FOUND|CLOSED|CHANGED)|NO_ACTIVE_SESSION|stopped SparkContext|SparkContext was shut down"
+    r"|Py4JNetworkError|Connection refused"
 )
 _CLASS = re.compile(
     r"(?:\A|^Caused by: )[\w.$]+: (?:\([\w.$]+\) )?\[([A-Z][A-Z0-9_]+(?:\.[A-Z0-9_]+)?)\]", re.MULTILINE
