@@ -476,7 +476,7 @@ def test_a_session_in_this_process(tmp_path: Path) -> None:
         pytest.skip(str(reason))
     done = subprocess.run(
         [interpreter, "-W", "ignore", "-c", CLASSIC, str(tmp_path)],
-        env={**assembled.environment(), "PYTHONPATH": os.pathsep.join([str(ROOT), *assembled.borrowed()])},
+        env={**assembled.environment(), "PYTHONPATH": os.pathsep.join([str(ROOT), *assembled.path()])},
         capture_output=True,
         text=True,
         timeout=300,

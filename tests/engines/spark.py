@@ -10,6 +10,7 @@ import contextlib
 import os
 import re
 import shutil
+import site
 import socket
 import subprocess
 import tempfile
@@ -166,11 +167,10 @@ def python() -> Path:
     return assemble() / "venv" / "bin" / "python"
 
 
-def borrowed() -> list[str]:
-    """Folders of this interpreter's packages, for one that has pyspark and nothing else."""
-    import site
-
-    return site.getsitepackages()
+def path() -> list[str]:
+    """Where that interpreter finds its own packages first, then those of this one."""
+    (own,) = (assemble() / "venv" / "lib").glob("python*/site-packages")
+    return [str(own), *site.getsitepackages()]
 
 
 def settings(folder: Path) -> dict[str, str]:
