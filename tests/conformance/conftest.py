@@ -13,6 +13,7 @@ from tests.conformance.helpers import (
     DuckDBEngine,
     Engine,
     PostgresEngine,
+    PulledEngine,
     Recorder,
     TablesEngine,
     duckdb_engine,
@@ -39,8 +40,10 @@ def _runs(item: pytest.Item) -> bool:
     engine = _engine_of(item)
     if engine == "tables":
         return item.path.stem in RECORDING or os.environ.get("WCDC_TEST_TABLES") == "all"
-    if engine in ON_SERVERS:
-        return getattr(item, "originalname", "") in TESTS.get(item.path.stem, frozenset())
+    if engine in ON_SERVERS or engine == "pulled":
+        name, left_out = getattr(item, "originalname", ""), getattr(ON_SERVERS.get(engine), "LEFT_OUT", ())
+        everything = os.environ.get(f"WCDC_TEST_{engine.upper()}") == "all"
+        return name in TESTS.get(item.path.stem, frozenset()) and (everything or name not in left_out)
     return True
 
 
@@ -58,6 +61,11 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
     if name == "duckdb":
         with duckdb_engine(tmp_path) as duck:
             yield duck
+    elif name == "pulled":
+        with postgres_engine(request.getfixturevalue("postgres_url")) as origin:
+            pulled = PulledEngine(tmp_path / "state.duckdb", origin)
+            yield pulled
+            pulled.detach()
     elif name in ON_SERVERS:
         with ON_SERVERS[name].opened(request.getfixturevalue("server_of")(name)) as found:
             yield found
