@@ -10,8 +10,8 @@ from tests.conformance import spark_engine, trino_engine
 
 ON_SERVERS = {"spark": spark_engine, "trino": trino_engine}
 """Engine to the module that has it: ``opened(url)``, a context manager that yields it with empty schemas, and
-``GAPS``, a mapping of the tests that fail on it to the reason; and perhaps ``LEFT_OUT``, tests that take too long
-there unless ``WCDC_TEST_<ENGINE>=all``."""
+``GAPS``, a mapping of the tests that fail on it to the reason; and perhaps ``LEFT_OUT``, tests that take too
+long there unless ``WCDC_TEST_<ENGINE>=all``."""
 
 TESTS: dict[str, frozenset[str]] = {
     "test_promises": frozenset(

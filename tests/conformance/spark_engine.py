@@ -35,7 +35,7 @@ LEFT_OUT = frozenset(
         "test_repeated_keys_are_noticed_whatever_the_plan_before_holds",
     }
 )
-"""Tests that run only with ``WCDC_TEST_SPARK=all``: what they send, others send too, and a run takes seconds."""
+"""Tests that run only with ``WCDC_TEST_SPARK=all``: their SQL is that of others, and a run takes seconds."""
 
 
 class SparkEngine(RecordsInTables):

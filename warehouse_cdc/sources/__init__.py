@@ -12,8 +12,8 @@ from typing import Any
 
 from warehouse_cdc.errors import UnsupportedError
 from warehouse_cdc.sources.base import Source
-from warehouse_cdc.sources.databricks import Databricks
 from warehouse_cdc.sources.database import Database
+from warehouse_cdc.sources.databricks import Databricks
 from warehouse_cdc.sources.duckdb import DuckDB
 from warehouse_cdc.sources.postgres import Greenplum, Lakebase, Postgres, Redshift
 from warehouse_cdc.sources.spark import Spark
