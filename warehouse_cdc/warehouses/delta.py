@@ -10,7 +10,7 @@ import re
 import time
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime, timezone
 from typing import Any
 
@@ -67,6 +67,23 @@ def typed(table: pa.Table, kinds: Sequence[ColumnType | None]) -> pa.Table:
     return pa.table(columns, names=table.column_names)
 
 
+class LeftoverError(QueryError):
+    """A table can't be created because there are files where it would be.
+
+    Attributes:
+        location: Where.
+    """
+
+    def __init__(self, location: str, *, sql: str) -> None:
+        """Keep the place."""
+        self.location = location
+        super().__init__(
+            f"A table can't be created: there are files in {location} already.",
+            sql=sql,
+            hint="A process ended while it created the table. If this comes again, delete the folder.",
+        )
+
+
 class DeltaConnection(Connection):
     """A session whose statements are sent one by one."""
 
@@ -86,12 +103,25 @@ class DeltaConnection(Connection):
             try:
                 with self._sent(sql):
                     pass
+            except LeftoverError as error:
+                self._register(sql, error.location)
+                raise
             except QueryError as error:
                 if error.code != "query-conflict" or not repeatable or attempt == _ATTEMPTS:
                     raise
                 time.sleep(random.uniform(0, 0.1 * 2**attempt))
             else:
                 return
+
+    def _register(self, create: str, location: str) -> None:
+        """Tell the catalog of what a process has created that died too soon: then it can be looked at."""
+        table = _CREATED.match(create)
+        if table is not None:
+            with (
+                suppress(WarehouseError),
+                self._sent(f"CREATE TABLE {table[1]}\nUSING DELTA LOCATION {self.dialect.literal(location)}"),
+            ):
+                pass
 
     @contextmanager
     def transaction(
@@ -185,6 +215,8 @@ _LOST = re.compile(
     r"|SESSION_(NOT_FOUND|CLOSED|CHANGED)|NO_ACTIVE_SESSION|stopped SparkContext|SparkContext was shut down"
     r"|Py4JNetworkError|Connection refused"
 )
+_LEFTOVER = re.compile(r"DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION.*?location \('([^']+)'\)", re.DOTALL)
+_CREATED = re.compile(r"CREATE TABLE ((?:`(?:[^`]|``)+`\.?)+)")
 _CLASS = re.compile(
     r"(?:\A|^Caused by: )[\w.$]+: (?:\([\w.$]+\) )?\[([A-Z][A-Z0-9_]+(?:\.[A-Z0-9_]+)?)\]", re.MULTILINE
 )
@@ -209,6 +241,9 @@ def mapped(error: Exception, sql: str, vendor: str = "Spark", query_id: str | No
             code="query-conflict",
             retryable=True,
         )
+    left = _LEFTOVER.search(text)
+    if left is not None:
+        return LeftoverError(left[1], sql=shown)
     if _LOST.search(text):
         return ConnectionLostError(
             f"The connection to {vendor} is lost or was refused ({type(error).__name__}).",
