@@ -189,7 +189,9 @@ def settings(folder: Path) -> dict[str, str]:
 def environment() -> dict[str, str]:
     """Of the process that starts Spark."""
     (home,) = (assemble() / "venv" / "lib").glob("python*/site-packages/pyspark")
-    return {**os.environ, "SPARK_HOME": str(home), "JAVA_HOME": str(jdk()), "SPARK_LOCAL_IP": "127.0.0.1"}
+    # The client of this process tells its children of itself there.
+    inherited = {name: text for name, text in os.environ.items() if not name.startswith("SPARK_")}
+    return {**inherited, "SPARK_HOME": str(home), "JAVA_HOME": str(jdk()), "SPARK_LOCAL_IP": "127.0.0.1"}
 
 
 @contextlib.contextmanager

@@ -96,20 +96,19 @@ class DeltaConnection(Connection):
     def execute(self, sql: str, *, work: Work = "") -> None:
         """Run a statement; again if another one was faster, for then it has done nothing.
 
-        But for the creation of a table: who was faster has created it.
+        After a table's creation that failed so, the next attempt finds the other one's table.
         """
-        repeatable = sql.lstrip()[:6].upper() != "CREATE"
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 with self._sent(sql):
                     pass
-            except LeftoverError as error:
-                self._register(sql, error.location)
-                raise
             except QueryError as error:
-                if error.code != "query-conflict" or not repeatable or attempt == _ATTEMPTS:
+                left = isinstance(error, LeftoverError)
+                if not (left or error.code == "query-conflict") or attempt == _ATTEMPTS:
                     raise
-                time.sleep(random.uniform(0, 0.1 * 2**attempt))
+                if isinstance(error, LeftoverError):
+                    self._register(sql, error.location)
+                time.sleep(random.uniform(0.1, 0.2 * 2**attempt))
             else:
                 return
 
