@@ -122,6 +122,7 @@ DRIVERS = (
     "google.cloud",
     "trino",
     "pyathena",
+    "pyspark",
     "mssql_python",
     "pandas",
     "polars",
