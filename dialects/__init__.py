@@ -11,6 +11,7 @@ from warehouse_cdc.dialects.athena import Athena
 from warehouse_cdc.dialects.base import BUCKETS, Dialect
 from warehouse_cdc.dialects.bigquery import BigQuery
 from warehouse_cdc.dialects.capabilities import DialectCapabilities
+from warehouse_cdc.dialects.databricks import Databricks
 from warehouse_cdc.dialects.duckdb import DuckDB
 from warehouse_cdc.dialects.fabric import Fabric
 from warehouse_cdc.dialects.greenplum import Greenplum
@@ -19,6 +20,7 @@ from warehouse_cdc.dialects.postgres import Postgres
 from warehouse_cdc.dialects.redshift import Redshift
 from warehouse_cdc.dialects.snowflake import Snowflake
 from warehouse_cdc.dialects.snowflake_iceberg import SnowflakeIceberg
+from warehouse_cdc.dialects.spark import Spark
 from warehouse_cdc.dialects.synapse import Synapse
 from warehouse_cdc.dialects.trino import Trino
 from warehouse_cdc.dialects.trino_connectors import TrinoOnHive, TrinoOnPostgres
@@ -28,8 +30,8 @@ from warehouse_cdc.errors import UnsupportedError
 DIALECTS: dict[str, type[Dialect]] = {
     dialect.name: dialect
     for dialect in (
-        *(Athena, BigQuery, DuckDB, Fabric, Greenplum, Lakebase, Postgres, Redshift),
-        *(Snowflake, SnowflakeIceberg, Synapse, Trino),
+        *(Athena, BigQuery, Databricks, DuckDB, Fabric, Greenplum, Lakebase, Postgres, Redshift),
+        *(Snowflake, SnowflakeIceberg, Spark, Synapse, Trino),
     )
 }
 
@@ -53,6 +55,7 @@ __all__ = [
     "Athena",
     "BigQuery",
     "ColumnType",
+    "Databricks",
     "Dialect",
     "DialectCapabilities",
     "DuckDB",
@@ -63,6 +66,7 @@ __all__ = [
     "Redshift",
     "Snowflake",
     "SnowflakeIceberg",
+    "Spark",
     "Synapse",
     "Trino",
     "TrinoOnHive",

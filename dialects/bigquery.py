@@ -85,7 +85,7 @@ class BigQuery(Dialect):
         """
         if schema.count(".") > 1 and ":" not in schema:
             raise UnsupportedError(
-                f"{schema!r} isn't a data set, and tables of Iceberg catalogs can't be deleted from or updated.",
+                f"{schema!r} isn't a data set: rows of Iceberg catalogs' tables can't be deleted or updated.",
                 hint="Use data sets for the two schemas; models may read the catalog. Or pull: state=….",
             )
         return ".".join(self.quote(part) for part in schema.rsplit(".", 1))

@@ -10,6 +10,7 @@ from tests.conformance import (
     athena_engine,
     bigquery_engine,
     snowflake_engine,
+    spark_engine,
     trino_engine,
     tsql_engine,
 )
@@ -18,11 +19,13 @@ ON_SERVERS = {
     "athena": athena_engine,
     "bigquery": bigquery_engine,
     "snowflake": snowflake_engine,
+    "spark": spark_engine,
     "trino": trino_engine,
     "tsql": tsql_engine,
 }
 """Engine to the module that has it: ``opened(url)``, a context manager that yields it with empty schemas, and
-``GAPS``, a mapping of the tests that fail on it to the reason."""
+``GAPS``, a mapping of the tests that fail on it to the reason; and perhaps ``LEFT_OUT``, tests that take too
+long there unless ``WCDC_TEST_<ENGINE>=all``."""
 
 TESTS: dict[str, frozenset[str]] = {
     "test_promises": frozenset(

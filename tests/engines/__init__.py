@@ -5,10 +5,17 @@ and ``server()``, a context manager that yields the URL of a running one; both r
 reason where a machine can't do it.
 """
 
-from tests.engines import athena, bigquery, snowflake, trino, tsql
+from tests.engines import athena, bigquery, snowflake, spark, trino, tsql
 from tests.engines.base import Unavailable
 
-ENGINES = {"athena": athena, "bigquery": bigquery, "snowflake": snowflake, "trino": trino, "tsql": tsql}
+ENGINES = {
+    "athena": athena,
+    "bigquery": bigquery,
+    "snowflake": snowflake,
+    "spark": spark,
+    "trino": trino,
+    "tsql": tsql,
+}
 """The mark of an engine's tests to its module."""
 
 __all__ = ["ENGINES", "Unavailable"]

@@ -81,7 +81,10 @@ CASES = {
     "diff": _sync(mode="diff", destination=wcdc.destinations.JsonLines("files"), mappings={"extra": "extra"}),
 }
 
-SERVERLESS = ("athena", "bigquery", "fabric", "snowflake", "snowflake_iceberg", "synapse", "trino")
+SERVERLESS = (
+    *("athena", "bigquery", "databricks", "fabric", "snowflake"),
+    *("snowflake_iceberg", "spark", "synapse", "trino"),
+)
 """Dialects whose statements run elsewhere: here, they need no server."""
 
 PAIRS = [
@@ -122,6 +125,8 @@ def schema_of(dialect: str) -> dict[str, dict[str, str]]:
         people = {name: BIGQUERYS_TYPES.get(kind, kind) for name, kind in people.items()}
     if dialect.startswith("snowflake"):
         people = {**people, "extra": "variant", "token": "varchar(36)"}
+    if dialect in ("spark", "databricks"):
+        people = {**people, "seen": "timestamp_ntz", "extra": "variant", "token": "string"}
     return {"sales.people": people}
 
 

@@ -122,6 +122,7 @@ DRIVERS = (
     "google.cloud",
     "trino",
     "boto3",
+    "pyspark",
     "mssql_python",
     "pandas",
     "polars",

@@ -15,15 +15,17 @@ from warehouse_cdc.sources.athena import Athena
 from warehouse_cdc.sources.base import Source
 from warehouse_cdc.sources.bigquery import BigQuery
 from warehouse_cdc.sources.database import Database
+from warehouse_cdc.sources.databricks import Databricks
 from warehouse_cdc.sources.duckdb import DuckDB
 from warehouse_cdc.sources.postgres import Greenplum, Lakebase, Postgres, Redshift
 from warehouse_cdc.sources.snowflake import Snowflake, SnowflakeIceberg
+from warehouse_cdc.sources.spark import Spark
 from warehouse_cdc.sources.trino import Trino
 from warehouse_cdc.sources.tsql import Fabric, Synapse
 from warehouse_cdc.warehouses.base import Connection
 
 _CLASSES: tuple[type[Source], ...] = (
-    *(DuckDB, Postgres, Greenplum, Lakebase, Redshift),
+    *(DuckDB, Postgres, Greenplum, Lakebase, Redshift, Spark, Databricks),
     *(Athena, BigQuery, Fabric, Snowflake, SnowflakeIceberg, Synapse, Trino),
 )
 SOURCES: dict[str, type[Source]] = {scheme: kind for kind in _CLASSES for scheme in kind.schemes}
@@ -80,6 +82,7 @@ __all__ = [
     "SOURCES",
     "Athena",
     "BigQuery",
+    "Databricks",
     "Database",
     "DuckDB",
     "Fabric",
@@ -90,6 +93,7 @@ __all__ = [
     "Snowflake",
     "SnowflakeIceberg",
     "Source",
+    "Spark",
     "Synapse",
     "Trino",
     "open_target",

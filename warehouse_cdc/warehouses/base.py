@@ -48,9 +48,9 @@ class Labels:
 _LITERAL = re.compile(r"'(?:[^']|'')*'")
 
 
-def redacted(sql: str, limit: int = 2000) -> str:
+def redacted(sql: str, limit: int = 2000, literal: re.Pattern[str] = _LITERAL) -> str:
     """A statement with its literals hidden, for errors and logs."""
-    text = _LITERAL.sub("'…'", sql)
+    text = literal.sub("'…'", sql)
     return text if len(text) <= limit else text[:limit] + " …"
 
 

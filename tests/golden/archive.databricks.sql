@@ -1,0 +1,519 @@
+-- setup_1
+CREATE SCHEMA IF NOT EXISTS `hightouch_audit`;
+
+-- setup_2
+CREATE SCHEMA IF NOT EXISTS `hightouch_planner`;
+
+-- create_sync_changelog
+CREATE TABLE `hightouch_audit`.`sync_changelog` (
+  sync_id STRING,
+  sync_run_id STRING,
+  op_type STRING,
+  row_id STRING,
+  status STRING,
+  failure_reason STRING,
+  fields STRING
+)
+USING DELTA;
+
+-- create_sync_snapshot
+CREATE TABLE `hightouch_audit`.`sync_snapshot` (
+  sync_id STRING,
+  sync_run_id STRING,
+  op_type STRING,
+  row_id STRING,
+  status STRING,
+  failure_reason STRING,
+  fields STRING
+)
+USING DELTA;
+
+-- create_sync_runs
+CREATE TABLE `hightouch_audit`.`sync_runs` (
+  sync_id STRING,
+  sync_run_id STRING,
+  primary_key STRING,
+  destination STRING,
+  model_name STRING,
+  model_id STRING,
+  status STRING,
+  error STRING,
+  started_at TIMESTAMP,
+  finished_at TIMESTAMP,
+  num_planned_add BIGINT,
+  num_planned_change BIGINT,
+  num_planned_remove BIGINT,
+  num_attempted_add BIGINT,
+  num_attempted_change BIGINT,
+  num_attempted_remove BIGINT,
+  num_succeeded_add BIGINT,
+  num_succeeded_change BIGINT,
+  num_succeeded_remove BIGINT,
+  num_failed_add BIGINT,
+  num_failed_change BIGINT,
+  num_failed_remove BIGINT
+)
+USING DELTA;
+
+-- first_plan
+CREATE TABLE `hightouch_planner`.`people_00000000000000000000000001_plan`
+USING DELTA
+CLUSTER BY (op, bucket) AS
+WITH wcdc_model AS (
+SELECT * FROM sales.people
+),
+wcdc_stored AS (
+  SELECT
+    `id` AS v_1,
+    `token` AS v_2
+  FROM wcdc_model
+),
+wcdc_current AS (
+  SELECT x.*, CAST(v_1 AS STRING) AS row_id, xxhash64(concat(concat(coalesce(CAST(v_1 AS STRING), ''), ','), coalesce(concat(CAST(octet_length(v_2) AS STRING), ':', v_2), ','))) AS hash, TRUE AS in_model
+  FROM wcdc_stored x
+),
+wcdc_joined AS (
+  SELECT
+    m.row_id AS row_id,
+    m.v_1 AS v_1,
+    m.v_2 AS v_2,
+    m.hash,
+    CASE
+      WHEN m.in_model AND m.row_id IS NULL THEN 'null_key'
+      ELSE 'added'
+    END AS op
+  FROM wcdc_current m
+)
+SELECT
+  row_id,
+  op,
+  CAST(NULL AS BIGINT) AS copies,
+  CAST(xxhash64(row_id) & 16383 AS INT) AS bucket,
+  hash,
+  v_1,
+  v_2
+FROM wcdc_joined;
+
+-- first_rejections
+CREATE TABLE `hightouch_planner`.`people_00000000000000000000000001_rejections` (
+  row_id STRING,
+  op STRING,
+  chunk INTEGER,
+  outcome STRING,
+  reason STRING,
+  permanent BOOLEAN,
+  attempts INTEGER,
+  first_failed_at TIMESTAMP,
+  last_failed_at TIMESTAMP
+)
+USING DELTA;
+
+-- first_changelog
+INSERT INTO `hightouch_audit`.`sync_changelog` (sync_id, sync_run_id, op_type, row_id, status, failure_reason, fields)
+SELECT 'people', '00000000000000000000000001', op_type, row_id, status, failure_reason, fields
+FROM (
+SELECT
+  row_id,
+  outcome,
+  op,
+  CASE
+    WHEN copies > 1 THEN CASE WHEN coalesce(was, 'absent') = 'absent' THEN 'added' ELSE 'changed' END
+    WHEN op = 'kept' THEN 'unchanged'
+    ELSE op
+  END AS op_type,
+  CASE
+    WHEN copies > 1 THEN 'failed'
+    WHEN outcome IN ('failed', 'unknown') THEN 'failed'
+    WHEN outcome = 'aborted' THEN 'aborted'
+    ELSE 'succeeded'
+  END AS status,
+  CASE
+    WHEN copies > 1 THEN 'duplicate primary key (' || CAST(copies AS STRING) || ' rows)'
+    WHEN outcome = 'unknown' THEN 'outcome unknown' || coalesce(': ' || r_reason, '')
+    WHEN outcome = 'failed' THEN coalesce(r_reason, 'failed')
+    WHEN outcome = 'aborted' THEN 'not sent'
+  END AS failure_reason,
+  CASE WHEN op = 'removed' OR (op = 'kept' AND coalesce(copies, 1) = 1) THEN concat('{', '"id":', coalesce(CAST(p_1 AS STRING), 'null'), ',"token":', coalesce(nullif(regexp_replace(to_json(array(p_2)), '^.|.$', ''), 'null'), 'null'), '}') ELSE concat('{', '"id":', coalesce(CAST(v_1 AS STRING), 'null'), ',"token":', coalesce(nullif(regexp_replace(to_json(array(v_2)), '^.|.$', ''), 'null'), 'null'), '}') END AS fields
+FROM (
+SELECT p.*,
+  r.attempts AS r_attempts, r.first_failed_at AS r_first_failed_at, r.reason AS r_reason,
+  CASE
+    WHEN p.op NOT IN ('added', 'changed', 'removed') THEN 'none'
+    WHEN p.op = 'removed' THEN 'succeeded'
+    WHEN r.outcome IS NOT NULL THEN r.outcome
+    WHEN p.op = 'removed' THEN 'succeeded'
+    WHEN p.op = 'changed' THEN 'succeeded'
+    WHEN p.op = 'added' THEN 'succeeded'
+    ELSE 'aborted'
+  END AS outcome
+FROM (SELECT wcdc_lean.*, CAST(NULL AS STRING) AS was, CAST(NULL AS BOOLEAN) AS pending, CAST(NULL AS BIGINT) AS base_hash, CAST(NULL AS BIGINT) AS was_hash, CAST(NULL AS STRING) AS was_version, CAST(NULL AS BOOLEAN) AS confirmed, CAST(NULL AS STRING) AS key_run, CAST(NULL AS STRING) AS try_run, CAST(NULL AS STRING) AS try_of, CAST(NULL AS INTEGER) AS tries, CAST(NULL AS TIMESTAMP) AS failed_since, CAST(NULL AS BIGINT) AS p_1, CAST(NULL AS STRING) AS p_2 FROM `hightouch_planner`.`people_00000000000000000000000001_plan` wcdc_lean) p
+LEFT JOIN (SELECT * FROM `hightouch_planner`.`people_00000000000000000000000001_rejections` WHERE chunk < 3) r ON r.row_id = p.row_id
+WHERE p.op IN ('added', 'changed', 'removed') OR p.copies > 1
+
+) o
+WHERE op NOT IN ('null_key', 'gone')
+) a;
+
+-- first_snapshot_1
+MERGE INTO `hightouch_audit`.`sync_snapshot` s
+USING (
+  SELECT row_id FROM `hightouch_audit`.`sync_snapshot` t
+  WHERE sync_id = 'people'
+  AND NOT EXISTS (
+    SELECT 1 FROM (
+SELECT
+  row_id,
+  outcome,
+  op,
+  CASE
+    WHEN copies > 1 THEN CASE WHEN coalesce(was, 'absent') = 'absent' THEN 'added' ELSE 'changed' END
+    WHEN op = 'kept' THEN 'unchanged'
+    ELSE op
+  END AS op_type,
+  CASE
+    WHEN copies > 1 THEN 'failed'
+    WHEN outcome IN ('failed', 'unknown') THEN 'failed'
+    WHEN outcome = 'aborted' THEN 'aborted'
+    ELSE 'succeeded'
+  END AS status,
+  CASE
+    WHEN copies > 1 THEN 'duplicate primary key (' || CAST(copies AS STRING) || ' rows)'
+    WHEN outcome = 'unknown' THEN 'outcome unknown' || coalesce(': ' || r_reason, '')
+    WHEN outcome = 'failed' THEN coalesce(r_reason, 'failed')
+    WHEN outcome = 'aborted' THEN 'not sent'
+  END AS failure_reason,
+  CASE WHEN op = 'removed' OR (op = 'kept' AND coalesce(copies, 1) = 1) THEN concat('{', '"id":', coalesce(CAST(p_1 AS STRING), 'null'), ',"token":', coalesce(nullif(regexp_replace(to_json(array(p_2)), '^.|.$', ''), 'null'), 'null'), '}') ELSE concat('{', '"id":', coalesce(CAST(v_1 AS STRING), 'null'), ',"token":', coalesce(nullif(regexp_replace(to_json(array(v_2)), '^.|.$', ''), 'null'), 'null'), '}') END AS fields
+FROM (
+SELECT p.*,
+  r.attempts AS r_attempts, r.first_failed_at AS r_first_failed_at, r.reason AS r_reason,
+  CASE
+    WHEN p.op NOT IN ('added', 'changed', 'removed') THEN 'none'
+    WHEN p.op = 'removed' THEN 'succeeded'
+    WHEN r.outcome IS NOT NULL THEN r.outcome
+    WHEN p.op = 'removed' THEN 'succeeded'
+    WHEN p.op = 'changed' THEN 'succeeded'
+    WHEN p.op = 'added' THEN 'succeeded'
+    ELSE 'aborted'
+  END AS outcome
+FROM (SELECT wcdc_lean.*, CAST(NULL AS STRING) AS was, CAST(NULL AS BOOLEAN) AS pending, CAST(NULL AS BIGINT) AS base_hash, CAST(NULL AS BIGINT) AS was_hash, CAST(NULL AS STRING) AS was_version, CAST(NULL AS BOOLEAN) AS confirmed, CAST(NULL AS STRING) AS key_run, CAST(NULL AS STRING) AS try_run, CAST(NULL AS STRING) AS try_of, CAST(NULL AS INTEGER) AS tries, CAST(NULL AS TIMESTAMP) AS failed_since, CAST(NULL AS BIGINT) AS p_1, CAST(NULL AS STRING) AS p_2 FROM `hightouch_planner`.`people_00000000000000000000000001_plan` wcdc_lean) p
+LEFT JOIN (SELECT * FROM `hightouch_planner`.`people_00000000000000000000000001_rejections` WHERE chunk < 3) r ON r.row_id = p.row_id
+
+) o
+WHERE op NOT IN ('null_key', 'gone')
+    ) a
+    WHERE a.row_id = t.row_id
+      AND NOT (a.op = 'removed' AND a.outcome = 'succeeded')
+      AND a.op_type = t.op_type
+      AND a.status = t.status
+      AND a.failure_reason IS NOT DISTINCT FROM t.failure_reason
+      AND (a.fields = t.fields)
+  )
+) d
+ON s.sync_id = 'people' AND s.row_id = d.row_id
+WHEN MATCHED THEN DELETE;
+
+-- first_snapshot_2
+INSERT INTO `hightouch_audit`.`sync_snapshot` (sync_id, sync_run_id, op_type, row_id, status, failure_reason, fields)
+SELECT 'people', '00000000000000000000000001', op_type, row_id, status, failure_reason, fields
+FROM (
+SELECT
+  row_id,
+  outcome,
+  op,
+  CASE
+    WHEN copies > 1 THEN CASE WHEN coalesce(was, 'absent') = 'absent' THEN 'added' ELSE 'changed' END
+    WHEN op = 'kept' THEN 'unchanged'
+    ELSE op
+  END AS op_type,
+  CASE
+    WHEN copies > 1 THEN 'failed'
+    WHEN outcome IN ('failed', 'unknown') THEN 'failed'
+    WHEN outcome = 'aborted' THEN 'aborted'
+    ELSE 'succeeded'
+  END AS status,
+  CASE
+    WHEN copies > 1 THEN 'duplicate primary key (' || CAST(copies AS STRING) || ' rows)'
+    WHEN outcome = 'unknown' THEN 'outcome unknown' || coalesce(': ' || r_reason, '')
+    WHEN outcome = 'failed' THEN coalesce(r_reason, 'failed')
+    WHEN outcome = 'aborted' THEN 'not sent'
+  END AS failure_reason,
+  CASE WHEN op = 'removed' OR (op = 'kept' AND coalesce(copies, 1) = 1) THEN concat('{', '"id":', coalesce(CAST(p_1 AS STRING), 'null'), ',"token":', coalesce(nullif(regexp_replace(to_json(array(p_2)), '^.|.$', ''), 'null'), 'null'), '}') ELSE concat('{', '"id":', coalesce(CAST(v_1 AS STRING), 'null'), ',"token":', coalesce(nullif(regexp_replace(to_json(array(v_2)), '^.|.$', ''), 'null'), 'null'), '}') END AS fields
+FROM (
+SELECT p.*,
+  r.attempts AS r_attempts, r.first_failed_at AS r_first_failed_at, r.reason AS r_reason,
+  CASE
+    WHEN p.op NOT IN ('added', 'changed', 'removed') THEN 'none'
+    WHEN p.op = 'removed' THEN 'succeeded'
+    WHEN r.outcome IS NOT NULL THEN r.outcome
+    WHEN p.op = 'removed' THEN 'succeeded'
+    WHEN p.op = 'changed' THEN 'succeeded'
+    WHEN p.op = 'added' THEN 'succeeded'
+    ELSE 'aborted'
+  END AS outcome
+FROM (SELECT wcdc_lean.*, CAST(NULL AS STRING) AS was, CAST(NULL AS BOOLEAN) AS pending, CAST(NULL AS BIGINT) AS base_hash, CAST(NULL AS BIGINT) AS was_hash, CAST(NULL AS STRING) AS was_version, CAST(NULL AS BOOLEAN) AS confirmed, CAST(NULL AS STRING) AS key_run, CAST(NULL AS STRING) AS try_run, CAST(NULL AS STRING) AS try_of, CAST(NULL AS INTEGER) AS tries, CAST(NULL AS TIMESTAMP) AS failed_since, CAST(NULL AS BIGINT) AS p_1, CAST(NULL AS STRING) AS p_2 FROM `hightouch_planner`.`people_00000000000000000000000001_plan` wcdc_lean) p
+LEFT JOIN (SELECT * FROM `hightouch_planner`.`people_00000000000000000000000001_rejections` WHERE chunk < 3) r ON r.row_id = p.row_id
+
+) o
+WHERE op NOT IN ('null_key', 'gone')
+) a
+WHERE NOT (op = 'removed' AND outcome = 'succeeded')
+  AND NOT EXISTS (SELECT 1 FROM `hightouch_audit`.`sync_snapshot` t WHERE t.sync_id = 'people' AND t.row_id = a.row_id);
+
+-- plan
+CREATE TABLE `hightouch_planner`.`people_00000000000000000000000002_plan`
+USING DELTA
+CLUSTER BY (op, bucket) AS
+WITH wcdc_model AS (
+SELECT * FROM sales.people
+),
+wcdc_stored AS (
+  SELECT
+    `id` AS v_1,
+    `token` AS v_2
+  FROM wcdc_model
+),
+wcdc_current AS (
+  SELECT x.*, CAST(v_1 AS STRING) AS row_id, xxhash64(concat(concat(coalesce(CAST(v_1 AS STRING), ''), ','), coalesce(concat(CAST(octet_length(v_2) AS STRING), ':', v_2), ','))) AS hash, TRUE AS in_model
+  FROM wcdc_stored x
+),
+wcdc_joined AS (
+  SELECT
+    m.row_id AS row_id,
+    m.v_1 AS v_1,
+    m.v_2 AS v_2,
+    m.hash,
+    CASE
+      WHEN m.in_model AND m.row_id IS NULL THEN 'null_key'
+      ELSE 'added'
+    END AS op
+  FROM wcdc_current m
+)
+SELECT
+  row_id,
+  op,
+  CAST(NULL AS BIGINT) AS copies,
+  CAST(xxhash64(row_id) & 16383 AS INT) AS bucket,
+  hash,
+  v_1,
+  v_2
+FROM wcdc_joined;
+
+-- duplicates
+SELECT count(*) - count(DISTINCT v_1) AS repeated
+FROM `hightouch_planner`.`people_00000000000000000000000002_plan`
+WHERE op NOT IN ('removed', 'gone', 'null_key');
+
+-- stage_duplicates
+ALTER TABLE `hightouch_planner`.`people_00000000000000000000000002_plan` RENAME TO `hightouch_planner`.`people_00000000000000000000000002_staged`;
+
+-- resolve_duplicates
+CREATE TABLE `hightouch_planner`.`people_00000000000000000000000002_plan`
+USING DELTA
+CLUSTER BY (op, bucket) AS
+WITH wcdc_ranked AS (
+  SELECT x.*,
+    count(*) OVER (PARTITION BY row_id) AS wcdc_copies,
+    row_number() OVER (PARTITION BY row_id ORDER BY CAST(v_1 AS STRING) NULLS FIRST, v_2 NULLS FIRST) AS wcdc_place
+  FROM `hightouch_planner`.`people_00000000000000000000000002_staged` x
+  WHERE row_id IS NOT NULL
+)
+SELECT
+  row_id,
+  CASE WHEN wcdc_copies > 1 THEN 'kept' ELSE op END AS op,
+  CASE WHEN wcdc_copies > 1 THEN wcdc_copies END AS copies,
+  bucket,
+  hash,
+  v_1,
+  v_2
+FROM wcdc_ranked
+WHERE wcdc_place = 1;
+
+-- drop_staged
+DROP TABLE `hightouch_planner`.`people_00000000000000000000000002_staged`;
+
+-- summary
+SELECT
+  op,
+  coalesce(was, 'absent') AS was,
+  coalesce(pending, FALSE) AS pending,
+  coalesce(copies > 1, FALSE) AS duplicate,
+  base_hash IS NOT NULL AS in_base,
+  CASE WHEN op IN ('added', 'changed', 'removed') THEN bucket END AS bucket,
+  count(*) AS row_count,
+  bit_xor(hash) AS checksum
+FROM (SELECT wcdc_lean.*, CAST(NULL AS STRING) AS was, CAST(NULL AS BOOLEAN) AS pending, CAST(NULL AS BIGINT) AS base_hash, CAST(NULL AS BIGINT) AS was_hash, CAST(NULL AS STRING) AS was_version, CAST(NULL AS BOOLEAN) AS confirmed, CAST(NULL AS STRING) AS key_run, CAST(NULL AS STRING) AS try_run, CAST(NULL AS STRING) AS try_of, CAST(NULL AS INTEGER) AS tries, CAST(NULL AS TIMESTAMP) AS failed_since, CAST(NULL AS BIGINT) AS p_1, CAST(NULL AS STRING) AS p_2 FROM `hightouch_planner`.`people_00000000000000000000000002_plan` wcdc_lean) p
+GROUP BY 1, 2, 3, 4, 5, 6;
+
+-- create_rejections
+CREATE TABLE `hightouch_planner`.`people_00000000000000000000000002_rejections` (
+  row_id STRING,
+  op STRING,
+  chunk INTEGER,
+  outcome STRING,
+  reason STRING,
+  permanent BOOLEAN,
+  attempts INTEGER,
+  first_failed_at TIMESTAMP,
+  last_failed_at TIMESTAMP
+)
+USING DELTA;
+
+-- read_added
+SELECT
+  row_id,
+  bucket,
+  v_1 AS c_1,
+  v_2 AS c_2
+FROM `hightouch_planner`.`people_00000000000000000000000002_plan`
+WHERE op = 'added';
+
+-- changelog
+INSERT INTO `hightouch_audit`.`sync_changelog` (sync_id, sync_run_id, op_type, row_id, status, failure_reason, fields)
+SELECT 'people', '00000000000000000000000002', op_type, row_id, status, failure_reason, fields
+FROM (
+SELECT
+  row_id,
+  outcome,
+  op,
+  CASE
+    WHEN copies > 1 THEN CASE WHEN coalesce(was, 'absent') = 'absent' THEN 'added' ELSE 'changed' END
+    WHEN op = 'kept' THEN 'unchanged'
+    ELSE op
+  END AS op_type,
+  CASE
+    WHEN copies > 1 THEN 'failed'
+    WHEN outcome IN ('failed', 'unknown') THEN 'failed'
+    WHEN outcome = 'aborted' THEN 'aborted'
+    ELSE 'succeeded'
+  END AS status,
+  CASE
+    WHEN copies > 1 THEN 'duplicate primary key (' || CAST(copies AS STRING) || ' rows)'
+    WHEN outcome = 'unknown' THEN 'outcome unknown' || coalesce(': ' || r_reason, '')
+    WHEN outcome = 'failed' THEN coalesce(r_reason, 'failed')
+    WHEN outcome = 'aborted' THEN 'not sent'
+  END AS failure_reason,
+  CASE WHEN op = 'removed' OR (op = 'kept' AND coalesce(copies, 1) = 1) THEN concat('{', '"id":', coalesce(CAST(p_1 AS STRING), 'null'), ',"token":', coalesce(nullif(regexp_replace(to_json(array(p_2)), '^.|.$', ''), 'null'), 'null'), '}') ELSE concat('{', '"id":', coalesce(CAST(v_1 AS STRING), 'null'), ',"token":', coalesce(nullif(regexp_replace(to_json(array(v_2)), '^.|.$', ''), 'null'), 'null'), '}') END AS fields
+FROM (
+SELECT p.*,
+  r.attempts AS r_attempts, r.first_failed_at AS r_first_failed_at, r.reason AS r_reason,
+  CASE
+    WHEN p.op NOT IN ('added', 'changed', 'removed') THEN 'none'
+    WHEN p.op = 'removed' THEN 'succeeded'
+    WHEN r.outcome IS NOT NULL THEN r.outcome
+    WHEN p.op = 'removed' THEN 'succeeded'
+    WHEN p.op = 'changed' THEN 'succeeded'
+    WHEN p.op = 'added' THEN 'succeeded'
+    ELSE 'aborted'
+  END AS outcome
+FROM (SELECT wcdc_lean.*, CAST(NULL AS STRING) AS was, CAST(NULL AS BOOLEAN) AS pending, CAST(NULL AS BIGINT) AS base_hash, CAST(NULL AS BIGINT) AS was_hash, CAST(NULL AS STRING) AS was_version, CAST(NULL AS BOOLEAN) AS confirmed, CAST(NULL AS STRING) AS key_run, CAST(NULL AS STRING) AS try_run, CAST(NULL AS STRING) AS try_of, CAST(NULL AS INTEGER) AS tries, CAST(NULL AS TIMESTAMP) AS failed_since, CAST(NULL AS BIGINT) AS p_1, CAST(NULL AS STRING) AS p_2 FROM `hightouch_planner`.`people_00000000000000000000000002_plan` wcdc_lean) p
+LEFT JOIN (SELECT * FROM `hightouch_planner`.`people_00000000000000000000000002_rejections` WHERE chunk < 3) r ON r.row_id = p.row_id
+WHERE p.op IN ('added', 'changed', 'removed') OR p.copies > 1
+
+) o
+WHERE op NOT IN ('null_key', 'gone')
+) a;
+
+-- snapshot_1
+MERGE INTO `hightouch_audit`.`sync_snapshot` s
+USING (
+  SELECT row_id FROM `hightouch_audit`.`sync_snapshot` t
+  WHERE sync_id = 'people'
+  AND NOT EXISTS (
+    SELECT 1 FROM (
+SELECT
+  row_id,
+  outcome,
+  op,
+  CASE
+    WHEN copies > 1 THEN CASE WHEN coalesce(was, 'absent') = 'absent' THEN 'added' ELSE 'changed' END
+    WHEN op = 'kept' THEN 'unchanged'
+    ELSE op
+  END AS op_type,
+  CASE
+    WHEN copies > 1 THEN 'failed'
+    WHEN outcome IN ('failed', 'unknown') THEN 'failed'
+    WHEN outcome = 'aborted' THEN 'aborted'
+    ELSE 'succeeded'
+  END AS status,
+  CASE
+    WHEN copies > 1 THEN 'duplicate primary key (' || CAST(copies AS STRING) || ' rows)'
+    WHEN outcome = 'unknown' THEN 'outcome unknown' || coalesce(': ' || r_reason, '')
+    WHEN outcome = 'failed' THEN coalesce(r_reason, 'failed')
+    WHEN outcome = 'aborted' THEN 'not sent'
+  END AS failure_reason,
+  CASE WHEN op = 'removed' OR (op = 'kept' AND coalesce(copies, 1) = 1) THEN concat('{', '"id":', coalesce(CAST(p_1 AS STRING), 'null'), ',"token":', coalesce(nullif(regexp_replace(to_json(array(p_2)), '^.|.$', ''), 'null'), 'null'), '}') ELSE concat('{', '"id":', coalesce(CAST(v_1 AS STRING), 'null'), ',"token":', coalesce(nullif(regexp_replace(to_json(array(v_2)), '^.|.$', ''), 'null'), 'null'), '}') END AS fields
+FROM (
+SELECT p.*,
+  r.attempts AS r_attempts, r.first_failed_at AS r_first_failed_at, r.reason AS r_reason,
+  CASE
+    WHEN p.op NOT IN ('added', 'changed', 'removed') THEN 'none'
+    WHEN p.op = 'removed' THEN 'succeeded'
+    WHEN r.outcome IS NOT NULL THEN r.outcome
+    WHEN p.op = 'removed' THEN 'succeeded'
+    WHEN p.op = 'changed' THEN 'succeeded'
+    WHEN p.op = 'added' THEN 'succeeded'
+    ELSE 'aborted'
+  END AS outcome
+FROM (SELECT wcdc_lean.*, CAST(NULL AS STRING) AS was, CAST(NULL AS BOOLEAN) AS pending, CAST(NULL AS BIGINT) AS base_hash, CAST(NULL AS BIGINT) AS was_hash, CAST(NULL AS STRING) AS was_version, CAST(NULL AS BOOLEAN) AS confirmed, CAST(NULL AS STRING) AS key_run, CAST(NULL AS STRING) AS try_run, CAST(NULL AS STRING) AS try_of, CAST(NULL AS INTEGER) AS tries, CAST(NULL AS TIMESTAMP) AS failed_since, CAST(NULL AS BIGINT) AS p_1, CAST(NULL AS STRING) AS p_2 FROM `hightouch_planner`.`people_00000000000000000000000002_plan` wcdc_lean) p
+LEFT JOIN (SELECT * FROM `hightouch_planner`.`people_00000000000000000000000002_rejections` WHERE chunk < 3) r ON r.row_id = p.row_id
+
+) o
+WHERE op NOT IN ('null_key', 'gone')
+    ) a
+    WHERE a.row_id = t.row_id
+      AND NOT (a.op = 'removed' AND a.outcome = 'succeeded')
+      AND a.op_type = t.op_type
+      AND a.status = t.status
+      AND a.failure_reason IS NOT DISTINCT FROM t.failure_reason
+      AND (a.fields = t.fields)
+  )
+) d
+ON s.sync_id = 'people' AND s.row_id = d.row_id
+WHEN MATCHED THEN DELETE;
+
+-- snapshot_2
+INSERT INTO `hightouch_audit`.`sync_snapshot` (sync_id, sync_run_id, op_type, row_id, status, failure_reason, fields)
+SELECT 'people', '00000000000000000000000002', op_type, row_id, status, failure_reason, fields
+FROM (
+SELECT
+  row_id,
+  outcome,
+  op,
+  CASE
+    WHEN copies > 1 THEN CASE WHEN coalesce(was, 'absent') = 'absent' THEN 'added' ELSE 'changed' END
+    WHEN op = 'kept' THEN 'unchanged'
+    ELSE op
+  END AS op_type,
+  CASE
+    WHEN copies > 1 THEN 'failed'
+    WHEN outcome IN ('failed', 'unknown') THEN 'failed'
+    WHEN outcome = 'aborted' THEN 'aborted'
+    ELSE 'succeeded'
+  END AS status,
+  CASE
+    WHEN copies > 1 THEN 'duplicate primary key (' || CAST(copies AS STRING) || ' rows)'
+    WHEN outcome = 'unknown' THEN 'outcome unknown' || coalesce(': ' || r_reason, '')
+    WHEN outcome = 'failed' THEN coalesce(r_reason, 'failed')
+    WHEN outcome = 'aborted' THEN 'not sent'
+  END AS failure_reason,
+  CASE WHEN op = 'removed' OR (op = 'kept' AND coalesce(copies, 1) = 1) THEN concat('{', '"id":', coalesce(CAST(p_1 AS STRING), 'null'), ',"token":', coalesce(nullif(regexp_replace(to_json(array(p_2)), '^.|.$', ''), 'null'), 'null'), '}') ELSE concat('{', '"id":', coalesce(CAST(v_1 AS STRING), 'null'), ',"token":', coalesce(nullif(regexp_replace(to_json(array(v_2)), '^.|.$', ''), 'null'), 'null'), '}') END AS fields
+FROM (
+SELECT p.*,
+  r.attempts AS r_attempts, r.first_failed_at AS r_first_failed_at, r.reason AS r_reason,
+  CASE
+    WHEN p.op NOT IN ('added', 'changed', 'removed') THEN 'none'
+    WHEN p.op = 'removed' THEN 'succeeded'
+    WHEN r.outcome IS NOT NULL THEN r.outcome
+    WHEN p.op = 'removed' THEN 'succeeded'
+    WHEN p.op = 'changed' THEN 'succeeded'
+    WHEN p.op = 'added' THEN 'succeeded'
+    ELSE 'aborted'
+  END AS outcome
+FROM (SELECT wcdc_lean.*, CAST(NULL AS STRING) AS was, CAST(NULL AS BOOLEAN) AS pending, CAST(NULL AS BIGINT) AS base_hash, CAST(NULL AS BIGINT) AS was_hash, CAST(NULL AS STRING) AS was_version, CAST(NULL AS BOOLEAN) AS confirmed, CAST(NULL AS STRING) AS key_run, CAST(NULL AS STRING) AS try_run, CAST(NULL AS STRING) AS try_of, CAST(NULL AS INTEGER) AS tries, CAST(NULL AS TIMESTAMP) AS failed_since, CAST(NULL AS BIGINT) AS p_1, CAST(NULL AS STRING) AS p_2 FROM `hightouch_planner`.`people_00000000000000000000000002_plan` wcdc_lean) p
+LEFT JOIN (SELECT * FROM `hightouch_planner`.`people_00000000000000000000000002_rejections` WHERE chunk < 3) r ON r.row_id = p.row_id
+
+) o
+WHERE op NOT IN ('null_key', 'gone')
+) a
+WHERE NOT (op = 'removed' AND outcome = 'succeeded')
+  AND NOT EXISTS (SELECT 1 FROM `hightouch_audit`.`sync_snapshot` t WHERE t.sync_id = 'people' AND t.row_id = a.row_id);

@@ -1,0 +1,262 @@
+"""What Spark and Databricks have in common: single statements, on Delta tables.
+
+Each statement is alone, so runs are recorded in tables.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from datetime import datetime, timezone
+from typing import Any
+
+import pyarrow as pa
+from sqlglot import exp
+
+from warehouse_cdc.dialects import ColumnType, Spark
+from warehouse_cdc.dialects.spark import decimal_digits
+from warehouse_cdc.errors import (
+    ConnectionLostError,
+    PermissionDeniedError,
+    QueryError,
+    StateError,
+    WarehouseError,
+)
+from warehouse_cdc.warehouses.base import Connection, Work, redacted
+
+STATEMENT_LENGTH = 200_000
+"""Characters of one INSERT, which Spark's parser reads in a second or two."""
+_ATTEMPTS = 6
+"""How often a statement is tried that another one was faster than."""
+_LITERAL = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""", re.DOTALL)
+"""Text in either kind of quotes, in which a backslash takes the next character's meaning away."""
+
+_ARROW: dict[str, pa.DataType] = {
+    "text": pa.string(),
+    "json": pa.string(),
+    "boolean": pa.bool_(),
+    "date": pa.date32(),
+    "timestamp": pa.timestamp("us"),
+    "timestamptz": pa.timestamp("us", tz="UTC"),
+    "binary": pa.binary(),
+}
+_INTEGERS = {"TINYINT": pa.int8(), "SMALLINT": pa.int16(), "BIGINT": pa.int64()}
+
+
+def arrow_type(kind: ColumnType) -> pa.DataType:
+    """The Arrow type of a stored type."""
+    if kind.kind == "integer":
+        return _INTEGERS.get(kind.name, pa.int32())
+    if kind.kind == "float":
+        return pa.float32() if kind.name == "FLOAT" else pa.float64()
+    if kind.kind == "decimal":
+        return pa.decimal128(*decimal_digits(kind))
+    return _ARROW[kind.kind]
+
+
+def typed(table: pa.Table, kinds: Sequence[ColumnType | None]) -> pa.Table:
+    """A result with the types that are promised."""
+    columns = [
+        column.cast(arrow_type(kind)) if kind is not None else column
+        for column, kind in zip(table.columns, kinds, strict=True)
+    ]
+    return pa.table(columns, names=table.column_names)
+
+
+class LeftoverError(QueryError):
+    """A table can't be created because there are files where it would be.
+
+    Attributes:
+        location: Where.
+    """
+
+    def __init__(self, location: str, *, sql: str) -> None:
+        """Keep the place."""
+        self.location = location
+        super().__init__(
+            f"A table can't be created: there are files in {location} already.",
+            sql=sql,
+            hint="A process ended while it created the table. If this comes again, delete the folder.",
+        )
+
+
+class DeltaConnection(Connection):
+    """A session whose statements are sent one by one."""
+
+    dialect: Spark
+
+    @abstractmethod
+    def _sent(self, sql: str) -> AbstractContextManager[Any]:
+        """Send a statement, for the block that reads its result."""
+
+    def execute(self, sql: str, *, work: Work = "") -> None:
+        """Run a statement; again if another one was faster, for then it has done nothing.
+
+        After a table's creation that failed so, the next attempt finds the other one's table.
+        """
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                with self._sent(sql):
+                    pass
+            except QueryError as error:
+                left = isinstance(error, LeftoverError)
+                if not (left or error.code == "query-conflict") or attempt == _ATTEMPTS:
+                    raise
+                if isinstance(error, LeftoverError):
+                    self._register(sql, error.location)
+                time.sleep(random.uniform(0.1, 0.2 * 2**attempt))
+            else:
+                return
+
+    def _register(self, create: str, location: str) -> None:
+        """Tell the catalog of what a process has created that died too soon: then it can be looked at."""
+        table = _CREATED.match(create)
+        if table is not None:
+            with (
+                suppress(WarehouseError),
+                self._sent(f"CREATE TABLE {table[1]}\nUSING DELTA LOCATION {self.dialect.literal(location)}"),
+            ):
+                pass
+
+    @contextmanager
+    def transaction(
+        self,
+        *,
+        idle_timeout: float | None = None,
+        lock_timeout: float | None = None,
+        snapshot: bool = False,
+    ) -> Iterator[None]:
+        """Nothing: every statement commits by itself."""
+        yield
+
+    def arrow_types(self, kinds: Sequence[ColumnType]) -> list[pa.DataType]:
+        """By kind."""
+        return [arrow_type(kind) for kind in kinds]
+
+    def insert(self, schema: str, table: str, rows: pa.Table) -> None:
+        """As many statements as their length asks for, in order: the last row comes with the last one."""
+        for sql in inserts(self.dialect, schema, table, rows):
+            self.execute(sql)
+
+    def tables(self, *schemas: str) -> set[tuple[str, str]]:
+        """One statement for each schema; views are among them."""
+        found, missing = set(), []
+        for schema in schemas:
+            try:
+                rows = self.query(f"SHOW TABLES IN {self.dialect.schema(schema)}")
+            except QueryError as error:
+                if not error.message.startswith("Spark refused a statement (SCHEMA_NOT_FOUND"):
+                    raise
+                missing.append(schema)
+            else:
+                found |= {(schema, str(name)) for _namespace, name, temporary in rows if not temporary}
+        if missing:
+            raise schema_missing(missing)
+        return found
+
+    def columns_of(self, tables: Sequence[exp.Table]) -> list[frozenset[str]] | None:
+        """None: what a name stands for, a table or a view, takes a statement to tell."""
+        return None
+
+    def engine_version(self) -> str:
+        """The same for all versions: xxHash64 is defined by its specification."""
+        return "xxhash64"
+
+
+def inserts(dialect: Spark, schema: str, table: str, rows: pa.Table) -> Iterator[str]:
+    """INSERT statements for Arrow rows, none longer than it may be."""
+    names = ", ".join(dialect.quote(name) for name in rows.column_names)
+    head = f"INSERT INTO {dialect.table(schema, table)} ({names}) VALUES "
+    taken: list[str] = []
+    length = 0
+    for row in rows.to_pylist():
+        text = f"({', '.join(_literal(dialect, value) for value in row.values())})"
+        if taken and length + len(text) > STATEMENT_LENGTH:
+            yield head + ", ".join(taken)
+            taken, length = [], 0
+        taken.append(text)
+        length += len(text) + 2
+    if taken:
+        yield head + ", ".join(taken)
+
+
+def _literal(dialect: Spark, value: Any) -> str:
+    if isinstance(value, datetime):
+        text = value.astimezone(timezone.utc).replace(tzinfo=None).isoformat(" ", "microseconds")
+        return f"TIMESTAMP '{text}+00:00'"
+    return dialect.literal(value)
+
+
+def schema_missing(schemas: Sequence[str]) -> StateError:
+    """The error of schemas that aren't there."""
+    return StateError(
+        f"The schema {' and the schema '.join(map(repr, schemas))} doesn't exist.",
+        code="schema-missing",
+        hint="An administrator runs what `warehouse-cdc setup` prints, once.",
+    )
+
+
+# -- errors ---------------------------------------------------------------------------------------
+
+_CONFLICT = re.compile(
+    r"Concurrent(Append|DeleteRead|DeleteDelete|Transaction|Write|Modification)\w*Exception"
+    r"|(MetadataChanged|ProtocolChanged)Exception|DELTA_(CONCURRENT|METADATA_CHANGED|PROTOCOL_CHANGED)"
+)
+_DENIED = re.compile(
+    r"INSUFFICIENT_PERMISSIONS|PERMISSION_DENIED|AccessControlException|does not have \w+ priv"
+)
+_LOST = re.compile(
+    r"StatusCode\.(UNAVAILABLE|UNAUTHENTICATED)|INVALID_HANDLE|Invalid SessionHandle"
+    r"|SESSION_(NOT_FOUND|CLOSED|CHANGED)|NO_ACTIVE_SESSION|stopped SparkContext|SparkContext was shut down"
+    r"|Py4JNetworkError|Connection refused"
+)
+_LEFTOVER = re.compile(r"DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION.*?location \('([^']+)'\)", re.DOTALL)
+_CREATED = re.compile(r"CREATE TABLE ((?:`(?:[^`]|``)+`\.?)+)")
+_CLASS = re.compile(
+    r"(?:\A|^Caused by: )[\w.$]+: (?:\([\w.$]+\) )?\[([A-Z][A-Z0-9_]+(?:\.[A-Z0-9_]+)?)\]", re.MULTILINE
+)
+"""The class of an error, where a message begins: elsewhere, brackets may be a row's value."""
+_NAMES_FIRST = frozenset(
+    {
+        *("TABLE_OR_VIEW_NOT_FOUND", "TABLE_OR_VIEW_ALREADY_EXISTS", "SCHEMA_NOT_FOUND", "UNRESOLVED_COLUMN"),
+        *("UNRESOLVED_ROUTINE", "ROUTINE_NOT_FOUND", "CATALOG_NOT_FOUND"),
+    }
+)
+"""Classes of errors whose message begins with the name of an object, never with a row's value."""
+_NAME = re.compile(r"`(?:[^`]|``)+`(?:\.`(?:[^`]|``)+`)*")
+
+
+def mapped(error: Exception, sql: str, vendor: str = "Spark", query_id: str | None = None) -> WarehouseError:
+    """A driver's error as one of this library's, without values and literals."""
+    shown, text = redacted(sql, literal=_LITERAL), f"{type(error).__name__}: {error}"
+    if _CONFLICT.search(text):
+        return QueryError(
+            f"{vendor} refused a statement: another one changed the same table.",
+            sql=shown,
+            code="query-conflict",
+            retryable=True,
+        )
+    left = _LEFTOVER.search(text)
+    if left is not None:
+        return LeftoverError(left[1], sql=shown)
+    if _LOST.search(text):
+        return ConnectionLostError(
+            f"The connection to {vendor} is lost or was refused ({type(error).__name__}).",
+            sql=shown,
+            hint="Check the address, the sign-in and whether the session or server has ended.",
+        )
+    condition = next(reversed(_CLASS.findall(text)), type(error).__name__)
+    if _DENIED.search(text):
+        return PermissionDeniedError(
+            f"{vendor} denied a statement ({condition}).",
+            sql=shown,
+            hint="The user needs to create, read, write and drop tables in the two schemas, and to read the "
+            "model's tables: see `warehouse-cdc check`.",
+        )
+    names = _NAME.search(text) if condition.split(".")[0] in _NAMES_FIRST else None
+    detail = f": {names[0]}" if names else "."
+    return QueryError(f"{vendor} refused a statement ({condition}){detail}", sql=shown, query_id=query_id)
