@@ -139,6 +139,20 @@ class Dialect(ABC):
     def canonical_text(self, expression: str, kind: ColumnType) -> str:
         """A stored value as canonical text (D1); equal values have equal texts."""
 
+    def parsed(self, text: str, kind: ColumnType) -> str:
+        """A stored value again, from its text: canonical, or as JSON, or in hexadecimal digits."""
+        if kind.kind == "timestamp":
+            text = f"replace(replace({text}, 'T', ' '), 'Z', '')"
+        elif kind.kind == "timestamptz":
+            text = f"replace(replace({text}, 'T', ' '), 'Z', '+00:00')"
+        elif kind.kind == "binary":
+            return self.from_hex(text)
+        return self.cast(text, kind.name)
+
+    def from_hex(self, text: str) -> str:
+        """Bytes, from their hexadecimal digits."""
+        return exp.Unhex(this=exp.maybe_parse(text, dialect=self.sqlglot)).sql(dialect=self.sqlglot)
+
     def row_id(self, parts: Sequence[str]) -> str:
         """The row id of canonical key texts: the text itself, or a JSON array of them (D1)."""
         if len(parts) == 1:

@@ -138,6 +138,12 @@ class DuckDB(Dialect):
             digits += f" || CASE WHEN {nanos} = 0 THEN '' ELSE lpad(CAST({nanos} AS VARCHAR), 3, '0') END"
         return f"CASE WHEN isfinite({value}) THEN {digits} || 'Z' ELSE CAST({value} AS VARCHAR) END"
 
+    def portable(self, expression: str, kind: ColumnType) -> str:
+        """A stored value as text that the ``parsed`` of any dialect reads."""
+        if kind.kind in ("json", "nested"):
+            return self.cast(self.cast(expression, "JSON"), "VARCHAR")
+        return f"lower(hex({expression}))" if kind.kind == "binary" else self.canonical_text(expression, kind)
+
     def json_string(self, text: str) -> str:
         """DuckDB's own JSON quoting."""
         return f"CAST(to_json({text}) AS VARCHAR)"

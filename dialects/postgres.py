@@ -111,6 +111,10 @@ class Postgres(Dialect):
         """A literal; PostgreSQL's text can't hold NUL, which becomes U+FFFD."""
         return super().literal(value.replace("\0", "\ufffd") if isinstance(value, str) else value)
 
+    def from_hex(self, text: str) -> str:
+        """By its own function."""
+        return f"decode({text}, 'hex')"
+
     def json_string(self, text: str) -> str:
         """PostgreSQL's own JSON quoting."""
         return f"to_json({text})::text"

@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from warehouse_cdc.engine.checks import Finding, check
@@ -122,6 +123,43 @@ class Warehouse:
         """Take the model's rows as delivered; sends nothing and clears rejections (D15)."""
         return self._run("reset", sync, wait, True, allow_empty, progress, observer)
 
+    def adopt(
+        self,
+        sync: Sync,
+        state: str | PathLike[str] | Source,
+        *,
+        wait: float = 0.0,
+        observer: Observer = ignore,
+    ) -> Run | None:
+        """Take over the state of a sync that was pulled so far (``connect(…, state=…)``); sends nothing.
+
+        What the destination holds counts as delivered; what has changed since is for the next run. Rows that
+        were refused are tried afresh. From then on, the sync can't be pulled any more.
+
+        Args:
+            sync: The sync.
+            state: The DuckDB file; no other process may have it open.
+            wait: Seconds to wait for another run of the sync to end.
+            observer: As of ``run``.
+
+        Returns:
+            The run that wrote the state; None if one before had.
+
+        Raises:
+            StateError: There is no state to move, it isn't settled, or the warehouse has one already.
+            WarehouseLockedError: Another process holds the file.
+        """
+        from warehouse_cdc.pull.adopt import adopt
+        from warehouse_cdc.pull.connection import kept_in
+
+        with self._exclusively():
+            kept = kept_in(state).open()
+            try:
+                options = Options(wait=wait, allow_removed=True, allow_empty=True, observer=observer)
+                return adopt(self._connection, self._settings, sync, kept, options)
+            finally:
+                kept.close()
+
     def cancel(self) -> None:
         """Stop the run under way, from another thread: batches in flight finish, the rest is aborted."""
         self._cancelled.set()
@@ -136,13 +174,7 @@ class Warehouse:
         progress: Callable[[Progress], None] | None,
         observer: Observer,
     ) -> Run:
-        if not self._busy.acquire(blocking=False):
-            raise StateError(
-                "This warehouse object is running a sync.", hint="Open another one with connect()."
-            )
-        try:
-            self._cancelled.clear()
-            self._reconnect()
+        with self._exclusively():
             options = Options(
                 kind,
                 wait,
@@ -154,6 +186,17 @@ class Warehouse:
             )
             with _cancelled_by_signals(self._cancelled):
                 return Runner(self._connection, self._settings, sync, options).run()
+
+    @contextmanager
+    def _exclusively(self) -> Iterator[None]:
+        if not self._busy.acquire(blocking=False):
+            raise StateError(
+                "This warehouse object is running a sync.", hint="Open another one with connect()."
+            )
+        try:
+            self._cancelled.clear()
+            self._reconnect()
+            yield
         finally:
             self._busy.release()
 
@@ -268,6 +311,7 @@ def _cancelled_by_signals(cancelled: threading.Event) -> Iterator[None]:
 def connect(
     target: str | Source | Engine | Any,
     *,
+    state: str | PathLike[str] | Source | None = None,
     planner_schema: str = "hightouch_planner",
     audit_schema: str = "hightouch_audit",
     changelog: bool = True,
@@ -285,6 +329,9 @@ def connect(
         target: A URL such as ``duckdb:///path`` or ``postgresql://user:password@host/database``, an object of
             ``warehouse_cdc.sources``, a SQLAlchemy Engine, or a connection of the warehouse's driver (which
             stays open and stays yours).
+        state: A DuckDB file to keep plans, state and audit tables in, where the target may only be read: the
+            model's rows are pulled there before they are compared. The target can be any database that
+            SQLAlchemy reads. None keeps everything in the warehouse.
         planner_schema: Where plan tables and the journal are.
         audit_schema: Where the audit tables are.
         changelog: Write ``sync_changelog`` unless a sync says otherwise.
@@ -318,5 +365,9 @@ def connect(
         compaction=compaction,
         skip=skip,
     )
+    if state is not None:
+        from warehouse_cdc.pull.connection import open_pulled
+
+        return Warehouse(open_pulled(target, state), settings, owned=True)
     connection, owned = open_target(target)
     return Warehouse(connection, settings, owned=owned)

@@ -342,7 +342,19 @@ def test_version_and_help(folder: Path, call: Callable[..., Result]) -> None:
     result = call("--version")
     assert (result.exit_code, result.stdout.startswith("warehouse-cdc ")) == (0, True)
     assert "Exit codes: 0 success, 1 failed, 2 wrong usage" in call("--help").stdout
-    names = ["init", "setup", "check", "compile", "plan", "run", "resync", "reset", "history", "rejections"]
+    names = [
+        "init",
+        "setup",
+        "check",
+        "compile",
+        "plan",
+        "run",
+        "resync",
+        "reset",
+        "adopt",
+        "history",
+        "rejections",
+    ]
     for name in names:
         assert f"\n  {name} " in call("--help").stdout
         assert call(name, "-h").exit_code == 0

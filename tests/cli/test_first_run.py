@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import duckdb
 import pytest
 from typer.testing import CliRunner
 
@@ -185,3 +186,26 @@ def test_interrupt_from_the_keyboard(shop: Path, call: Callable[..., str]) -> No
     assert aborted is not None
     assert int(aborted[1]) + int(aborted[3]) == 5
     assert counts(call("run", "slow", "--json"))["added"] == int(aborted[3])
+
+
+def test_a_sync_is_pulled_and_then_moved(folder: Path, call: Callable[..., str]) -> None:
+    with duckdb.connect("shop.duckdb") as shop:
+        shop.execute("CREATE TABLE customers AS SELECT range AS id, 1 AS v FROM range(3)")
+    project = """
+sources: {shop: {url: 'duckdb:///shop.duckdb', state: syncs.duckdb}}
+models: {customers: {table: customers, primary_key: id}}
+destinations: {files: {type: jsonl, directory: out}}
+syncs: {s: {model: customers, destination: files, mode: diff}}
+"""
+    file = folder / "warehouse_cdc.yaml"
+    file.write_text(project)
+    assert counts(call("run", "--json")) == {"added": 3, "changed": 0, "removed": 0}
+    call("adopt", "--state", "syncs.duckdb", code=2)
+    file.write_text(project.replace(", state: syncs.duckdb", ""))
+    assert "success" in call("adopt", "--state", "syncs.duckdb")
+    call("adopt", "--state", "syncs.duckdb")
+    with duckdb.connect("shop.duckdb") as shop:
+        shop.execute("UPDATE customers SET v = 2 WHERE id = 1")
+    assert counts(call("run", "--json")) == {"added": 0, "changed": 1, "removed": 0}
+    file.write_text(project)
+    call("run", code=1)

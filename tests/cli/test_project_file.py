@@ -156,6 +156,7 @@ def test_a_source_connects_with_its_options(project: Project, monkeypatch: pytes
     (_, shop), (_, local) = fake_engine.CALLS
     assert shop.pop("target") is project.source("shop").target
     assert shop == {
+        "state": None,
         "planner_schema": "plans",
         "audit_schema": "hightouch_audit",
         "changelog": True,

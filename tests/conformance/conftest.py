@@ -13,6 +13,7 @@ from tests.conformance.helpers import (
     DuckDBEngine,
     Engine,
     PostgresEngine,
+    PulledEngine,
     Recorder,
     TablesEngine,
     duckdb_engine,
@@ -38,7 +39,7 @@ def _runs(item: pytest.Item) -> bool:
     engine = _engine_of(item)
     if engine == "tables":
         return item.path.stem in RECORDING or os.environ.get("WCDC_TEST_TABLES") == "all"
-    if engine in ON_SERVERS:
+    if engine in ON_SERVERS or engine == "pulled":
         return getattr(item, "originalname", "") in TESTS.get(item.path.stem, frozenset())
     return True
 
@@ -57,6 +58,11 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
     if name == "duckdb":
         with duckdb_engine(tmp_path) as duck:
             yield duck
+    elif name == "pulled":
+        with postgres_engine(request.getfixturevalue("postgres_url")) as origin:
+            pulled = PulledEngine(tmp_path / "state.duckdb", origin)
+            yield pulled
+            pulled.detach()
     elif name in ON_SERVERS:
         with ON_SERVERS[name].opened(request.getfixturevalue("server_of")(name)) as found:
             yield found

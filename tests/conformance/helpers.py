@@ -35,7 +35,7 @@ SHARED = {(PLANNER, "wcdc_journal"), (PLANNER, "wcdc_leases")} | {
 }
 LEDGER = re.compile(r"_\d{12}_(beats|claim|done|end)$")
 """Tables in which runs are recorded, where they aren't rows."""
-ENGINES = ("duckdb", "postgres", "tables")
+ENGINES = ("duckdb", "postgres", "tables", "pulled")
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -259,6 +259,33 @@ class TablesEngine(RecordsInTables, PostgresEngine):
     @property
     def capabilities(self) -> Any:
         return PostgresWithoutTransactions.capabilities
+
+
+class PulledEngine(DuckDBEngine):
+    """Models on PostgreSQL, where nothing is written; all else in a DuckDB file."""
+
+    def __init__(self, path: Path, origin: PostgresEngine) -> None:
+        super().__init__(path)
+        self.origin = origin
+        self.binary = origin.binary
+
+    def connect(self, **options: Any) -> wcdc.Warehouse:
+        warehouse = wcdc.connect(self.origin.url, state=self.path, **options)
+        self._warehouses.append(warehouse)
+        return warehouse
+
+    def execute(self, *statements: str) -> None:
+        for sql in statements:
+            if PLANNER in sql or AUDIT in sql:
+                super().execute(sql)
+            else:
+                self.origin.execute(sql)
+
+    def records(self, sql: str) -> list[dict[str, Any]]:
+        return super().records(sql) if PLANNER in sql or AUDIT in sql else self.origin.records(sql)
+
+    def raw(self) -> Any:
+        return self.origin.raw()
 
 
 @contextlib.contextmanager

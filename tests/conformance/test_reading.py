@@ -84,6 +84,6 @@ def test_every_statement_says_what_it_is_for(postgres: PostgresEngine, crm: Reco
     with postgres.connect() as warehouse:
         run = warehouse.run(wcdc.Sync(id="it's 5 */ DROP", model=model, destination=crm, mode="upsert"))
         (row,) = crm.rows
-        label = f"/* warehouse-cdc sync=it%27s%205%20%2A%2F%20DROP run={run.run_id} stage=copy_model */ "
+        label = f"/* warehouse-cdc sync=it%27s%205%20%2A%2F%20DROP run={run.run_id} stage=write_plan */ "
         assert row["said"].startswith(label)
         assert not warehouse._connection.query("SELECT current_query()")[0][0].startswith("/*")

@@ -55,6 +55,7 @@ def test_a_project_file_takes_the_same_fields(tmp_path: Path) -> None:
         "sources:\n"
         "  lake: {type: trino, host: h, port: '${PORT}', user: u, catalog: c, verify: ca.pem, skip: false}\n"
         "  shop: {type: postgresql, database: shop, password: '${WORD}', parameters: {sslmode: require}}\n"
+        "  own: {url: 'mysql+pymysql://u:${WORD}@h/d', state: state.duckdb}\n"
         "  file: {type: duckdb, file: shop.duckdb, config: {threads: '1'}}\n"
     )
     project = load_project(tmp_path, environ={"PORT": "8443", "WORD": "hunter2"})
@@ -65,7 +66,10 @@ def test_a_project_file_takes_the_same_fields(tmp_path: Path) -> None:
     assert isinstance(shop, wcdc.sources.Postgres)
     assert shop.options == {"sslmode": "require", "dbname": "shop", "password": "hunter2"}
     assert file == wcdc.sources.DuckDB(file=str(tmp_path / "shop.duckdb"), config={"threads": "1"})
-    assert "hunter2" not in repr(project.source("shop"))
+    own = project.source("own")
+    assert own.target == wcdc.sources.Database(url="mysql+pymysql://u:hunter2@h/d")
+    assert own.state == str(tmp_path / "state.duckdb") and own.dialect == "mysql"
+    assert "hunter2" not in repr(project.source("shop")) + repr(own)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ TABLE: dict[str, list[str]] = {
     "changelog_table": ["default"],
     "counts": ["default"],
     "create_table_as": ["default", "redshift"],
+    "delivered": ["default"],
     "differences": ["default", "redshift"],
     "duplicates": ["default"],
     "journal_table": ["default"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -62,6 +63,7 @@ def register(app: typer.Typer) -> None:
     command(app, "run")(run)
     command(app, "resync")(resync)
     command(app, "reset")(reset)
+    command(app, "adopt")(adopt)
 
 
 def run(
@@ -132,6 +134,29 @@ def reset(
     sync_id = settings.project.sync(sync).id
     _confirm(f"Take all rows that {sync_id} has now as delivered, and forget its rejected rows?", yes)
     return _run_one(settings, sync_id, "reset_cdc", _Options(wait, True, allow_empty, as_json))[0]
+
+
+def adopt(
+    settings: Settings,
+    state: Annotated[
+        Path, typer.Option(metavar="FILE", help="The DuckDB file that has its state.", show_default=False)
+    ],
+    sync: SyncArgument = None,
+    wait: WaitOption = 0.0,
+    as_json: RunJsonOption = False,
+) -> int:
+    """Move the state of a sync that was pulled so far into the warehouse, and send nothing."""
+    chosen = settings.project.sync(sync)
+    if settings.project.source_of(chosen.id).state is not None:
+        hint = "Remove state from it first: the sync is to run in the warehouse."
+        raise ConfigError("The source still has a state file.", code="usage", hint=hint)
+    with settings.project.warehouse_for(chosen.id) as warehouse:
+        ended = warehouse.adopt(chosen, state, wait=wait)
+    if ended is None:
+        output.tell(f"{chosen.id}: the state was moved before.")
+        return SUCCESS
+    _show_run(ended, as_json=as_json)
+    return SUCCESS
 
 
 def _confirm(question: str, yes: bool) -> None:

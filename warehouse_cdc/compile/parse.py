@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import sqlglot
 from sqlglot import exp
 from sqlglot.errors import ParseError, SqlglotError, TokenError
 from sqlglot.tokenizer_core import Token, TokenType
 
-from warehouse_cdc.dialects import Dialect
 from warehouse_cdc.errors import ModelError
 from warehouse_cdc.model import Model
 
@@ -27,6 +27,14 @@ _WRITES: dict[type, str] = {
 _ONE_SELECT = "A model is one SELECT (CTEs and set operations included)."
 
 
+class Spoken(Protocol):
+    """What a model's SQL is written in: a dialect of ours, or what sqlglot knows of another one."""
+
+    @property
+    def sqlglot(self) -> str:
+        """The dialect's name in sqlglot."""
+
+
 @dataclass(frozen=True)
 class ModelQuery:
     """A model's SELECT.
@@ -40,7 +48,7 @@ class ModelQuery:
     tree: exp.Query
 
 
-def read_model(model: Model, dialect: Dialect) -> ModelQuery:
+def read_model(model: Model, dialect: Spoken) -> ModelQuery:
     """Parse and check a model.
 
     Raises:

@@ -62,9 +62,9 @@ def _check_sync(connection: Connection, settings: Settings, sync: Sync, user: st
     name = f"model {sync.model.name}"
     try:
         settings.check_timeout(sync)
-        query = read_model(sync.model, dialect)
+        query = read_model(sync.model, connection.spoken)
         layout = lay_out(sync, connection.describe(query.sql), dialect, connection.engine_version())
-        connection.query(f"SELECT 1 FROM (\n{query.sql}\n) wcdc_probe LIMIT 1")
+        connection.probe(query.sql)
     except PermissionDeniedError as error:
         fix = f"GRANT SELECT ON <the model's tables> TO {dialect.quote(user)}"
         return [Finding(name, False, error.message, fix)]

@@ -89,7 +89,7 @@ def dry_run(connection: Connection, settings: Settings, sync: Sync) -> DryRun:
     settings.check_timeout(sync)
     dialect = connection.dialect
     statements = Statements(dialect, settings.schemas, sync.id)
-    query = read_model(sync.model, dialect)
+    query = read_model(sync.model, connection.spoken)
     layout = lay_out(sync, connection.describe(query.sql), dialect, connection.engine_version())
     notes: list[str] = []
     history = _history(connection, statements, settings, notes)
@@ -121,7 +121,10 @@ def dry_run(connection: Connection, settings: Settings, sync: Sync) -> DryRun:
     ):
         notes.append("the model's tables have not changed since the last run: the next run skips them")
     columns = planning.plan_columns(layout, prior)
-    select = statements.plan(sync, layout, query.sql, kind, prior)
+    model_sql = query.sql
+    if connection.loads:
+        model_sql = connection.load(query.sql, [column.name for column in layout.columns])
+    select = statements.plan(sync, layout, model_sql, kind, prior)
     lean = prior is None
     resolved = statements.resolve(
         f"(\n{select}\n)",

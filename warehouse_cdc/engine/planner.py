@@ -61,6 +61,7 @@ class Planner:
     allow_removed: bool
     allow_empty: bool
     notes: list[str]
+    rows: str = ""
     known: list[bool] = field(default_factory=list)
 
     def write(self, lease: Lease, query: ModelQuery) -> PlanRecord:
@@ -72,7 +73,7 @@ class Planner:
         """
         run_id = lease.generation.run_id
         model, _touched, _keys = self.statements.scratch_tables(run_id)
-        model_sql, reader = query.sql, self
+        model_sql, reader, copied = query.sql, self, False
         record, version, hint = None, "", ""
         if self.kind == "run":
             version = source_version(self.connection, self.settings, query)
@@ -80,19 +81,27 @@ class Planner:
             record = self._unchanged(query, version, hint)
         if record is None and self.prior is not None:
             verify_rows(self.connection, self.statements, self.history)
+        if self.rows:
+            model_sql, reader = self.rows, replace(self, layout=self.layout.of_copy(self.connection.dialect))
+        elif record is None and self.connection.loads:
+            with observed(self.observer, Step.COPY_MODEL):
+                names = [column.name for column in self.layout.columns]
+                model_sql = self.connection.load(query.sql, names, self.statements.planner(model))
+            copied = True
         if record is None and self._can_differ():
             snapshots = self.connection.dialect.capabilities.snapshots
-            if not snapshots or not self._reads_rows_only(query):
+            if not copied and not (snapshots and self._reads_rows_only(query)):
                 copy = self.statements.copy_of_model(self.layout, model_sql)
                 with observed(self.observer, Step.COPY_MODEL):
                     create = self.statements.create_as(model, copy, scratch=True, key="")
                     self.connection.execute(create, work="scan")
                 model_sql = f"SELECT * FROM {self.statements.planner(model)}"
                 reader = replace(self, layout=self.layout.of_copy(self.connection.dialect))
+                copied = True
             record = reader._differences(lease, model_sql)
         if record is None:
             record = reader._full(lease, model_sql)
-        if reader is not self:
+        if copied:
             self.connection.execute(self.statements.drop(model))
         record = replace(record, source_version=version, change_hint=hint)
         if record.idle:

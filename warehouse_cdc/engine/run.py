@@ -47,6 +47,7 @@ from warehouse_cdc.mapping.values import tagged
 from warehouse_cdc.plan.record import Ended, PlanRecord
 from warehouse_cdc.plan.state import Finished, Prior
 from warehouse_cdc.plan.statements import Statements
+from warehouse_cdc.pull.moved import refuse_moved, refuse_second_state
 from warehouse_cdc.sync import OPERATIONS, Sync
 from warehouse_cdc.warehouses.base import Connection
 
@@ -65,6 +66,7 @@ class Options:
         progress: Called as the run goes on.
         observer: Called before and after each step.
         cancelled: Set from elsewhere to stop the run (D20).
+        rows: A SELECT of stored values by the model's names, which a reset takes in place of the model.
     """
 
     kind: str = "run"
@@ -74,6 +76,7 @@ class Options:
     progress: Callable[[Progress], None] = lambda progress: None
     observer: Observer = ignore
     cancelled: threading.Event = field(default_factory=threading.Event)
+    rows: str = ""
 
 
 class Runner:
@@ -123,13 +126,15 @@ class Runner:
                 code="sync-mode",
             )
         options.progress(Progress("queued"))
-        query = read_model(sync.model, self._connection.dialect)
+        query = read_model(sync.model, self._connection.spoken)
         described = self._connection.describe(query.sql)
         layout = lay_out(sync, described, self._connection.dialect, self._connection.engine_version())
         schema = self._schema(layout)
         if options.kind != "reset":
             self.check_destination(layout)
         create_shared(self._connection, self._statements)
+        if self._connection.loads:
+            refuse_moved(self._connection, self._statements)
         lease = self._claim()
         self._label(run=lease.generation.run_id)
         try:
@@ -226,6 +231,8 @@ class Runner:
             closed = generation.run_id
             self._close(lease, generation, layout, schema)
         state = history.state
+        if state is None and self._connection.loads:
+            refuse_second_state(self._connection, self._statements)
         kind = self._kind(state)
         present = own_tables(self._connection, self._statements)
         if self._options.kind == "run":
@@ -249,6 +256,7 @@ class Runner:
             allow_removed=self._options.allow_removed,
             allow_empty=self._options.allow_empty,
             notes=self._notes,
+            rows=self._options.rows,
         ).write(lease, query)
         run_id = lease.generation.run_id
         if record.idle:

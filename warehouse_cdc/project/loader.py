@@ -15,7 +15,7 @@ from warehouse_cdc.project.destinations import DESTINATION_TYPES, destination_cl
 from warehouse_cdc.project.document import Document, KeyPath, Problem, ProjectError, dotted, read_document
 from warehouse_cdc.project.environment import Resolved
 from warehouse_cdc.project.project import DeclaredSource, Project
-from warehouse_cdc.sources import SOURCES, source_of
+from warehouse_cdc.sources import SOURCES, Database, source_of
 from warehouse_cdc.sync import Sync
 from warehouse_cdc.typed import Field, MismatchError, fields_of, fit, nearest
 
@@ -134,7 +134,10 @@ class _Loader:
             if values is None:
                 return None
             url = self.rooted_url(values.pop("url"))
-            target = self.attempt(path, raw, lambda: source_of(url), fallback="url")
+            read_only = "state" in values and url.partition("://")[0].partition("+")[0] not in SOURCES
+            target = self.attempt(
+                path, raw, lambda: Database(url=url) if read_only else source_of(url), fallback="url"
+            )
         else:
             kind = self.kind(path, raw, list(SOURCES))
             if kind is None:
@@ -148,6 +151,8 @@ class _Loader:
             target = self.attempt(path, raw, lambda: SOURCES[kind](**own))
         if target is None:
             return None
+        if "state" in values:
+            values["state"] = self.file(values["state"], settings["state"].hint)
         return self.attempt(path, raw, lambda: DeclaredSource(name=name, target=target, **values))
 
     def file(self, value: Any, hint: Any) -> Any:

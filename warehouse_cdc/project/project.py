@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ class DeclaredSource:
     Args:
         name: Its name in the project file.
         target: How it is reached.
+        state: The DuckDB file for plans, state and audit tables, where the target is only read.
         planner_schema: The schema for the tables of plans and state.
         audit_schema: The schema for the audit tables.
         changelog: Write ``sync_changelog``.
@@ -39,6 +41,7 @@ class DeclaredSource:
 
     name: str
     target: Source
+    state: str | PathLike[str] | None = None
     planner_schema: str = "hightouch_planner"
     audit_schema: str = "hightouch_audit"
     changelog: bool = True

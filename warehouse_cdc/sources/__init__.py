@@ -12,6 +12,7 @@ from typing import Any
 
 from warehouse_cdc.errors import UnsupportedError
 from warehouse_cdc.sources.base import Source
+from warehouse_cdc.sources.database import Database
 from warehouse_cdc.sources.duckdb import DuckDB
 from warehouse_cdc.sources.postgres import Greenplum, Lakebase, Postgres, Redshift
 from warehouse_cdc.sources.trino import Trino
@@ -70,6 +71,7 @@ def open_target(target: Any) -> tuple[Connection, bool]:
 
 __all__ = [
     "SOURCES",
+    "Database",
     "DuckDB",
     "Greenplum",
     "Lakebase",

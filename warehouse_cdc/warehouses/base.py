@@ -16,6 +16,7 @@ from urllib.parse import quote
 import pyarrow as pa
 from sqlglot import exp
 
+from warehouse_cdc.compile.parse import Spoken
 from warehouse_cdc.dialects import ColumnType, Dialect
 
 Work = Literal["", "scan", "lookup"]
@@ -65,6 +66,18 @@ class Connection(ABC):
     dialect: Dialect
     statements: int
     labels: Labels = Labels()
+    loads = False
+    """Whether models are of another database, so that their rows are brought here before anything else."""
+
+    @property
+    def origin(self) -> Connection | None:
+        """The warehouse that rows are loaded from, if it is one."""
+        return None
+
+    @property
+    def spoken(self) -> Spoken:
+        """What models are written in unless they say otherwise."""
+        return self.dialect
 
     @contextmanager
     def labelled(self, sync: str, stage: str) -> Iterator[None]:
@@ -137,6 +150,23 @@ class Connection(ABC):
     @abstractmethod
     def describe(self, sql: str) -> list[tuple[str, str]]:
         """The columns of a query as (name, type of the dialect), without running it."""
+
+    def load(self, sql: str, columns: Sequence[str], table: str = "") -> str:
+        """Bring the rows of a model that was described here; only where ``loads``.
+
+        Args:
+            sql: The model.
+            columns: The columns that are used.
+            table: Where to, qualified and quoted; a temporary place if empty.
+
+        Returns:
+            The SELECT that reads them.
+        """
+        raise NotImplementedError("the model is here")
+
+    def probe(self, sql: str) -> None:
+        """Try whether a query can be run, for next to nothing."""
+        self.query(f"SELECT 1 FROM (\n{sql}\n) wcdc_probe LIMIT 1")
 
     @abstractmethod
     def tables(self, *schemas: str) -> set[tuple[str, str]]:

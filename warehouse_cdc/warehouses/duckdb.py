@@ -50,14 +50,18 @@ def open_duckdb(path: str, config: dict[str, Any]) -> DuckDBConnection:
 
 
 class DuckDBConnection(Connection):
-    """A cursor of a DuckDB database, with its session in UTC."""
+    """A cursor of a DuckDB database, with its session in UTC.
+
+    Attributes:
+        parent: The connection that the cursor is of.
+    """
 
     def __init__(self, parent: duckdb.DuckDBPyConnection, *, owned: bool = False) -> None:
         """Open a cursor of a connection, which is closed with it if it is owned."""
         self._owned = owned
         self.dialect = DuckDB()
         self.statements = 0
-        self._parent = parent
+        self.parent = parent
         try:
             self._cursor = parent.cursor()
             self._cursor.execute("SET TimeZone = 'UTC'")
@@ -193,13 +197,13 @@ class DuckDBConnection(Connection):
 
     def clone(self) -> DuckDBConnection:
         """Another cursor of the same database."""
-        return DuckDBConnection(self._parent)
+        return DuckDBConnection(self.parent)
 
     def close(self) -> None:
         """Close the cursor, and the database if this opened it."""
         self._cursor.close()
         if self._owned:
-            self._parent.close()
+            self.parent.close()
 
     def _run(self, sql: str) -> duckdb.DuckDBPyConnection:
         self.statements += 1

@@ -1,0 +1,329 @@
+"""Sources that are only read: their rows come to DuckDB, and the destination converges all the same."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from datetime import date, datetime, timezone
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+import sqlalchemy
+
+import warehouse_cdc as wcdc
+from tests.conformance.helpers import PostgresEngine, Recorder, TablesEngine, postgres_engine, sync_of
+from warehouse_cdc.engine.transitions import Step
+from warehouse_cdc.pull.base import type_of
+from warehouse_cdc.pull.database import _Read
+
+SHORT = {"lease_seconds": 2.0, "lease_margin": 0.5}
+NOON = datetime(2024, 1, 1, 12)
+PEOPLE = "SELECT id, name, score FROM people"
+
+
+@pytest.fixture
+def sqlite(tmp_path: Path) -> Iterator[Any]:
+    connection = sqlite3.connect(tmp_path / "shop.sqlite", isolation_level=None)
+    connection.execute("CREATE TABLE people (id INTEGER, name TEXT, score)")
+    connection.execute("INSERT INTO people VALUES (1, 'Ada', 1.5), (2, 'Grace', NULL), (3, NULL, 3)")
+    yield connection
+    connection.close()
+
+
+@pytest.fixture
+def shop(sqlite: Any, tmp_path: Path) -> Iterator[wcdc.Warehouse]:
+    with wcdc.connect(f"sqlite:///{tmp_path}/shop.sqlite", state=tmp_path / "state.duckdb") as warehouse:
+        yield warehouse
+
+
+def planned(run: wcdc.Run) -> dict[str, int]:
+    assert run.status == "success"
+    return {operation: count.planned for operation, count in run.counts.items()}
+
+
+def people(crm: Recorder, sql: str = PEOPLE, **options: Any) -> wcdc.Sync:
+    model = wcdc.Model("people", sql=sql, primary_key="id")
+    return wcdc.Sync(
+        **{"id": "people", "model": model, "destination": crm, "mode": "upsert", "on_removed": "delete"}
+        | options
+    )
+
+
+def test_any_database_of_sqlalchemy(sqlite: Any, shop: wcdc.Warehouse, crm: Recorder) -> None:
+    sync = people(crm)
+    assert planned(shop.run(sync)) == {"added": 3, "changed": 0, "removed": 0}
+    assert [row["score"] for row in crm.rows] == [1.5, None, 3.0]
+    assert planned(shop.run(sync)) == {"added": 0, "changed": 0, "removed": 0}
+    sqlite.execute("UPDATE people SET name = 'Grace H.' WHERE id = 2")
+    sqlite.execute("DELETE FROM people WHERE id = 1")
+    sqlite.execute("INSERT INTO people VALUES (4, '%s :x ?', 0)")
+    assert shop.plan(sync).counts == {"added": 1, "changed": 1, "removed": 1}
+    assert planned(shop.run(sync)) == {"added": 1, "changed": 1, "removed": 1}
+    assert {row["id"] for row in crm.held.values()} == {2, 3, 4}
+    assert shop.history(sync).arrow["status"].to_pylist() == ["succeeded"] * 3
+    assert all(finding.ok for finding in shop.check(sync))
+
+
+def test_a_query_may_hold_whatever_drivers_take_for_parameters(
+    sqlite: Any, shop: wcdc.Warehouse, crm: Recorder
+) -> None:
+    sql = "SELECT id, ':x %s %(y)s ?' AS name, id % 2 AS score FROM people WHERE name LIKE 'A%' OR id > 1"
+    assert planned(shop.run(people(crm, sql)))["added"] == 3
+    assert {row["name"] for row in crm.rows} == {":x %s %(y)s ?"}
+
+
+def test_values_keep_their_types_whatever_the_rows_are(
+    sqlite: Any, shop: wcdc.Warehouse, crm: Recorder
+) -> None:
+    """A column without any value, or with integers where floats were, is no other column."""
+    sync = people(crm)
+    shop.run(sync)
+    sqlite.execute("UPDATE people SET score = 2 WHERE id = 1")
+    sqlite.execute("UPDATE people SET score = 4 WHERE id = 3")
+    assert planned(shop.run(sync)) == {"added": 0, "changed": 2, "removed": 0}
+    sqlite.execute("UPDATE people SET score = 4.25 WHERE id = 3")
+    assert planned(shop.run(sync)) == {"added": 0, "changed": 1, "removed": 0}
+
+
+def test_more_rows_than_one_batch(sqlite: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("warehouse_cdc.pull.database.BATCH_ROWS", 2)
+    crm = Recorder()
+    sqlite.execute(
+        "INSERT INTO people VALUES (4, 'x', 10000000000000000000000), (5, 'y', 'text'), (6, 'z', x'00ff')"
+    )
+    with wcdc.connect(f"sqlite:///{tmp_path}/shop.sqlite", state=tmp_path / "state.duckdb") as shop:
+        shop.run(people(crm))
+    assert [row["score"] for row in crm.rows] == ["1.5", None, "3", "1e+22", "text", "00ff"]
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "kept"),
+    [
+        ([1, None], "BIGINT", [1, None]),
+        ([2**63, 1], "DECIMAL(38,0)", [Decimal(2**63), Decimal(1)]),
+        ([Decimal("1.50"), 2], "DECIMAL(38,2)", [Decimal("1.50"), Decimal("2.00")]),
+        ([Decimal("NaN"), Decimal("1")], "VARCHAR", ["NaN", "1"]),
+        ([1, 2.5], "DOUBLE", [1.0, 2.5]),
+        ([True, None], "BOOLEAN", [True, None]),
+        ([True, 2], "BIGINT", [1, 2]),
+        ([date(1500, 1, 1), None], "DATE", [date(1500, 1, 1), None]),
+        (
+            [date(2024, 1, 1), datetime(2024, 1, 1, 10)],
+            "TIMESTAMP",
+            [datetime(2024, 1, 1), datetime(2024, 1, 1, 10)],
+        ),
+        ([datetime(2024, 1, 1, tzinfo=timezone.utc)], "TIMESTAMP WITH TIME ZONE", None),
+        ([b"\0", memoryview(b"\1")], "BLOB", [b"\0", b"\1"]),
+        ([{"b": 1, "a": [Decimal("1.0")]}], "VARCHAR", ['{"a": ["1"], "b": 1}']),
+        ([None, None], "VARCHAR", [None, None]),
+        (["1", 1], "VARCHAR", ["1", "1"]),
+    ],
+)
+def test_what_drivers_return(values: list[Any], kind: str, kept: list[Any] | None) -> None:
+    read = _Read.of(iter([(["x"], [pa.string()], [values])]))
+    with read.folder:
+        assert [type_of(each) for each in read.types] == [kind]
+        found = [value for table in read.tables() for value in table.column(0).to_pylist()]
+    if kept is not None:
+        assert found == kept
+
+
+@pytest.mark.postgres
+def test_an_engine_whose_driver_the_library_does_not_use(
+    postgres: PostgresEngine, crm: Recorder, tmp_path: Path
+) -> None:
+    postgres.table(
+        "id bigint, n numeric, t timestamptz, j jsonb",
+        "(1, 1.50, '2024-01-01 12:00+02', '{\"b\": 1, \"a\": 2}')",
+        "(2, NULL, NULL, NULL)",
+    )
+    engine = sqlalchemy.create_engine(postgres.url.replace("postgresql://", "postgresql+psycopg2://"))
+    with wcdc.connect(engine, state=tmp_path / "s.duckdb") as warehouse:
+        assert planned(warehouse.run(sync_of(crm)))["added"] == 2
+        assert crm.rows[0]["n"] == Decimal("1.50") and crm.rows[0]["t"].utctimetuple().tm_hour == 10
+        postgres.execute('UPDATE people SET j = \'{"a": 2, "b": 1}\', n = 1.5 WHERE id = 1')
+        assert planned(warehouse.run(sync_of(crm))) == {"added": 0, "changed": 0, "removed": 0}
+    engine.dispose()
+
+
+@pytest.mark.postgres
+def test_a_role_that_may_only_read_is_enough(postgres: PostgresEngine, crm: Recorder, tmp_path: Path) -> None:
+    postgres.table(
+        "id bigint, at timestamptz, n numeric(10, 2), big numeric, u uuid, j jsonb, b bytea, d date, f float",
+        "(1, '2024-01-01 12:00+02', 1.50, 1e50, '6F9619FF-8B86-D011-B42D-00CF4FC964FF', '{\"a\":1.0}', "
+        "'\\x00ff', '0001-01-01', 'NaN')",
+    )
+    postgres.execute(
+        "DROP ROLE IF EXISTS wcdc_reader",
+        "CREATE ROLE wcdc_reader LOGIN PASSWORD 'hunter2'",
+        "GRANT SELECT ON people TO wcdc_reader",
+    )
+    url = postgres.url.replace("postgres@", "wcdc_reader:hunter2@")
+    before = postgres.query("SELECT count(*) FROM pg_class")
+    with wcdc.connect(url, state=tmp_path / "s.duckdb") as warehouse:
+        assert planned(warehouse.run(sync_of(crm)))["added"] == 1
+        assert planned(warehouse.run(sync_of(crm))) == {"added": 0, "changed": 0, "removed": 0}
+    (row,) = crm.rows
+    assert row["at"] == datetime(2024, 1, 1, 10, tzinfo=timezone.utc)
+    assert row["n"] == Decimal("1.50") and row["big"] == "1" + "0" * 50
+    assert row["b"] == b"\x00\xff" and row["d"] == date(1, 1, 1) and row["f"] != row["f"]
+    assert row["j"] == {"a": 1.0}
+    assert postgres.query("SELECT count(*) FROM pg_class") == before, "nothing was made there"
+    postgres.execute("REVOKE ALL ON people FROM wcdc_reader", "DROP ROLE wcdc_reader")
+
+
+def test_what_is_no_source(tmp_path: Path) -> None:
+    state = tmp_path / "s.duckdb"
+    for target, code in (
+        ("nosuch://host/db", "connect-url"),
+        ("no url", "connect-url"),
+        (42, "connect-target"),
+        ("oracle+oracledb://u:hunter2@h/d", "missing-extra"),
+    ):
+        with pytest.raises(wcdc.CdcError) as caught:
+            wcdc.connect(target, state=state)
+        assert caught.value.code == code and caught.value.hint and "hunter2" not in str(caught.value)
+    for wrong in ("postgresql://u@h/d", wcdc.sources.Postgres(host="h"), 5):
+        with pytest.raises(wcdc.ConfigError, match="DuckDB"):
+            wcdc.connect("sqlite://", state=wrong)  # type: ignore[arg-type]
+
+
+def test_errors_say_nothing_of_rows(sqlite: Any, shop: wcdc.Warehouse, crm: Recorder) -> None:
+    with pytest.raises(wcdc.QueryError) as caught:
+        shop.run(people(crm, "SELECT id, name, 'hunter2' AS score FROM nobody"))
+    assert caught.value.code == "query" and "hunter2" not in str(caught.value)
+    assert crm.sent == []
+
+
+def test_nothing_is_left_of_what_was_read(
+    sqlite: Any, tmp_path: Path, crm: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spools = tmp_path / "spools"
+    spools.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(spools))
+    with wcdc.connect(f"sqlite:///{tmp_path}/shop.sqlite", state=tmp_path / "state.duckdb") as shop:
+        shop.run(people(crm))
+        assert not list(spools.iterdir())
+        shop.check(people(crm))
+    assert not list(spools.iterdir())
+
+
+# -- moving the state into the warehouse ------------------------------------------------------------
+
+EVERY_TYPE = """
+    id bigint, whole integer, n numeric(10, 2), big numeric, f double precision, r real, t text, ok boolean,
+    d date, c time, at timestamp, atz timestamptz, b bytea, u uuid, j jsonb, a text[], plain json
+"""
+ROWS = (
+    """(1, 7, 1.50, 1e50, 0.1, 0.1, 'a ''b'' é 😀', TRUE, '0001-01-01', '10:00:00.000001',
+    '2024-01-01 10:00:00.5', '2024-01-01 12:00+02', '\\x00ff', '6F9619FF-8B86-D011-B42D-00CF4FC964FF',
+    '{"b": 1.0, "a": [null]}', ARRAY['x', NULL], '{"k":  1}')""",
+    "(2, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)",
+    """(3, -1, 0, 0, '-0', 'NaN', '', FALSE, '9999-12-31', '00:00', '1500-01-01',
+    '1969-12-31 23:59:59.999999+00', '', '00000000-0000-0000-0000-000000000000', '[]', '{}', '"text"')""",
+)
+
+
+@pytest.fixture(params=["postgres", "tables"])
+def target(request: pytest.FixtureRequest, postgres_url: str) -> Iterator[PostgresEngine]:
+    """A warehouse that was only read so far, with and without transactions."""
+    kind = PostgresEngine if request.param == "postgres" else TablesEngine
+    with postgres_engine(postgres_url, kind) as engine:
+        yield engine
+
+
+@pytest.mark.postgres
+def test_a_state_moves_with_every_type_and_nothing_is_sent(
+    target: PostgresEngine, crm: Recorder, tmp_path: Path
+) -> None:
+    target.table(EVERY_TYPE, *ROWS)
+    sync = sync_of(crm, on_removed="delete")
+    with wcdc.connect(target.url, state=tmp_path / "s.duckdb") as pulled:
+        assert planned(pulled.run(sync))["added"] == 3
+    with target.connect() as warehouse:
+        moved = warehouse.adopt(sync, tmp_path / "s.duckdb")
+        assert moved is not None and moved.status == "success"
+        sent = crm.sent
+        assert planned(warehouse.run(sync)) == {"added": 0, "changed": 0, "removed": 0}
+        assert crm.sent == sent
+        assert warehouse.adopt(sync, tmp_path / "s.duckdb") is None, "it was moved before"
+        target.execute(
+            "UPDATE people SET plain = '{\"k\": 2}' WHERE id = 1", "DELETE FROM people WHERE id = 2"
+        )
+        assert planned(warehouse.run(sync)) == {"added": 0, "changed": 1, "removed": 1}
+    assert not [name for _schema, name in target.tables() if "adopted" in name]
+
+
+@pytest.mark.postgres
+def test_what_changed_or_failed_before_the_move_is_sent_after_it(
+    target: PostgresEngine, crm: Recorder, tmp_path: Path
+) -> None:
+    target.table("id bigint, v integer", "(1, 1)", "(2, 2)", "(3, 3)", "(4, 4)")
+    sync = sync_of(crm, on_removed="delete")
+    with wcdc.connect(target.url, state=tmp_path / "s.duckdb") as pulled:
+        crm.refuse = {"4": "no"}
+        pulled.run(sync)
+        target.execute("UPDATE people SET v = 20 WHERE id = 2", "DELETE FROM people WHERE id = 3")
+        crm.refuse = {"2": "no", "3": "no", "4": "no"}
+        assert pulled.run(sync).status == "warning"
+    crm.refuse = {}
+    target.execute("UPDATE people SET v = 10 WHERE id = 1", "INSERT INTO people VALUES (5, 5)")
+    with target.connect() as warehouse:
+        warehouse.adopt(sync, tmp_path / "s.duckdb")
+        assert planned(warehouse.run(sync)) == {"added": 2, "changed": 2, "removed": 1}
+    assert {key: row["v"] for key, row in crm.held.items()} == {"1": 10, "2": 20, "4": 4, "5": 5}
+
+
+@pytest.mark.postgres
+def test_a_moved_sync_is_pulled_no_more(postgres: PostgresEngine, crm: Recorder, tmp_path: Path) -> None:
+    postgres.table("id bigint, v integer", "(1, 1)")
+    sync, state = sync_of(crm), tmp_path / "s.duckdb"
+    with postgres.connect() as warehouse, pytest.raises(wcdc.StateError) as caught:
+        warehouse.adopt(sync, state)
+    assert caught.value.code == "state-no-run"
+    with wcdc.connect(postgres.url, state=state) as pulled:
+        pulled.run(sync)
+    with postgres.connect() as warehouse:
+        warehouse.adopt(sync, state)
+    for file in (state, tmp_path / "another.duckdb"):
+        with wcdc.connect(postgres.url, state=file) as pulled, pytest.raises(wcdc.StateError) as caught:
+            pulled.run(sync)
+        assert caught.value.code == "state-moved" and caught.value.hint
+    with postgres.connect() as warehouse:
+        warehouse.run(sync_of(crm, id="other"))
+        with pytest.raises(wcdc.StateError) as caught:
+            warehouse.adopt(sync_of(crm, id="other"), state)
+        assert caught.value.code == "state-moved"
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize(
+    "step", [Step.CLAIM, Step.WRITE_PLAN, Step.JOURNAL_PLAN, Step.DELIVERED, Step.COMMIT]
+)
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_an_interrupted_move_is_finished_by_calling_it_again(
+    postgres: PostgresEngine, crm: Recorder, tmp_path: Path, step: Step, moment: str
+) -> None:
+    postgres.table("id bigint, v integer", "(1, 1)", "(2, 2)")
+    sync, state = sync_of(crm, batch_timeout=1.0), tmp_path / "s.duckdb"
+    with wcdc.connect(postgres.url, state=state) as pulled:
+        pulled.run(sync)
+
+    def stop(at: Step, when: str) -> None:
+        if (at, when) == (step, moment):
+            raise KeyboardInterrupt
+
+    postgres.execute("UPDATE people SET v = 20 WHERE id = 2")
+    with postgres.connect(**SHORT) as warehouse, pytest.raises(KeyboardInterrupt):
+        warehouse.adopt(sync, state, observer=stop)
+    with (
+        wcdc.connect(postgres.url, state=state) as pulled,
+        pytest.raises(wcdc.StateError, match="being moved"),
+    ):
+        pulled.run(sync)
+    with postgres.connect(**SHORT) as warehouse:
+        warehouse.adopt(sync, state, wait=20)
+        assert planned(warehouse.run(sync)) == {"added": 0, "changed": 1, "removed": 0}

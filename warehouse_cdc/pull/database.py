@@ -1,0 +1,299 @@
+"""Pulling from any database that SQLAlchemy reads: the values themselves tell their types."""
+
+from __future__ import annotations
+
+import json
+import math
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from functools import reduce
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import pyarrow as pa
+import pyarrow.feather as feather
+
+from warehouse_cdc.errors import (
+    ConfigError,
+    ConnectionLostError,
+    QueryError,
+    UnsupportedError,
+    WarehouseError,
+)
+from warehouse_cdc.pull.base import Origin, type_of
+from warehouse_cdc.warehouses.base import redacted
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+BATCH_ROWS = 50_000
+_SPOKEN = {"postgresql": "postgres", "mssql": "tsql", "mariadb": "mysql", "cockroachdb": "postgres"}
+"""SQLAlchemy's name of a dialect to sqlglot's, where they differ."""
+_WIDEST = 38
+
+
+@dataclass(frozen=True)
+class _Sql:
+    """An SQL that only sqlglot knows.
+
+    Attributes:
+        sqlglot: Its name there.
+    """
+
+    sqlglot: str
+
+
+def engine_of(url: str) -> Engine:
+    """The engine of a SQLAlchemy URL.
+
+    Raises:
+        UnsupportedError: There is no such dialect, or it isn't a URL.
+        ConfigError: The driver isn't installed.
+    """
+    import sqlalchemy
+    from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
+    try:
+        return sqlalchemy.create_engine(url)
+    except (NoSuchModuleError, ArgumentError, ValueError):
+        raise UnsupportedError(
+            "That isn't the URL of a warehouse, nor of a database that SQLAlchemy knows.",
+            code="connect-url",
+            hint="For example mysql+pymysql://user:password@host/database, with the driver installed.",
+        ) from None
+    except ImportError as error:
+        raise ConfigError(
+            f"The driver {error.name!r} isn't installed.",
+            code="missing-extra",
+            hint="Install it beside this package.",
+        ) from None
+
+
+class DatabaseOrigin(Origin):
+    """What an Engine connects to.
+
+    A query's types are known once it was read, so that ``describe`` reads it, into a local file.
+    """
+
+    def __init__(self, engine: Engine, *, owned: bool) -> None:
+        """Read from an engine's connections, and dispose of it at the end if it is owned."""
+        self.spoken = _Sql(_SPOKEN.get(engine.dialect.name, engine.dialect.name))
+        self._engine = engine
+        self._owned = owned
+        self._read: _Read | None = None
+
+    def describe(self, sql: str) -> list[tuple[str, str]]:
+        """Read the query, and find a type for each column that all its values have."""
+        self._forget()
+        self._read = _Read.of(self._batches(sql))
+        return [(name, type_of(kind)) for name, kind in zip(self._read.names, self._read.types, strict=True)]
+
+    def rows(self, sql: str, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """What was read to describe it, which is then forgotten."""
+        assert self._read is not None, "described first"
+        places = [self._read.names.index(name) for name in names]
+        try:
+            for table in self._read.tables():
+                chosen = table.select(places).rename_columns(list(names))
+                yield from chosen.to_batches()
+        finally:
+            self._forget()
+
+    def probe(self, sql: str) -> None:
+        """Nothing more: it was read when it was described."""
+
+    def close(self) -> None:
+        """Remove what was read; close the engine's pool if it is owned."""
+        self._forget()
+        if self._owned:
+            self._engine.dispose()
+
+    def _forget(self) -> None:
+        if self._read is not None:
+            self._read.folder.cleanup()
+            self._read = None
+
+    def _kind(self, code: Any) -> pa.DataType:
+        """What the driver says of a column, for one that has no value: its family at least."""
+        driver = self._engine.dialect.loaded_dbapi
+        kinds = {"NUMBER": pa.float64(), "DATETIME": pa.timestamp("us"), "BINARY": pa.binary()}
+        known = (kind for name, kind in kinds.items() if getattr(driver, name, None) == code)
+        return pa.string() if code is None else next(known, pa.string())
+
+    def _batches(self, sql: str) -> Iterator[tuple[list[str], list[pa.DataType], list[Any]]]:
+        """Names and declared types of the columns, and columns of values; at least once."""
+        from sqlalchemy.exc import SQLAlchemyError
+
+        options = {"no_parameters": True, "stream_results": True, "max_row_buffer": BATCH_ROWS}
+        try:
+            with self._engine.connect() as connection:
+                result = connection.execution_options(**options).exec_driver_sql(sql)
+                described = () if result.cursor is None else result.cursor.description or ()
+                names = [str(column[0]) for column in described]
+                kinds = [self._kind(column[1]) for column in described]
+                empty = True
+                while rows := result.fetchmany(BATCH_ROWS):
+                    empty = False
+                    yield names, kinds, list(zip(*rows, strict=True))
+                if empty:
+                    yield names, kinds, [() for _name in names]
+        except SQLAlchemyError as error:
+            raise _mapped(error, sql) from None
+
+
+def _mapped(error: Any, sql: str) -> WarehouseError:
+    """An error without the driver's message, which may hold row values."""
+    cause = type(getattr(error, "orig", None) or error).__name__
+    if getattr(error, "connection_invalidated", False) or getattr(error, "statement", None) is None:
+        return ConnectionLostError(f"The database can't be reached ({cause}).", hint="Check its URL.")
+    return QueryError(
+        f"The database refused the model's query ({cause}).",
+        sql=redacted(sql),
+        hint="Run it with the database's own client to see its message.",
+    )
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A result that was read whole.
+
+    Attributes:
+        names: Its columns.
+        types: A type for each that holds all its values.
+        folder: Where its parts are.
+        count: How many parts.
+    """
+
+    names: list[str]
+    types: list[pa.DataType]
+    folder: tempfile.TemporaryDirectory[str]
+    count: int
+
+    @classmethod
+    def of(cls, batches: Iterator[tuple[list[str], list[pa.DataType], list[Any]]]) -> _Read:
+        """Read all of it."""
+        folder = tempfile.TemporaryDirectory(prefix="wcdc-pull-")
+        names: list[str] = []
+        declared: list[pa.DataType] = []
+        found: list[list[pa.DataType]] = []
+        count = 0
+        try:
+            for names, declared, columns in batches:  # noqa: B007 - of all batches alike
+                arrays = [_array(column) for column in columns]
+                found.append([array.type for array in arrays])
+                labels = [str(place) for place in range(len(names))]
+                feather.write_feather(pa.table(arrays, names=labels), _part(folder.name, count), "lz4")
+                count += 1
+        except BaseException:
+            folder.cleanup()
+            raise
+        known = [reduce(_common, kinds) for kinds in zip(*found, strict=True)]
+        types = [_lasting(d if pa.types.is_null(k) else k) for k, d in zip(known, declared, strict=True)]
+        return cls(names, types, folder, count)
+
+    def tables(self) -> Iterator[pa.Table]:
+        """Its parts, with columns named by their places."""
+        for number in range(self.count):
+            part = feather.read_table(_part(self.folder.name, number))
+            for place, (column, kind) in enumerate(zip(part.columns, self.types, strict=True)):
+                if pa.types.is_string(kind) and not pa.types.is_string(column.type):
+                    texts = [None if value is None else _text(value) for value in column.to_pylist()]
+                    part = part.set_column(place, part.column_names[place], pa.array(texts, pa.string()))
+            yield part
+
+
+def _part(folder: str, number: int) -> str:
+    return str(Path(folder) / f"{number}.arrow")
+
+
+def _array(values: Sequence[Any]) -> pa.Array:
+    """A column of whatever a driver returns, in the narrowest of a few types."""
+    kinds = {type(value) for value in values if value is not None}
+    if kinds <= {int, bool} and bool in kinds and int in kinds:
+        values = [None if value is None else int(value) for value in values]
+    elif not kinds <= {bool, int, float, str, bytes, date, datetime, time, Decimal} or len(kinds) > 1:
+        values, kinds = _alike(values, kinds)
+    if kinds == {int}:
+        values, kinds = _whole(values)
+    if kinds == {Decimal} and not all(value is None or value.is_finite() for value in values):
+        values = [None if value is None else _text(value) for value in values]
+    try:
+        array = pa.array(values)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+        return pa.array([None if value is None else _text(value) for value in values], pa.string())
+    plain = pa.types.is_null(array.type) or type_of(array.type) != "VARCHAR"
+    return array if plain else array.cast(pa.string())
+
+
+def _whole(values: Sequence[Any]) -> tuple[Sequence[Any], set[type]]:
+    """Integers, as decimals if one doesn't fit into 64 bits."""
+    if all(value is None or -(2**63) <= value < 2**63 for value in values):
+        return values, {int}
+    return [None if value is None else Decimal(value) for value in values], {Decimal}
+
+
+def _alike(values: Sequence[Any], kinds: set[type]) -> tuple[Sequence[Any], set[type]]:
+    """Values of one type each, made of several or of types that Arrow doesn't know."""
+    if kinds <= {int, Decimal}:
+        return [None if value is None else Decimal(value) for value in values], {Decimal}
+    if kinds <= {int, float, Decimal}:
+        return [None if value is None else float(value) for value in values], {float}
+    if kinds <= {date, datetime}:
+        return [v if v is None or isinstance(v, datetime) else _midnight(v) for v in values], {datetime}
+    if kinds <= {bytes, bytearray, memoryview}:
+        return [None if value is None else bytes(value) for value in values], {bytes}
+    return [None if value is None else _text(value) for value in values], {str}
+
+
+def _midnight(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day)
+
+
+def _text(value: Any) -> str:
+    """A value as text; equal values have equal texts, whatever is beside them."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, (float, Decimal)):
+        if math.isfinite(value) and abs(float(value)) < 1e18 and value == int(value):
+            return str(int(value))
+        return str(value.normalize() if isinstance(value, Decimal) else value)
+    if isinstance(value, (dict, list)):
+        return json.dumps(value, sort_keys=True, ensure_ascii=False, default=_text)
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value).hex()
+    if isinstance(value, (date, time)):
+        return value.isoformat()
+    if isinstance(value, timedelta):
+        return f"{value.total_seconds():f} s"
+    return str(value) if isinstance(value, (int, UUID)) else repr(value)
+
+
+def _common(left: pa.DataType, right: pa.DataType) -> pa.DataType:
+    """A type that holds the values of both."""
+    types = pa.types
+    if left == right or types.is_null(right):
+        return left
+    if types.is_null(left):
+        return right
+    exact = [types.is_decimal(k) or types.is_integer(k) for k in (left, right)]
+    if all(exact):
+        (whole, scale), (other, other_scale) = _digits(left), _digits(right)
+        scale, whole = max(scale, other_scale), max(whole, other)
+        return pa.decimal128(whole + scale, scale) if whole + scale <= _WIDEST else pa.string()
+    if all(each or types.is_floating(k) for each, k in zip(exact, (left, right), strict=True)):
+        return pa.float64()
+    dates = [types.is_date(k) or (types.is_timestamp(k) and k.tz is None) for k in (left, right)]
+    return pa.timestamp("us") if all(dates) else pa.string()
+
+
+def _lasting(kind: pa.DataType) -> pa.DataType:
+    """A type that is the same in runs with a few digits more or less."""
+    return pa.decimal128(_WIDEST, kind.scale) if pa.types.is_decimal(kind) else kind
+
+
+def _digits(kind: pa.DataType) -> tuple[int, int]:
+    return (kind.precision - kind.scale, kind.scale) if pa.types.is_decimal(kind) else (19, 0)

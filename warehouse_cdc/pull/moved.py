@@ -1,0 +1,71 @@
+"""Which syncs were moved into the warehouse: those aren't pulled any more."""
+
+from __future__ import annotations
+
+from warehouse_cdc.engine.ledger import ledger_of
+from warehouse_cdc.errors import StateError, WarehouseError
+from warehouse_cdc.plan.statements import Statements
+from warehouse_cdc.warehouses.base import Connection
+
+MOVED = "wcdc_moved"
+"""In the file that had the state: the syncs that were moved, and whether that is done."""
+
+
+def refuse_moved(connection: Connection, statements: Statements) -> None:
+    """Look whether a sync may still be pulled.
+
+    Raises:
+        StateError: Its state was moved into the warehouse, or is on its way.
+    """
+    done = is_moved(connection, statements)
+    if done is None:
+        return
+    raise StateError(
+        f"Sync {statements.sync_id!r} was moved into the warehouse."
+        if done
+        else f"Sync {statements.sync_id!r} is being moved into the warehouse.",
+        code="state-moved",
+        hint="Run it without state=." if done else "Finish that: call adopt() again.",
+    )
+
+
+def is_moved(kept: Connection, statements: Statements) -> bool | None:
+    """Whether a sync's move is done; None if there was none."""
+    planner = statements.schemas.planner
+    if (planner, MOVED) not in kept.tables(planner):
+        return None
+    sync = kept.dialect.literal(statements.sync_id)
+    rows = kept.query(f"SELECT done FROM {statements.planner(MOVED)} WHERE sync_id = {sync}")
+    return bool(rows[0][0]) if rows else None
+
+
+def note(kept: Connection, statements: Statements, *, done: bool | None) -> None:
+    """Say how far a move is; None for not begun."""
+    table, sync = statements.planner(MOVED), kept.dialect.literal(statements.sync_id)
+    with kept.transaction():
+        kept.execute(f"CREATE TABLE IF NOT EXISTS {table} (sync_id VARCHAR, done BOOLEAN)")
+        kept.execute(f"DELETE FROM {table} WHERE sync_id = {sync}")
+        if done is not None:
+            kept.execute(f"INSERT INTO {table} VALUES ({sync}, {kept.dialect.literal(done)})")
+
+
+def refuse_second_state(connection: Connection, statements: Statements) -> None:
+    """Look whether the warehouse has a state of a sync that has none here, as far as that can be seen.
+
+    Raises:
+        StateError: It has: without it, everything would be sent again.
+    """
+    origin = connection.origin
+    if origin is None:
+        return
+    theirs = Statements(origin.dialect, statements.schemas, statements.sync_id)
+    try:
+        found = ledger_of(origin, theirs).look().state
+    except (StateError, WarehouseError):
+        return
+    if found is not None:
+        raise StateError(
+            f"Sync {statements.sync_id!r} has a state in the warehouse; it can't be moved back.",
+            code="state-moved",
+            hint="Run it without state=, or give the sync another id to start afresh.",
+        )

@@ -1,0 +1,83 @@
+"""Pulling from a warehouse that has a dialect: its own SQL makes the values that it would store."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+import pyarrow as pa
+from sqlglot import exp
+
+from warehouse_cdc.dialects import ColumnType
+from warehouse_cdc.pull.base import Origin, type_of
+from warehouse_cdc.warehouses.base import Connection
+
+MANY = 1_000_000
+"""Rows that make the fastest way of reading worth it: how many there are isn't known."""
+
+
+class WarehouseOrigin(Origin):
+    """A connection of ours, of which only queries are asked."""
+
+    def __init__(self, connection: Connection, *, owned: bool) -> None:
+        """Read from a connection, and close it at the end if it is owned."""
+        self.spoken = connection.dialect
+        self._connection = connection
+        self._owned = owned
+
+    @property
+    def connection(self) -> Connection:
+        """The session, or a new one in its place if it broke."""
+        if self._owned and self._connection.closed:
+            self._connection = self._connection.clone()
+        return self._connection
+
+    def describe(self, sql: str) -> list[tuple[str, str]]:
+        """The types that its values have on their way."""
+        described = self.connection.describe(sql)
+        kinds = [self._connection.dialect.column_type(text) for _name, text in described]
+        stored = [self._connection.dialect.stored("x", kind)[1] for kind in kinds]
+        arrow = self._connection.arrow_types(stored)
+        return [
+            (name, _kept(kind, part, way))
+            for (name, _text), kind, part, way in zip(described, kinds, stored, arrow, strict=True)
+        ]
+
+    def rows(self, sql: str, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """As its dialect stores and sends them."""
+        dialect = self._connection.dialect
+        described = dict(self.connection.describe(sql))
+        values, kinds = [], []
+        for name in names:
+            value, kind = dialect.stored(dialect.quote(name), dialect.column_type(described[name]))
+            values.append(f"{dialect.transport(value, kind)[0]} AS {dialect.quote(name)}")
+            kinds.append(kind)
+        select = f"SELECT {', '.join(values)} FROM (\n{sql}\n) wcdc_model"
+        for batch in self._connection.stream(select, kinds, expected_rows=MANY):
+            yield batch.rename_columns(list(names))
+
+    def probe(self, sql: str) -> None:
+        """Ask for one row."""
+        self.connection.probe(sql)
+
+    def version_of(self, tables: Sequence[exp.Table]) -> str | None:
+        """What the warehouse tells."""
+        return self.connection.version_of(tables)
+
+    def close(self) -> None:
+        """Close the connection if it is owned."""
+        if self._owned:
+            self._connection.close()
+
+
+def _kept(described: ColumnType, stored: ColumnType, way: pa.DataType) -> str:
+    """The DuckDB type for a column."""
+    if stored.kind in ("json", "nested"):
+        return "JSON"
+    if stored.kind == "uuid":
+        return "UUID"
+    if stored.kind == "decimal" and not pa.types.is_decimal(way):
+        # Beyond 38 digits there is no type for it: its canonical text is as good to compare.
+        digits = [int(number) for number in re.findall(r"\d+", described.name)]
+        return f"DECIMAL({digits[0]},{(*digits, 0)[1]})" if digits and digits[0] <= 38 else "VARCHAR"
+    return type_of(way)
