@@ -17,7 +17,7 @@ from warehouse_cdc.engine import journal, planning
 from warehouse_cdc.engine.closing import Closer
 from warehouse_cdc.engine.delivery import Delivery, Part
 from warehouse_cdc.engine.lease import Lease
-from warehouse_cdc.engine.ledger import ledger_of
+from warehouse_cdc.engine.ledger import Listing, ledger_of
 from warehouse_cdc.engine.planner import Planner
 from warehouse_cdc.engine.recovery import how_it_ended
 from warehouse_cdc.engine.result import Progress, Run, count, status_of
@@ -26,7 +26,6 @@ from warehouse_cdc.engine.store import (
     create_shared,
     drop_garbage,
     orphaned,
-    own_tables,
     read_rejections,
     state_of,
     verify,
@@ -44,6 +43,7 @@ from warehouse_cdc.errors import (
     WarehouseError,
 )
 from warehouse_cdc.mapping.values import tagged
+from warehouse_cdc.plan.names import owned
 from warehouse_cdc.plan.record import Ended, PlanRecord
 from warehouse_cdc.plan.state import Finished, Prior
 from warehouse_cdc.plan.statements import Statements
@@ -132,10 +132,10 @@ class Runner:
         schema = self._schema(layout)
         if options.kind != "reset":
             self.check_destination(layout)
-        create_shared(self._connection, self._statements)
+        listed = create_shared(self._connection, self._statements)
         if self._connection.loads:
             refuse_moved(self._connection, self._statements)
-        lease = self._claim()
+        lease = self._claim(listed)
         self._label(run=lease.generation.run_id)
         try:
             lease.keep()
@@ -166,16 +166,20 @@ class Runner:
 
     # -- before the plan --------------------------------------------------------------------------
 
-    def _claim(self) -> Lease:
+    def _claim(self, listed: Listing | None) -> Lease:
         until = time.monotonic() + self._options.wait
         settings = self._settings
         while True:
             try:
                 with observed(self._options.observer, Step.CLAIM):
                     return self._ledger.claim(
-                        settings.lease_seconds, settings.lease_margin, afresh=self._options.kind != "run"
+                        settings.lease_seconds,
+                        settings.lease_margin,
+                        afresh=self._options.kind != "run",
+                        listed=listed,
                     )
             except SyncInProgressError as error:
+                listed = None
                 left = until - time.monotonic()
                 if left <= 0:
                     raise
@@ -223,25 +227,27 @@ class Runner:
     # -- with the lease ---------------------------------------------------------------------------
 
     def _held(self, lease: Lease, query: ModelQuery, layout: Layout, schema: pa.Schema) -> Run:
-        history = self._ledger.load()
+        history, listed = self._ledger.begin()
         others = tuple(g for g in history.generations if g.number != lease.generation.number)
         history = journal.History(others)
         closed = None
         for generation in history.open:
             closed = generation.run_id
             self._close(lease, generation, layout, schema)
+        if closed is not None:
+            listed = self._ledger.listing()
         state = history.state
         if state is None and self._connection.loads:
             refuse_second_state(self._connection, self._statements)
         kind = self._kind(state)
-        present = own_tables(self._connection, self._statements)
+        present = owned(self._sync.id, listed.names)
         if self._options.kind == "run":
             self._ledger.check(history, present)
         if state is None and kind == "run":
             orphaned(self._statements, history.generations, present)
         prior = self._prior(history, layout, kind, present)
         with observed(self._options.observer, Step.COLLECT):
-            drop_garbage(self._ledger, lease, history, present, self._notes)
+            drop_garbage(self._ledger, lease, history, listed, self._notes)
         self._options.progress(Progress("querying"))
         record = Planner(
             connection=self._connection,
