@@ -264,6 +264,8 @@ class TablesEngine(RecordsInTables, PostgresEngine):
 class PulledEngine(DuckDBEngine):
     """Models on PostgreSQL, where nothing is written; all else in a DuckDB file."""
 
+    spelling = PostgresEngine.spelling
+
     def __init__(self, path: Path, origin: PostgresEngine) -> None:
         super().__init__(path)
         self.origin = origin

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tests.conformance.equality_matrix import KEYS, MATRIX, Case
-from tests.conformance.helpers import Engine, Recorder, counted, sync_of
+from tests.conformance.helpers import Engine, PulledEngine, Recorder, counted, sync_of
 from warehouse_cdc.compile import layout
 
 _COLUMNS = ("one", "two", "three")
@@ -88,6 +88,8 @@ def test_what_an_engine_does_not_have_it_does_not_have(engine: Engine) -> None:
 
 def test_d1_the_canonical_text_of_keys(engine: Engine) -> None:
     """Alone, and as a part of a composite key."""
+    if isinstance(engine, PulledEngine):
+        pytest.skip("DuckDB makes the texts, of what it was given")
     spelling, dialect = engine.spelling, engine.dialect
     for kind in dict.fromkeys(kind for kind, _value, _text in KEYS if kind not in spelling.absent):
         found = [(value, text) for each, value, text in KEYS if each == kind]

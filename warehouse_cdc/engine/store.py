@@ -145,21 +145,24 @@ def verify_rows(connection: Connection, statements: Statements, history: journal
     Raises:
         StateError: One has another number of rows.
     """
+    counts: list[str] = []
+    written: list[tuple[str, int]] = []
     for plan in history.plans:
-        tables = (plan.record.plan_table, plan.record.rejections_table)
-        plans, rejections = (statements.planner(table) for table in tables)
-        (found,) = connection.query(
-            f"SELECT (SELECT count(*) FROM {plans}), "
-            f"(SELECT count(*) FROM {rejections} WHERE chunk < {plan.ended.delivered})"
-        )
-        expected = (plan.record.rows, plan.ended.rejections)
-        for table, rows, written in zip(tables, found, expected, strict=True):
-            if rows != written:
-                raise StateError(
-                    f"Sync {statements.sync_id!r}: its table {table} has {rows} rows, not {written}.",
-                    code="state-rows",
-                    hint=_GO_ON,
-                )
+        record, ended = plan.record, plan.ended
+        plans, rejections = (statements.planner(t) for t in (record.plan_table, record.rejections_table))
+        counts.append(f"(SELECT count(*) FROM {plans})")
+        counts.append(f"(SELECT count(*) FROM {rejections} WHERE chunk < {ended.delivered})")
+        written += [(record.plan_table, record.rows), (record.rejections_table, ended.rejections)]
+    if not counts:
+        return
+    (found,) = connection.query(f"SELECT {', '.join(counts)}")
+    for (table, expected), rows in zip(written, found, strict=True):
+        if rows != expected:
+            raise StateError(
+                f"Sync {statements.sync_id!r}: its table {table} has {rows} rows, not {expected}.",
+                code="state-rows",
+                hint=_GO_ON,
+            )
 
 
 def state_of(dialect: Dialect, planner: str, history: journal.History, layout: Layout) -> Prior | None:

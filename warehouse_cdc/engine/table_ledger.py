@@ -22,7 +22,7 @@ import pyarrow as pa
 from warehouse_cdc.engine import journal
 from warehouse_cdc.engine.lease import Clock, Lease, in_progress, owner
 from warehouse_cdc.engine.ledger import Ledger, Listing
-from warehouse_cdc.errors import CdcError, StateError, WarehouseError
+from warehouse_cdc.errors import CdcError, QueryError, StateError, SyncInProgressError, WarehouseError
 from warehouse_cdc.plan.names import in_ledger, ledger_table, owned
 from warehouse_cdc.plan.record import Ended, PlanRecord
 from warehouse_cdc.warehouses.base import Connection
@@ -33,6 +33,8 @@ _FORGET = 4
 """How many generations of no use are dropped together."""
 _STALE = 10.0
 """Seconds after which a list of tables is too old to be relied on."""
+_FRESH = 2 * _STALE
+"""Seconds after its end before a generation is forgotten: no list that is relied on lacks it by then."""
 _LOOKS = 5
 """How often tables are listed again because some have gone meanwhile."""
 LAST_ENTRY = 2_000_000_000
@@ -122,9 +124,14 @@ class TableLedger(Ledger):
         tables are listed again once the claim is made where the newest generation had not ended, whose run
         may have gone on, and where the list is so old that the name may have been taken and forgotten since.
         """
+        if listed is not None:
+            with suppress(SyncInProgressError, QueryError):  # as it was then
+                return self._claim(seconds, margin, listed)
+        return self._claim(seconds, margin, self.listing())
+
+    def _claim(self, seconds: float, margin: float, listed: Listing) -> TableLease:
         last_run = None
         while True:
-            listed = listed or self.listing()
             newest = max(in_ledger(self.statements.sync_id, listed.names).values(), default=0)
             over = not newest or ledger_table(self.statements.sync_id, newest, "end") in listed.names
             if not over:
@@ -141,7 +148,7 @@ class TableLedger(Ledger):
             if last_run is None:
                 return lease
             lease.let_go()
-            listed = None
+            listed = self.listing()
 
     def _begin(self, lease: TableLease, listed: Listing | None) -> str | None:
         """Make the claim, and look around.
@@ -181,7 +188,7 @@ class TableLedger(Ledger):
         self._fresh = {
             other.number
             for other in history.generations
-            if other.ended is None or (own.started_at - other.recorded_at).total_seconds() < 2 * _STALE
+            if other.ended is None or (own.started_at - other.recorded_at).total_seconds() < _FRESH
         }
         last = max((other.run_id for other in history.generations if other is not own), default="")
         if last < generation.run_id:
