@@ -22,6 +22,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 import warehouse_cdc as wcdc
+from tests.conformance.spelling import Spelling
 from tests.stand_ins import PostgresWithoutTransactions, connect_without_transactions
 from warehouse_cdc.destinations import Batch
 from warehouse_cdc.dialects import get_dialect
@@ -43,6 +44,7 @@ class Engine:
 
     binary: str
     """The type of byte strings."""
+    spelling = Spelling()
 
     def __init__(self, name: str, url: str) -> None:
         self.name = name
@@ -98,6 +100,10 @@ class Engine:
         """A table of all integers of a range, with one column."""
         return f"generate_series({low}, {high})"
 
+    def rows(self, names: list[str], rows: list[list[str]]) -> str:
+        """A table of expressions."""
+        return f"(VALUES {', '.join(f'({chr(44).join(row)})' for row in rows)}) t ({', '.join(names)})"
+
     def footprint(self) -> dict[tuple[str, str], list[str]]:
         """Everything that the two schemas hold; equal footprints mean that nothing was written."""
         return {
@@ -144,6 +150,18 @@ class Engine:
 
 class DuckDBEngine(Engine):
     binary = "BLOB"
+    spelling = Spelling(
+        types={
+            "binary": "BLOB",
+            "array of integer": "INTEGER[]",
+            "array of text": "VARCHAR[]",
+            "array of array of integer": "INTEGER[][]",
+        },
+        values={"binary": lambda digits: f"unhex('{digits}')"},
+        differs=dict.fromkeys(
+            [("char(4)", "a", "a "), ("char(4)", "", "    ")], "DuckDB's char(n) is another name of varchar"
+        ),
+    )
 
     def __init__(self, path: Path) -> None:
         super().__init__("duckdb", f"duckdb:///{path}")
@@ -177,6 +195,18 @@ class DuckDBEngine(Engine):
 
 class PostgresEngine(Engine):
     binary = "BYTEA"
+    spelling = Spelling(
+        types={
+            "binary": "BYTEA",
+            "array of integer": "INTEGER[]",
+            "array of text": "VARCHAR[]",
+            "array of array of integer": "INTEGER[][]",
+            "struct": "pair",
+        },
+        values={"binary": lambda digits: f"'\\x{digits}'"},
+        absent={"map of integer": "PostgreSQL has no maps"},
+        before=("CREATE TYPE pair AS (a INTEGER, b VARCHAR)",),
+    )
 
     def __init__(self, server: str, database: str) -> None:
         self.server = server
@@ -233,6 +263,8 @@ class TablesEngine(RecordsInTables, PostgresEngine):
 
 class PulledEngine(DuckDBEngine):
     """Models on PostgreSQL, where nothing is written; all else in a DuckDB file."""
+
+    spelling = PostgresEngine.spelling
 
     def __init__(self, path: Path, origin: PostgresEngine) -> None:
         super().__init__(path)

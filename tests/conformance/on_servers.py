@@ -48,6 +48,14 @@ TESTS: dict[str, frozenset[str]] = {
             "test_history_and_rejections_read_back",
         }
     ),
+    "test_equality_matrix": frozenset(
+        {
+            "test_d5_the_matrix_has_one_outcome",
+            "test_what_an_engine_does_not_have_it_does_not_have",
+            "test_d1_the_canonical_text_of_keys",
+            "test_d5_text_keys_are_told_apart_byte_for_byte",
+        }
+    ),
     "test_audit": frozenset(
         {
             "test_what_a_run_says_of_itself",

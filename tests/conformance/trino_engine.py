@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tests.conformance.helpers import AUDIT, PLANNER, RecordsInTables
+from tests.conformance.spelling import Spelling
 from warehouse_cdc.dialects import get_dialect
 
 MODELS = "models"
@@ -21,6 +22,27 @@ class TrinoEngine(RecordsInTables):
     """A server's Iceberg catalog with fresh schemas; the models' tables are in one of their own."""
 
     binary = "VARBINARY"
+    spelling = Spelling(
+        types={
+            "time": "TIME(6)",
+            "timestamp": "TIMESTAMP(6)",
+            "timestamptz": "TIMESTAMP(6) WITH TIME ZONE",
+            "interval": "INTERVAL DAY TO SECOND",
+            "array of integer": "ARRAY(INTEGER)",
+            "array of text": "ARRAY(VARCHAR)",
+            "array of array of integer": "ARRAY(ARRAY(INTEGER))",
+        },
+        values={
+            "binary": lambda digits: f"X'{digits}'",
+            "interval": lambda text: "INTERVAL '{}' {}".format(*text.split()),
+            "json": lambda text: f"json_parse({get_dialect('trino').literal(text)})",
+        },
+        differs=dict.fromkeys(
+            [("json", '{"a":1}', '{"a":1.0}'), ("json", "[100]", "[1e2]"), ("json", "[0.5]", "[0.50]")],
+            "Trino keeps the digits of JSON numbers as they are written, and prints them so",
+        ),
+        make=("CREATE OR REPLACE VIEW {name} AS {select}",),  # an Iceberg table holds few of the types
+    )
 
     def __init__(self, server: str) -> None:
         super().__init__("trino", server.replace("/iceberg", f"/iceberg/{MODELS}"))

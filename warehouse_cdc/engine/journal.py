@@ -29,6 +29,7 @@ class Generation:
         number: The generation.
         run_id: The run that claimed it.
         started_at: When, by the warehouse's clock.
+        recorded_at: When its newest entry was made.
         entries: Number of the next journal entry.
         plan: Its plan, once journaled.
         progress: Its last checkpoint, or how delivery ended.
@@ -40,6 +41,7 @@ class Generation:
     number: int
     run_id: str
     started_at: datetime
+    recorded_at: datetime = EPOCH
     entries: int = 1
     plan: PlanRecord | None = None
     progress: Ended = field(default_factory=lambda: Ended("interrupted", "interrupted"))
@@ -121,10 +123,10 @@ def fold(rows: Iterable[Row]) -> History:
     generations: dict[int, Generation] = {}
     for number, entry, run_id, event, recorded_at, data in rows:
         if event == CLAIMED:
-            generations[number] = Generation(number, run_id, recorded_at)
+            generations[number] = Generation(number, run_id, recorded_at, recorded_at)
             continue
         generation = generations.setdefault(number, Generation(number, run_id, recorded_at))
-        generation.entries = entry + 1
+        generation.entries, generation.recorded_at = entry + 1, recorded_at
         if event == PLANNED:
             generation.plan = PlanRecord.from_json(data)
         else:

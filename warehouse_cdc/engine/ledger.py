@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 
 from warehouse_cdc.engine.journal import Generation, History
-from warehouse_cdc.engine.lease import Lease
+from warehouse_cdc.engine.lease import Clock, Lease
 from warehouse_cdc.plan.statements import Statements
 from warehouse_cdc.warehouses.base import Connection
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The planner schema's tables.
+
+    Attributes:
+        names: Their names.
+        asked: What the clock showed before they were listed.
+    """
+
+    names: frozenset[str]
+    asked: tuple[float, float]
 
 
 class Ledger(ABC):
@@ -30,9 +44,24 @@ class Ledger(ABC):
         """As ``load``, also before the first run."""
         return self.load() if self.exists() else History(())
 
+    def listing(self) -> Listing:
+        """List the planner schema's tables."""
+        asked = Clock().now()
+        found = self.connection.tables(self.statements.schemas.planner)
+        return Listing(frozenset(name for _schema, name in found), asked)
+
+    def begin(self) -> tuple[History, Listing]:
+        """What it remembers, and the planner schema's tables, once the sync is claimed."""
+        return self.load(), self.listing()
+
     @abstractmethod
-    def forget(self, needed: list[Generation]) -> list[str]:
-        """The statements that make it forget the generations that nobody needs."""
+    def forget(self, needed: list[Generation], listed: Listing) -> list[str]:
+        """The statements that make it forget the generations that nobody needs.
+
+        Args:
+            needed: Those of the state.
+            listed: The planner schema's tables.
+        """
 
     def check(self, history: History, present: set[str]) -> None:
         """Look whether it has lost something.
@@ -47,13 +76,16 @@ class Ledger(ABC):
         return None
 
     @abstractmethod
-    def claim(self, seconds: float, margin: float, *, afresh: bool = False) -> Lease:
+    def claim(
+        self, seconds: float, margin: float, *, afresh: bool = False, listed: Listing | None = None
+    ) -> Lease:
         """Take the sync's next generation.
 
         Args:
             seconds: How long the lease lasts unless extended.
             margin: Seconds after a foreign lease's expiry before it may be taken over.
             afresh: Go on even if the ledger has lost something.
+            listed: The planner schema's tables, if they were listed a moment ago.
 
         Raises:
             SyncInProgressError: Another run holds the sync.

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from warehouse_cdc.engine import journal
 from warehouse_cdc.engine.lease import Clock, Lease, in_progress, is_held_here, owner
-from warehouse_cdc.engine.ledger import Ledger
+from warehouse_cdc.engine.ledger import Ledger, Listing
 from warehouse_cdc.errors import StateError, WarehouseError
 from warehouse_cdc.plan.names import JOURNAL, LEASES
 from warehouse_cdc.plan.record import Ended, PlanRecord
@@ -42,7 +42,7 @@ class RowLedger(Ledger):
         planner = self.statements.schemas.planner
         return (planner, JOURNAL) in self.connection.tables(planner)
 
-    def forget(self, needed: list[journal.Generation]) -> list[str]:
+    def forget(self, needed: list[journal.Generation], listed: Listing) -> list[str]:
         """Drop the journal's entries of other generations before the newest of these."""
         sql = (
             f"DELETE FROM {self.statements.planner(JOURNAL)} WHERE sync_id = {self._sync_id} "
@@ -52,7 +52,9 @@ class RowLedger(Ledger):
             sql += f" AND generation NOT IN ({', '.join(str(g.number) for g in needed)})"
         return [sql]
 
-    def claim(self, seconds: float, margin: float, *, afresh: bool = False) -> Lease:
+    def claim(
+        self, seconds: float, margin: float, *, afresh: bool = False, listed: Listing | None = None
+    ) -> Lease:
         """Lock the lease's row, and write the next generation into it."""
         try:
             return self._claim(seconds, margin, afresh)

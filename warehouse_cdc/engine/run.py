@@ -18,7 +18,7 @@ from warehouse_cdc.engine.closing import Closer
 from warehouse_cdc.engine.delivery import Delivery, Part
 from warehouse_cdc.engine.interruption import Interrupted
 from warehouse_cdc.engine.lease import Lease
-from warehouse_cdc.engine.ledger import ledger_of
+from warehouse_cdc.engine.ledger import Listing, ledger_of
 from warehouse_cdc.engine.planner import Planner
 from warehouse_cdc.engine.recovery import how_it_ended
 from warehouse_cdc.engine.result import Counts, Progress, Run, Table, count, status_of
@@ -28,7 +28,6 @@ from warehouse_cdc.engine.store import (
     create_shared,
     drop_garbage,
     orphaned,
-    own_tables,
     read_rejections,
     state_of,
     verify,
@@ -46,6 +45,7 @@ from warehouse_cdc.errors import (
     WarehouseError,
 )
 from warehouse_cdc.mapping.values import tagged
+from warehouse_cdc.plan.names import owned
 from warehouse_cdc.plan.record import Ended, PlanRecord
 from warehouse_cdc.plan.state import Finished, Prior
 from warehouse_cdc.plan.statements import Statements
@@ -135,10 +135,10 @@ class Runner:
         schema = self._schema(layout)
         if options.kind != "reset":
             self.check_destination(layout)
-        create_shared(self._connection, self._statements)
+        listed = create_shared(self._connection, self._statements)
         if self._connection.loads:
             refuse_moved(self._connection, self._statements)
-        lease = self._claim()
+        lease = self._claim(listed)
         self._label(run=lease.generation.run_id)
         try:
             lease.keep()
@@ -169,16 +169,20 @@ class Runner:
 
     # -- before the plan --------------------------------------------------------------------------
 
-    def _claim(self) -> Lease:
+    def _claim(self, listed: Listing | None) -> Lease:
         until = time.monotonic() + self._options.wait
         settings = self._settings
         while True:
             try:
                 with observed(self._options.observer, Step.CLAIM):
                     return self._ledger.claim(
-                        settings.lease_seconds, settings.lease_margin, afresh=self._options.kind != "run"
+                        settings.lease_seconds,
+                        settings.lease_margin,
+                        afresh=self._options.kind != "run",
+                        listed=listed,
                     )
             except SyncInProgressError as error:
+                listed = None
                 left = until - time.monotonic()
                 if left <= 0:
                     raise
@@ -226,26 +230,28 @@ class Runner:
     # -- with the lease ---------------------------------------------------------------------------
 
     def _held(self, lease: Lease, query: ModelQuery, layout: Layout, schema: pa.Schema) -> Run:
-        history = self._others(lease)
+        history, listed = self._begin(lease)
         lived = [self._connection.end_statements(generation.run_id) for generation in history.open]
         if any(lived):
-            history = self._others(lease)
+            history, listed = self._begin(lease)
         closed = None
         for generation in history.open:
             closed = generation.run_id
             self._close(lease, generation, layout, schema)
+        if closed is not None:
+            listed = self._ledger.listing()
         state = history.state
         if state is None and self._connection.loads:
             refuse_second_state(self._connection, self._statements)
         kind = self._kind(state)
-        present = own_tables(self._connection, self._statements)
+        present = owned(self._sync.id, listed.names)
         if self._options.kind == "run":
             self._ledger.check(history, present)
         if state is None and kind == "run":
             orphaned(self._statements, history.generations, present)
         prior = self._prior(history, layout, kind, present)
         with observed(self._options.observer, Step.COLLECT):
-            drop_garbage(self._ledger, lease, history, present, self._notes)
+            drop_garbage(self._ledger, lease, history, listed, self._notes)
         self._options.progress(Progress("querying"))
         planner = Planner(
             connection=self._connection,
@@ -284,10 +290,11 @@ class Runner:
         self._closer.finish(lease, lease.generation, Finished(run_id, record, ended), release=True)
         return self._result(run_id, record, ended, closed)
 
-    def _others(self, lease: Lease) -> journal.History:
-        """What the ledger knows of other runs."""
-        generations = self._ledger.load().generations
-        return journal.History(tuple(g for g in generations if g.number != lease.generation.number))
+    def _begin(self, lease: Lease) -> tuple[journal.History, Listing]:
+        """What the ledger knows of other runs, and the planner schema's tables."""
+        history, listed = self._ledger.begin()
+        others = tuple(g for g in history.generations if g.number != lease.generation.number)
+        return journal.History(others), listed
 
     def _kind(self, state: journal.Generation | None) -> str:
         if self._options.kind == "run" and not self._sync.traits.cdc:

@@ -11,8 +11,8 @@ import pyarrow as pa
 from warehouse_cdc.compile.layout import Layout
 from warehouse_cdc.dialects import ColumnType, Dialect
 from warehouse_cdc.engine import journal
-from warehouse_cdc.engine.lease import Lease
-from warehouse_cdc.engine.ledger import Ledger
+from warehouse_cdc.engine.lease import Clock, Lease
+from warehouse_cdc.engine.ledger import Ledger, Listing
 from warehouse_cdc.engine.result import Table
 from warehouse_cdc.errors import ConnectionLostError, StateError, WarehouseError
 from warehouse_cdc.plan.names import owned
@@ -37,9 +37,14 @@ LOCK_SECONDS = 2.0
 _GO_ON = "Restore the table, or start afresh with a full resync (sends every row) or a reset (sends nothing)."
 
 
-def create_shared(connection: Connection, statements: Statements) -> None:
-    """Make the shared tables that are missing."""
+def create_shared(connection: Connection, statements: Statements) -> Listing:
+    """Make the shared tables that are missing.
+
+    Returns:
+        The planner schema's tables, as they were before.
+    """
     schemas = statements.schemas
+    asked = Clock().now()
     present = connection.tables(schemas.planner, schemas.audit)
     for (schema, name), made in statements.create_shared().items():
         if (schema, name) in present:
@@ -51,6 +56,7 @@ def create_shared(connection: Connection, statements: Statements) -> None:
         except WarehouseError:
             if (schema, name) not in connection.tables(schemas.planner, schemas.audit):
                 raise
+    return Listing(frozenset(name for schema, name in present if schema == schemas.planner), asked)
 
 
 def own_tables(connection: Connection, statements: Statements) -> set[str]:
@@ -63,7 +69,7 @@ def drop_garbage(
     ledger: Ledger,
     lease: Lease,
     history: journal.History,
-    present: set[str],
+    listed: Listing,
     notes: list[str],
 ) -> None:
     """Drop the sync's tables that the committed state doesn't need, and journal entries of no use.
@@ -73,8 +79,8 @@ def drop_garbage(
     connection, statements = ledger.connection, ledger.statements
     needed = [g for g in (history.base, history.state, history.committed) if g is not None]
     keep = {t for g in needed if g.plan for t in (g.plan.plan_table, statements.run_tables(g.run_id)[1])}
-    garbage = sorted(present - keep)
-    forget = ledger.forget(needed)
+    garbage = sorted(owned(statements.sync_id, listed.names) - keep)
+    forget = ledger.forget(needed, listed)
     try:
         with lease.fenced(lock_timeout=LOCK_SECONDS):
             for name in garbage:
@@ -139,21 +145,24 @@ def verify_rows(connection: Connection, statements: Statements, history: journal
     Raises:
         StateError: One has another number of rows.
     """
+    counts: list[str] = []
+    written: list[tuple[str, int]] = []
     for plan in history.plans:
-        tables = (plan.record.plan_table, plan.record.rejections_table)
-        plans, rejections = (statements.planner(table) for table in tables)
-        (found,) = connection.query(
-            f"SELECT (SELECT count(*) FROM {plans}), "
-            f"(SELECT count(*) FROM {rejections} WHERE chunk < {plan.ended.delivered})"
-        )
-        expected = (plan.record.rows, plan.ended.rejections)
-        for table, rows, written in zip(tables, found, expected, strict=True):
-            if rows != written:
-                raise StateError(
-                    f"Sync {statements.sync_id!r}: its table {table} has {rows} rows, not {written}.",
-                    code="state-rows",
-                    hint=_GO_ON,
-                )
+        record, ended = plan.record, plan.ended
+        plans, rejections = (statements.planner(t) for t in (record.plan_table, record.rejections_table))
+        counts.append(f"(SELECT count(*) FROM {plans})")
+        counts.append(f"(SELECT count(*) FROM {rejections} WHERE chunk < {ended.delivered})")
+        written += [(record.plan_table, record.rows), (record.rejections_table, ended.rejections)]
+    if not counts:
+        return
+    (found,) = connection.query(f"SELECT {', '.join(counts)}")
+    for (table, expected), rows in zip(written, found, strict=True):
+        if rows != expected:
+            raise StateError(
+                f"Sync {statements.sync_id!r}: its table {table} has {rows} rows, not {expected}.",
+                code="state-rows",
+                hint=_GO_ON,
+            )
 
 
 def state_of(dialect: Dialect, planner: str, history: journal.History, layout: Layout) -> Prior | None:

@@ -13,22 +13,28 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Set
+from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 
 import pyarrow as pa
 
 from warehouse_cdc.engine import journal
 from warehouse_cdc.engine.lease import Clock, Lease, in_progress, owner
-from warehouse_cdc.engine.ledger import Ledger
-from warehouse_cdc.errors import StateError, WarehouseError
+from warehouse_cdc.engine.ledger import Ledger, Listing
+from warehouse_cdc.errors import CdcError, QueryError, StateError, SyncInProgressError, WarehouseError
 from warehouse_cdc.plan.names import in_ledger, ledger_table, owned
 from warehouse_cdc.plan.record import Ended, PlanRecord
 from warehouse_cdc.warehouses.base import Connection
 
 COLUMNS = "generation, entry, run_id, event, recorded_at, data"
 BEAT, EXPIRED = "beat", "expired"
+_FORGET = 4
+"""How many generations of no use are dropped together."""
+_STALE = 10.0
+"""Seconds after which a list of tables is too old to be relied on."""
+_FRESH = 2 * _STALE
+"""Seconds after its end before a generation is forgotten: no list that is relied on lacks it by then."""
 _LOOKS = 5
 """How often tables are listed again because some have gone meanwhile."""
 LAST_ENTRY = 2_000_000_000
@@ -38,24 +44,32 @@ LAST_ENTRY = 2_000_000_000
 class TableLedger(Ledger):
     """Runs are tables."""
 
+    _begun: tuple[journal.History, Listing]
+    """What it remembers, and the tables that it knows that from, as of the claim."""
+    _fresh: set[int]
+    """Generations that had not ended then, or only a moment before."""
+
     def load(self) -> journal.History:
         """Read the tables of all generations by one statement."""
-        return self._look()[1]
+        return self._look(self.listing())[0]
 
-    def _look(self) -> tuple[set[str], journal.History]:
-        """The planner schema's tables, and what they tell."""
-        present = self._present()
+    def begin(self) -> tuple[journal.History, Listing]:
+        """As the claim has found it."""
+        return self._begun
+
+    def _look(self, listed: Listing) -> tuple[journal.History, Listing]:
+        """What the listed tables tell; if some have gone meanwhile, what those tell that are left."""
         for _attempt in range(_LOOKS):
             try:
-                return present, self._history(present)
+                return self._history(listed.names), listed
             except WarehouseError:
                 # The run under way may have dropped what the list still had.
-                before, present = present, self._present()
-                if present == before:
+                before, listed = listed, self.listing()
+                if listed.names == before.names:
                     raise
-        return present, self._history(present)
+        return self._history(listed.names), listed
 
-    def _history(self, present: set[str]) -> journal.History:
+    def _history(self, present: Set[str]) -> journal.History:
         claims = {n for name, n in in_ledger(self.statements.sync_id, present).items() if _is(name, "claim")}
         rows = self._entries([name for name in self._journals(present) if not _is(name, "beats")])
         known = {row[0] for row in rows if row[3] == journal.CLAIMED} & claims
@@ -65,11 +79,7 @@ class TableLedger(Ledger):
         """Always: there is nothing that all syncs share."""
         return True
 
-    def _present(self) -> set[str]:
-        planner = self.statements.schemas.planner
-        return {name for _schema, name in self.connection.tables(planner)}
-
-    def _journals(self, present: set[str]) -> list[str]:
+    def _journals(self, present: Set[str]) -> list[str]:
         """The tables that have entries."""
         sync_id = self.statements.sync_id
         runs = {name for name in owned(sync_id, present) if _is(name, "rejections")}
@@ -88,38 +98,108 @@ class TableLedger(Ledger):
         ]
         return sorted(found, key=lambda row: row[:2])
 
-    def forget(self, needed: list[journal.Generation]) -> list[str]:
-        """Drop the tables of other generations before the newest of these: claims first."""
+    def forget(self, needed: list[journal.Generation], listed: Listing) -> list[str]:
+        """Drop the tables of other generations before the newest of these: claims first.
+
+        Several generations at once, so that most runs drop nothing; and none that ended a moment ago: a run
+        that has listed the tables before that generation began must find its claim taken.
+        """
         kept = {generation.number for generation in needed}
-        names = in_ledger(self.statements.sync_id, self._present())
-        old = [name for name, number in names.items() if number not in kept and number < max(kept, default=0)]
+        names = in_ledger(self.statements.sync_id, listed.names)
+        old = {
+            name: number
+            for name, number in names.items()
+            if number not in kept | self._fresh and number < max(kept, default=0)
+        }
+        if len(set(old.values())) < _FORGET:
+            return []
         return [self.statements.drop(name) for name in sorted(old, key=lambda n: (not _is(n, "claim"), n))]
 
-    def claim(self, seconds: float, margin: float, *, afresh: bool = False) -> Lease:
-        """Create the next generation's table; the newest must have ended, or its lease be over."""
-        present, history = self._look()
-        last = history.last
-        if last is not None and last.ended is None:
-            left = self._left(last) + margin
-            if left > 0:
-                raise in_progress(self.statements, left)
-        number = 1 + max(in_ledger(self.statements.sync_id, present).values(), default=0)
-        run_id = journal.next_run_id(None if last is None else last.run_id)
-        generation = journal.Generation(number, run_id, journal.EPOCH)
-        read = Clock().now()
-        lease = TableLease(self.connection, self.statements, generation, seconds, read)
-        data = json.dumps({"owner": owner(run_id), "seconds": seconds})
-        try:
-            made = lease.create("claim", generation, [(0, journal.CLAIMED, data)])
-            if made is not None:
-                raise in_progress(self.statements, None)
-            ((generation.started_at,),) = self.connection.query(
-                f"SELECT recorded_at FROM {lease.table('claim', generation)}"
-            )
-        except BaseException:
+    def claim(
+        self, seconds: float, margin: float, *, afresh: bool = False, listed: Listing | None = None
+    ) -> Lease:
+        """Create the next generation's table; the newest must have ended, or its lease be over.
+
+        A list of tables from before does no harm: what it lacks is another run's claim of the same name. The
+        tables are listed again once the claim is made where the newest generation had not ended, whose run
+        may have gone on, and where the list is so old that the name may have been taken and forgotten since.
+        """
+        if listed is not None:
+            with suppress(SyncInProgressError, QueryError):  # as it was then
+                return self._claim(seconds, margin, listed)
+        return self._claim(seconds, margin, self.listing())
+
+    def _claim(self, seconds: float, margin: float, listed: Listing) -> TableLease:
+        last_run = None
+        while True:
+            newest = max(in_ledger(self.statements.sync_id, listed.names).values(), default=0)
+            over = not newest or ledger_table(self.statements.sync_id, newest, "end") in listed.names
+            if not over:
+                left = self._left(newest, listed.names) + margin
+                if left > 0:
+                    raise in_progress(self.statements, left)
+            generation = journal.Generation(newest + 1, journal.next_run_id(last_run), journal.EPOCH)
+            lease = TableLease(self.connection, self.statements, generation, seconds, Clock().now())
+            try:
+                last_run = self._begin(lease, listed if over else None)
+            except BaseException:
+                lease.let_go()
+                raise
+            if last_run is None:
+                return lease
             lease.let_go()
+            listed = self.listing()
+
+    def _begin(self, lease: TableLease, listed: Listing | None) -> str | None:
+        """Make the claim, and look around.
+
+        Args:
+            lease: Of the generation to claim.
+            listed: The tables before, if only another claim can change what they say.
+
+        Returns:
+            None; or the id of a former run that comes later, since a clock stepped back (D19): then the
+            claim was given up.
+
+        Raises:
+            SyncInProgressError: Another run has the sync.
+        """
+        generation, sync_id = lease.generation, self.statements.sync_id
+        claim = ledger_table(sync_id, generation.number, "claim")
+        data = json.dumps({"owner": owner(generation.run_id), "seconds": lease.seconds})
+        if lease.create("claim", generation, [(0, journal.CLAIMED, data)]) is not None:
+            raise in_progress(self.statements, None)
+        if listed is None or Clock().elapsed(listed.asked) >= _STALE:
+            listed = self.listing()
+        try:
+            history, listed = self._look(Listing(listed.names | {claim}, listed.asked))
+        except CdcError:
+            with suppress(CdcError):
+                self._give_back(lease)
             raise
-        return lease
+        if max(in_ledger(sync_id, listed.names).values(), default=0) > generation.number:
+            self.connection.execute(self.statements.drop(claim))  # long forgotten, and claimed once more
+            raise in_progress(self.statements, None)
+        own = history.last
+        if own is None or own.run_id != generation.run_id:
+            raise in_progress(self.statements, None)
+        generation.started_at = own.started_at
+        self._begun = history, listed
+        self._fresh = {
+            other.number
+            for other in history.generations
+            if other.ended is None or (own.started_at - other.recorded_at).total_seconds() < _FRESH
+        }
+        last = max((other.run_id for other in history.generations if other is not own), default="")
+        if last < generation.run_id:
+            return None
+        self._give_back(lease)
+        return last
+
+    def _give_back(self, lease: TableLease) -> None:
+        """End a generation that has done nothing."""
+        ended = Ended("failed", "interrupted")
+        lease.create("end", lease.generation, [(LAST_ENTRY, journal.FAILED, ended.to_json())])
 
     def check(self, history: journal.History, present: set[str]) -> None:
         """A plan that is newer than the state belongs to a generation that is not forgotten yet (D30)."""
@@ -132,17 +212,16 @@ class TableLedger(Ledger):
                 hint="Restore the planner schema, or start afresh with a full resync or a reset.",
             )
 
-    def _left(self, generation: journal.Generation) -> float:
+    def _left(self, generation: int, present: Set[str]) -> float:
         """Seconds that a generation's lease lasts, by the warehouse's clock."""
-        present, sync_id = self._present(), self.statements.sync_id
-        names = (ledger_table(sync_id, generation.number, what) for what in ("claim", "beats"))
+        names = (ledger_table(self.statements.sync_id, generation, what) for what in ("claim", "beats"))
         age = self.statements.dialect.seconds_since("recorded_at")
-        tables = (
+        sql = " UNION ALL ".join(
             f"SELECT entry, event, {age} AS age, data FROM {self.statements.planner(name)}"
             for name in names
             if name in present
         )
-        signs = sorted(self.connection.query(" UNION ALL ".join(tables)), key=lambda sign: sign[0])
+        signs = sorted(self.connection.query(sql), key=lambda sign: sign[0]) if sql else []
         if not signs:
             return -math.inf
         seconds = float(json.loads(signs[0][3])["seconds"])
@@ -154,6 +233,11 @@ class TableLease(Lease):
     """A lease that is a table."""
 
     _beats = 0
+
+    @property
+    def seconds(self) -> float:
+        """How long it lasts unless extended."""
+        return self._seconds
 
     @contextmanager
     def fenced(self, *, lock_timeout: float | None = None) -> Iterator[None]:
@@ -188,7 +272,7 @@ class TableLease(Lease):
 
     def _read(self, name: str) -> list[journal.Row]:
         ledger = TableLedger(self._connection, self._statements)
-        return ledger._entries([name]) if name in ledger._present() else []
+        return ledger._entries([name]) if name in ledger.listing().names else []
 
     def _row(self, generation: journal.Generation, entry: int, event: str, data: str) -> str:
         """An entry as a SELECT."""
@@ -285,10 +369,10 @@ class TableLease(Lease):
         if self._clock.elapsed(self._extended) >= self._seconds:
             return False  # another run may have read that it is over
         self._beat(connection, BEAT)
-        present = TableLedger(connection, self._statements)._present()
+        present = TableLedger(connection, self._statements).listing().names
         ended = ledger_table(self._statements.sync_id, self.generation.number, "end")
-        following = ledger_table(self._statements.sync_id, self.generation.number + 1, "claim")
-        return not present & {ended, following}
+        newest = max(in_ledger(self._statements.sync_id, present).values(), default=0)
+        return ended not in present and newest <= self.generation.number
 
     def _beat(self, connection: Connection, event: str) -> None:
         name = ledger_table(self._statements.sync_id, self.generation.number, "beats")

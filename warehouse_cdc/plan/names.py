@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Set
 
 JOURNAL = "wcdc_journal"
 LEASES = "wcdc_leases"
@@ -34,13 +35,13 @@ def ledger_table(sync_id: str, generation: int, what: str) -> str:
     return f"{slug(sync_id)}_{generation:012d}_{what}"
 
 
-def owned(sync_id: str, tables: set[str]) -> set[str]:
+def owned(sync_id: str, tables: Set[str]) -> set[str]:
     """Those of the tables that the engine made for this sync's runs."""
     pattern = re.compile(f"{re.escape(slug(sync_id))}_{_RUN}_(plan|rejections|staged|model|touched|keys)")
     return {table for table in tables if pattern.fullmatch(table)}
 
 
-def in_ledger(sync_id: str, tables: set[str]) -> dict[str, int]:
+def in_ledger(sync_id: str, tables: Set[str]) -> dict[str, int]:
     """Those of the tables that are the sync's ledger, with their generations."""
     pattern = re.compile(f"{re.escape(slug(sync_id))}_({_GENERATION})_{_LEDGER}")
     found = ((table, pattern.fullmatch(table)) for table in tables)
