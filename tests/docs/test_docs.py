@@ -19,7 +19,7 @@ import warehouse_cdc as wcdc
 from tests.docs.codes import error_codes
 from tests.docs.pages import ROOT, Block, blocks, cited_tests, pages
 from warehouse_cdc.cli import app
-from warehouse_cdc.dialects import DIALECTS
+from warehouse_cdc.dialects import DIALECTS, get_dialect
 from warehouse_cdc.dialects.capabilities import DialectCapabilities
 from warehouse_cdc.project import load_project
 from warehouse_cdc.sync import MODES
@@ -150,15 +150,20 @@ def test_cited_tests_exist() -> None:
 
 
 def test_capabilities_table_is_what_the_dialects_declare() -> None:
-    """docs/warehouses/index.md has a column per dialect and a row per declared capability."""
+    """docs/warehouses/index.md has a row per dialect and a column per declared capability."""
     text = (ROOT / "docs" / "warehouses" / "index.md").read_text(encoding="utf-8")
-    rows = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", text, re.MULTILINE))
-    columns = ("duckdb", "postgres", "lakebase", "greenplum", "redshift", "trino", "bigquery")
-    assert set(columns) == set(DIALECTS)
-    for field in fields(DialectCapabilities):
-        declared = [getattr(DIALECTS[name].capabilities, field.name) for name in columns]
-        shown = rows[field.name].split(" | ")[: len(columns)]
-        assert shown == ["yes" if value else "no" for value in declared], field.name
+    table = text[text.index("| warehouse | `snapshots` |") :].split("\n\n")[0]
+    head, _rule, *rows = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()
+    ]
+    names = {title: title.lower().replace(" ", "_").replace("postgresql", "postgres") for title, *_ in rows}
+    assert set(names.values()) == set(DIALECTS)
+    assert {cell.strip("`") for cell in head[1:]} == {field.name for field in fields(DialectCapabilities)}
+    for title, *shown in rows:
+        declared = get_dialect(names[title]).capabilities
+        flags = [getattr(declared, cell.strip("`")) for cell in head[1:]]
+        assert shown == ["yes" if flag else "no" for flag in flags], title
+        assert f"- `{head[1].strip('`')}`: " in text
 
 
 def test_modes_are_those_of_the_code() -> None:
