@@ -13,7 +13,7 @@ BENCH  ?= $(sort $(wildcard benchmarks/bench_*.py))
 SIZE   ?= laptop
 REPEAT ?= 3
 BENCH_ARGS ?=
-ENGINES ?= athena bigquery snowflake spark trino tsql
+ENGINES ?= athena bigquery parsers snowflake spark stand_in trino tsql
 empty :=
 space := $(empty) $(empty)
 

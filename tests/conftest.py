@@ -11,6 +11,9 @@ import pytest
 from tests.engines import ENGINES, Unavailable
 from tests.servers import postgres_server
 
+BY_NAME = {*ENGINES, "parsers", "stand_in"}
+"""Marks of tests that run only where a mark of theirs is asked for (make test-engines)."""
+
 
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
@@ -40,17 +43,17 @@ def server_of() -> Iterator[Callable[[str], str]]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Servers that take their time are asked for by name, one worker each; the longest tests first.
+    """What takes its time is asked for by name, a worker for each server; the longest tests first.
 
     So that no worker is left with one at the end.
     """
     asked = set(re.findall(r"\w+", config.option.markexpr))
     kept = []
     for item in items:
-        needed = {mark.name for mark in item.iter_markers()} & ENGINES.keys()
+        needed = {mark.name for mark in item.iter_markers()} & BY_NAME
         if needed <= asked:
             kept.append(item)
-            for name in needed:
+            for name in needed & ENGINES.keys():
                 item.add_marker(pytest.mark.xdist_group(name))
     items[:] = kept
     items.sort(key=lambda item: item.path.name != "test_oracle.py")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 
 from sqlfluff.core import FluffConfig, Linter
 
@@ -19,6 +19,7 @@ def _linter(dialect: str) -> Linter:
     return Linter(config=FluffConfig(overrides={"dialect": dialect, "templater": "raw"}))
 
 
+@cache
 def by_sqlfluff(dialect: str, sql: str) -> None:
     parsed = _linter(dialect).parse_string(f"{sql};\n")
     if parsed.tree is None or parsed.violations:

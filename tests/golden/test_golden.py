@@ -190,6 +190,7 @@ PARSED = [
 ]
 
 
+@pytest.mark.parsers
 @pytest.mark.parametrize(("case", "name"), PARSED)
 def test_every_statement_is_understood_by_an_independent_parser(case: str, name: str) -> None:
     for label, sql in compiled(case, name).statements.items():
