@@ -349,7 +349,7 @@ def test_statements_say_what_they_are_for(sql: str, labelled: bool) -> None:
     for connection in (synapse, fabric):
         connection.labels = Labels("it's", "R" * 300, "plan")
     found = synapse._labelled(sql)
-    assert ("OPTION (LABEL = N'warehouse-cdc sync=it%27s" in found) == labelled
+    assert ("OPTION (LABEL = 'warehouse-cdc sync=it%27s" in found) == labelled
     assert found.startswith("/* ") != labelled and fabric._labelled(sql).startswith("/* warehouse-cdc")
     assert not script_dom.parsed("2019", found)
 

@@ -239,7 +239,7 @@ class SynapseConnection(TSQLConnection):
         if not comment or not _LABELLED.match(sql):
             return comment + sql
         text = comment.removeprefix("/* ").removesuffix(" */ ")[:LABEL]
-        return f"{sql}\nOPTION (LABEL = N'{text}')"
+        return f"{sql}\nOPTION (LABEL = '{text}')"
 
     def findings(self) -> list[tuple[str, bool, str, str]]:
         """Whether readers see what isn't committed."""
