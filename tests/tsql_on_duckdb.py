@@ -69,7 +69,7 @@ _DESCRIBED = {
 def translated(sql: str) -> str:
     """A statement of ours as DuckDB has it."""
     sql = re.sub(r"\(NVARCHAR\(\w+\), |\(VARCHAR\(\w+\), ", "('', ", sql)
-    sql = re.sub(r"\nOPTION \(LABEL = N'[^']*'\)$", "", without_distribution(sql))
+    sql = re.sub(r"\nOPTION \(LABEL = '[^']*'\)$", "", without_distribution(sql))
     name = r"(\[(?:[^\]]|\]\])*\](?:\.\[(?:[^\]]|\]\])*\])?)"
     for pattern, ours in (
         (rf"RENAME OBJECT {name} TO {name}$", "ALTER TABLE {} RENAME TO {}"),

@@ -40,7 +40,8 @@ class TSQLEngine(RecordsInTables):
 
         kind: Any = SynapseConnection if self.name == "synapse" else TSQLConnection
         connection = kind(self.session(), self.session, self.dialect)
-        settings = Settings(Schemas(PLANNER, AUDIT), **options)
+        schemas = Schemas(options.pop("planner_schema", PLANNER), options.pop("audit_schema", AUDIT))
+        settings = Settings(schemas, **options)
         warehouse = Warehouse(connection, settings, owned=True)
         self._warehouses.append(warehouse)
         return warehouse

@@ -492,3 +492,26 @@ def test_runs_that_are_recorded_in_tables_agree_with_the_oracle(post: Any, postg
             return post.execute(sql).fetchall()
 
     run_state_machine_as_test(InTables, settings=STEPS)
+
+
+@pytest.mark.tsql
+def test_t_sql_agrees_with_the_oracle() -> None:
+    from tests.conformance.tsql_engine import TSQLEngine
+
+    engine = TSQLEngine()
+    schemas_of = Schemas("oracle_planner", "oracle_audit")
+    engine.execute("CREATE SCHEMA oracle_planner", "CREATE SCHEMA oracle_audit")
+
+    class InTSQL(Machine):
+        connection = None
+        connect = staticmethod(lambda _none, **options: engine.connect(**options))
+        schemas = schemas_of
+
+        def execute(self, sql: str) -> None:
+            engine.execute(sql)
+
+        def fetch(self, sql: str) -> list[tuple[Any, ...]]:
+            return engine.query(sql)
+
+    run_state_machine_as_test(InTSQL, settings=settings(STEPS, max_examples=EXPLORE or 3))
+    engine.close()

@@ -13,8 +13,9 @@ from tests import script_dom
 from warehouse_cdc.compile.parse import read_model
 from warehouse_cdc.dialects import ColumnType, get_dialect
 from warehouse_cdc.sources import Fabric, Synapse
-from warehouse_cdc.warehouses import tsql
+from warehouse_cdc.warehouses import tsql, tsql_session
 from warehouse_cdc.warehouses.base import Labels
+from warehouse_cdc.warehouses.tsql_errors import mapped
 
 NAMES = ("fabric", "synapse")
 PLACE = {"host": "w.sql.azuresynapse.net", "database": "pool"}
@@ -265,7 +266,7 @@ def opened(source: Any, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, dict[str,
         given.update(arguments)
         return Session()
 
-    monkeypatch.setattr(tsql, "_session", session)
+    monkeypatch.setattr(tsql_session, "_session", session)
     return tsql.open_tsql(source), given
 
 
@@ -348,7 +349,7 @@ def test_statements_say_what_they_are_for(sql: str, labelled: bool) -> None:
     for connection in (synapse, fabric):
         connection.labels = Labels("it's", "R" * 300, "plan")
     found = synapse._labelled(sql)
-    assert ("OPTION (LABEL = N'warehouse-cdc sync=it%27s" in found) == labelled
+    assert ("OPTION (LABEL = 'warehouse-cdc sync=it%27s" in found) == labelled
     assert found.startswith("/* ") != labelled and fabric._labelled(sql).startswith("/* warehouse-cdc")
     assert not script_dom.parsed("2019", found)
 
@@ -371,14 +372,14 @@ def test_statements_say_what_they_are_for(sql: str, labelled: bool) -> None:
     ],
 )  # fmt: skip
 def test_errors_of_the_driver(kind: str, text: str, wanted: type[Exception], code: str, shown: str) -> None:
-    error = tsql._mapped(ProgrammingError(kind, f"[Microsoft][SQL Server]{text}"), "SELECT 'hunter2'")
+    error = mapped(ProgrammingError(kind, f"[Microsoft][SQL Server]{text}"), "SELECT 'hunter2'")
     assert type(error) is wanted and error.code == code
     assert shown in f"{error}" and "hunter2" not in f"{error} {error.sql}"
 
 
 def test_a_firewall_is_named() -> None:
     text = "Cannot open server 'w'. Client with IP address '1.2.3.4' is not allowed to access the server."
-    error = tsql._mapped(OperationalError("Connection operation failed", text), "")
+    error = mapped(OperationalError("Connection operation failed", text), "")
     assert isinstance(error, wcdc.ConnectionLostError) and "firewall" in str(error)
 
 
