@@ -176,7 +176,10 @@ def from_engine(engine: Engine) -> SnowflakeConnection:
     """
 
     def opener() -> Any:
-        pooled = engine.raw_connection()
+        try:
+            pooled = engine.raw_connection()
+        except Exception as error:
+            raise ConnectionLostError(f"The Engine can't connect ({type(error).__name__}).") from None
         connection: Any = pooled.driver_connection
         pooled.detach()
         connection.autocommit(True)
@@ -198,6 +201,7 @@ def adopt(connection: Any) -> SnowflakeConnection:
     adopted = SnowflakeConnection(Snowflake(), lambda: connection, owned=False)
     ((_name, value, *_rest),) = adopted.query("SHOW PARAMETERS LIKE 'AUTOCOMMIT' IN SESSION")
     if str(value).lower() != "true":
+        adopted.close()
         raise UnsupportedError(
             "The connection doesn't commit each statement.",
             code="connect-target",
@@ -233,9 +237,7 @@ class SnowflakeConnection(Connection):
         self._lost = False
         try:
             self._connection = opener()
-        except WarehouseError:
-            raise
-        except Exception as error:
+        except connector.errors.Error as error:
             raise _mapped(error, "") from None
         # Also where the connection is not of our making: else decimals become floats.
         self._decimals = bool(self._connection.arrow_number_to_decimal)
