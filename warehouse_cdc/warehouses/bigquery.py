@@ -131,6 +131,8 @@ def _credentials(source: Source) -> google.auth.credentials.Credentials:
 class BigQueryConnection(Connection):
     """Jobs of one project in one location."""
 
+    dialect: BigQuery
+
     def __init__(self, client: bigquery.Client, source: Source, *, owned: bool = True) -> None:
         """Take a client; nothing is sent yet."""
         self.dialect = BigQuery(source.location)
@@ -402,9 +404,15 @@ def sql_type(field: bigquery.SchemaField) -> str:
         name = f"STRUCT<{', '.join(members)}>"
     elif name == "RANGE":
         name = f"RANGE<{field.range_element_type.element_type}>"
-    elif name == "TIMESTAMP" and int(getattr(field, "timestamp_precision", None) or 6) > 6:
-        name = "TIMESTAMP(12)"
+    elif name == "TIMESTAMP" and _digits(field) > 6:
+        name = f"TIMESTAMP({_digits(field)})"
     return f"ARRAY<{name}>" if field.mode == "REPEATED" else name
+
+
+def _digits(field: bigquery.SchemaField) -> int:
+    """Digits of a timestamp's seconds, which newer clients tell."""
+    told = getattr(field, "timestamp_precision", None)
+    return int(getattr(told, "value", told) or 6)
 
 
 # -- errors ---------------------------------------------------------------------------------------
