@@ -86,7 +86,7 @@ class BigQuery(Dialect):
         if schema.count(".") > 1 and ":" not in schema:
             raise UnsupportedError(
                 f"{schema!r} isn't a data set: tables of an Iceberg catalog can't be updated.",
-                hint="The two schemas must be data sets; models may read the catalog. Or pull: connect(…, state=…)",
+                hint="Models may read them; the two schemas must be data sets. Or pull: connect(…, state=…)",
             )
         return ".".join(self.quote(part) for part in schema.rsplit(".", 1))
 

@@ -372,7 +372,11 @@ def test_values_reach_the_destination_and_the_audit_tables(lake: BigQueryEngine,
     assert set(fields) == set(row) | {"f"}
     assert (fields["d"], fields["doc"], fields["s"], fields["nothing"]) == (1.5, row["doc"], 'q"', None)
     assert fields["seen"] == "2024-01-01T10:00:00.000000Z"
-    assert warehouse.plan(sync).preview().num_rows == 0
+    dry = warehouse.plan(sync)
+    assert dry.preview().num_rows == 0
+    assert (
+        dry.estimated_bytes == 0 and "making the plan reads 0.000 GB" in dry.notes[-1]
+    )  # all the emulator says
 
 
 @pytest.mark.crash
