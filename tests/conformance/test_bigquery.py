@@ -262,9 +262,12 @@ def test_d1_the_canonical_text_of_keys(analyzer: GoogleSQL, kind: str) -> None:
     )
     single = BIGQUERY.row_id([BIGQUERY.canonical_text("s", held)])
     composite = BIGQUERY.row_id([BIGQUERY.canonical_text("s", held), "'7'"])
+    again = BIGQUERY.parsed(BIGQUERY.canonical_text("s", held), held)
     found = analyzer.evaluate(
-        f"SELECT {single}, {composite} FROM (SELECT n, {expression} AS s FROM ({rows}) x) y ORDER BY n"
+        f"SELECT {single}, {composite}, {BIGQUERY.differs(again, 's')} "
+        f"FROM (SELECT n, {expression} AS s FROM ({rows}) x) y ORDER BY n"
     )
+    assert not any(row[2] for row in found), "a text can be read again"
     assert [row[0] for row in found] == [*texts, None]
     assert [row[1] for row in found] == [
         *(json.dumps([text, "7"], ensure_ascii=False, separators=(",", ":")) for text in texts),

@@ -178,9 +178,12 @@ class BigQueryConnection(Connection):
         at = {"location": self._source.location, "retry": _retry}
         try:
             return self._client.query(sql, self._config(), job_id=job_id, job_retry=None, **at)
-        except api.Conflict:
+        except api.Conflict as conflict:
             # It is there: the answer to an earlier attempt of the client's was lost.
-            return self._client.get_job(job_id, **at)
+            try:
+                return self._client.get_job(job_id, **at)
+            except api.NotFound:
+                raise conflict from None
 
     def _ended(self, job: bigquery.QueryJob) -> bigquery.QueryJob:
         """Wait for a job's end; a job that nobody waits for any more is cancelled."""
