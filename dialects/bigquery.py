@@ -85,8 +85,8 @@ class BigQuery(Dialect):
         """
         if schema.count(".") > 1 and ":" not in schema:
             raise UnsupportedError(
-                f"{schema!r} isn't a data set: rows of Iceberg catalogs' tables can't be deleted or updated.",
-                hint="Use data sets for the two schemas; models may read the catalog. Or pull: state=….",
+                f"{schema!r} isn't a data set: tables of an Iceberg catalog can't be updated.",
+                hint="Models may read them; the two schemas must be data sets. Or pull: connect(…, state=…)",
             )
         return ".".join(self.quote(part) for part in schema.rsplit(".", 1))
 

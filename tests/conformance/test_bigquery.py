@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from datetime import date, datetime, time, timezone
+from decimal import Decimal
+from math import isnan
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
+import warehouse_cdc as wcdc
+from tests.conformance import test_trino as on_trino
+from tests.conformance.bigquery_engine import MODELS, BigQueryEngine, opened
+from tests.conformance.helpers import AUDIT, PLANNER, Recorder, ids, sync_of
 from tests.engines.googlesql import GoogleSQL, Refused, googlesql
 from tests.golden.test_golden import CASES, compiled, schema_of
 from warehouse_cdc.dialects import get_dialect
@@ -23,6 +33,13 @@ def analyzer(server_of: Callable[[str], str]) -> Iterator[GoogleSQL]:
     server_of("bigquery")  # skips where it can't be had
     with googlesql() as found:
         yield found
+
+
+@pytest.fixture
+def lake(server_of: Callable[[str], str]) -> Iterator[BigQueryEngine]:
+    """Empty data sets on the emulator."""
+    with opened(server_of("bigquery")) as engine:
+        yield engine
 
 
 # -- statements -----------------------------------------------------------------------------------
@@ -245,9 +262,12 @@ def test_d1_the_canonical_text_of_keys(analyzer: GoogleSQL, kind: str) -> None:
     )
     single = BIGQUERY.row_id([BIGQUERY.canonical_text("s", held)])
     composite = BIGQUERY.row_id([BIGQUERY.canonical_text("s", held), "'7'"])
+    again = BIGQUERY.parsed(BIGQUERY.canonical_text("s", held), held)
     found = analyzer.evaluate(
-        f"SELECT {single}, {composite} FROM (SELECT n, {expression} AS s FROM ({rows}) x) y ORDER BY n"
+        f"SELECT {single}, {composite}, {BIGQUERY.differs(again, 's')} "
+        f"FROM (SELECT n, {expression} AS s FROM ({rows}) x) y ORDER BY n"
     )
+    assert not any(row[2] for row in found), "a text can be read again"
     assert [row[0] for row in found] == [*texts, None]
     assert [row[1] for row in found] == [
         *(json.dumps([text, "7"], ensure_ascii=False, separators=(",", ":")) for text in texts),
@@ -319,3 +339,262 @@ def test_the_bucket_is_the_lower_bits_of_the_hash(analyzer: GoogleSQL) -> None:
         "FARM_FINGERPRINT('abc') FROM (SELECT 'x' AS r) x"
     )
     assert found[0] == found[1] & 16383 and 0 <= found[0] < 16384 and found[2:] == (None, 2640714258260161385)
+
+
+# -- runs on the emulator ---------------------------------------------------------------------------
+
+
+def test_values_reach_the_destination_and_the_audit_tables(lake: BigQueryEngine, crm: Recorder) -> None:
+    lake.execute(
+        f"""CREATE TABLE {MODELS}.people AS SELECT 1 AS id, NUMERIC '1.50' AS d, CAST('nan' AS FLOAT64) AS f,
+        TRUE AS b, DATE '2024-02-29' AS day, TIME '10:00:00.000001' AS t,
+        DATETIME '2024-01-01 10:00:00.000001' AS at, TIMESTAMP '2024-01-01 12:00:00+02:00' AS seen,
+        b'\\x00a' AS raw, JSON '{{"a":null,"b":[1.5]}}' AS doc, ['x', 'y'] AS tags, 'q"' AS s,
+        CAST(NULL AS STRING) AS nothing"""
+    )
+    warehouse, sync = lake.connect(), sync_of(crm)
+    assert warehouse.run(sync).status == "success"
+    row = dict(crm.held["1"])
+    assert isnan(row.pop("f"))
+    assert row == {
+        "id": 1,
+        "d": Decimal("1.5"),
+        "b": True,
+        "day": date(2024, 2, 29),
+        "t": time(10, 0, 0, 1),
+        "at": datetime(2024, 1, 1, 10, 0, 0, 1),
+        "seen": datetime(2024, 1, 1, 10, tzinfo=timezone.utc),
+        "raw": b"\x00a",
+        "doc": {"a": None, "b": [1.5]},
+        "tags": ["x", "y"],
+        "s": 'q"',
+        "nothing": None,
+    }
+    (logged,) = lake.audit("sync_changelog")
+    fields = logged["fields"]
+    assert set(fields) == set(row) | {"f"}
+    assert (fields["d"], fields["doc"], fields["s"], fields["nothing"]) == (1.5, row["doc"], 'q"', None)
+    assert fields["seen"] == "2024-01-01T10:00:00.000000Z"
+    dry = warehouse.plan(sync)
+    assert dry.preview().num_rows == 0
+    assert (
+        dry.estimated_bytes == 0 and "making the plan reads 0.000 GB" in dry.notes[-1]
+    )  # all the emulator says
+
+
+@pytest.mark.crash
+def test_d17_a_killed_run_is_closed_and_continued(
+    lake: BigQueryEngine, crm: Recorder, tmp_path: Path
+) -> None:
+    on_trino.test_d17_a_killed_run_is_closed_and_continued(lake, crm, tmp_path)
+
+
+def test_of_two_processes_that_start_at_once_one_runs(lake: BigQueryEngine, tmp_path: Path) -> None:
+    on_trino.test_of_two_processes_that_start_at_once_one_runs(lake, tmp_path)
+
+
+def test_a_lost_answer_is_asked_for_and_nothing_is_sent_twice(
+    lake: BigQueryEngine, crm: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every job of two runs is started, and its first answer lost."""
+    lake.table("id INTEGER, v VARCHAR", "(1, 'a')", "(2, 'b')")
+    warehouse, sync = lake.connect(), sync_of(crm)
+    http = warehouse._connection._client._connection
+    api_request, started, lost = http.api_request, [], set()
+
+    def lossy(**request: Any) -> Any:
+        answer = api_request(**request)
+        dry = request["method"] == "POST" and request["data"]["configuration"].get("dryRun")
+        if request["method"] == "POST" and request["path"].endswith("/jobs") and not dry:
+            job = request["data"]["jobReference"]["jobId"]
+            started.append(job)
+            if job not in lost:
+                lost.add(job)
+                raise ConnectionError("the answer is lost")
+        return answer
+
+    monkeypatch.setattr(http, "api_request", lossy)
+    assert warehouse.run(sync).status == "success"
+    lake.execute("UPDATE people SET v = 'c' WHERE id = 2", "DELETE FROM people WHERE id = 1")
+    run = warehouse.run(sync)
+    assert run.status == "success" and crm.held == {"2": {"id": 2, "v": "c"}}
+    assert len(lost) > 30 and len(started) == len(lost), (
+        "the second attempt was refused, since the job was there"
+    )
+    logged = [(row["op_type"], row["row_id"]) for row in lake.audit("sync_changelog")]
+    assert sorted(logged) == [("added", "1"), ("added", "2"), ("changed", "2"), ("removed", "1")]
+    assert len(lake.runs()) == 2
+
+
+def test_jobs_have_labels_of_the_sync(lake: BigQueryEngine, crm: Recorder) -> None:
+    lake.table("id INTEGER", "(1)")
+    run = lake.connect().run(sync_of(crm, id="It's Ünlabelled" + "x" * 70))
+    found = [job.labels for job in lake._client.list_jobs(max_results=20)]
+    mine = [each for each in found if each.get("run") == run.run_id.lower()]
+    assert {"changelog", "commit"} <= {each["stage"] for each in mine}
+    assert {each["sync"] for each in mine} == {("it_s__nlabelled" + "x" * 70)[:63]}
+
+
+@pytest.mark.parametrize("way", ["rest", "refused"])
+def test_rows_come_by_rest_where_the_storage_api_is_not_granted(
+    lake: BigQueryEngine, way: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from google.api_core.exceptions import Forbidden
+
+    def refuse(**_arguments: Any) -> Any:
+        raise Forbidden("bigquery.readsessions.create")
+
+    connection = lake.connect()._connection
+    kinds = [BIGQUERY.column_type(name) for name in ("INT64", "STRING", "TIMESTAMP", "BYTES", "TIME")]
+    sql = (
+        "SELECT i, CAST(i AS STRING) AS s, TIMESTAMP '2024-01-01 10:00:00.000001+00' AS t, b'\\xff' AS b, "
+        "TIME '10:00:00' AS c FROM UNNEST(GENERATE_ARRAY(1, 25000)) i"
+    )
+    by_storage = pa.Table.from_batches(connection.stream(sql, kinds, 10_000))
+    if way == "rest":
+        connection._storage = False
+    else:
+        monkeypatch.setattr(connection, "_read_client", lambda: SimpleNamespace(create_read_session=refuse))
+    batches = list(connection.stream(sql, kinds, 10_000))
+    assert all(batch.num_rows <= 10_000 for batch in batches)
+    by_rest = pa.Table.from_batches(batches)
+    assert by_rest.sort_by("i").equals(by_storage.sort_by("i")) and by_rest.num_rows == 25_000
+    assert ("readsessions" in caplog.text) == (way == "refused")
+
+
+def test_long_inserts_are_cut_and_the_last_row_comes_last(
+    lake: BigQueryEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from warehouse_cdc.warehouses import bigquery as module
+
+    monkeypatch.setattr(module, "STATEMENT_LENGTH", 400)
+    connection = lake.connect()._connection
+    moment = datetime(2024, 1, 1, 0, 0, 0, 1, timezone.utc)
+    rows = pa.table(
+        {
+            "a": pa.array(range(20), pa.int64()),
+            "b": pa.array([None, *["é" * 30] * 18, "it's \\ \n 😀"]),
+            "c": pa.array([moment] * 20, pa.timestamp("us", "UTC")),
+            "d": pa.array([True] * 20),
+        }
+    )
+    lake.execute(f"CREATE TABLE {PLANNER}.t (a INT64, b STRING, c TIMESTAMP, d BOOL)")
+    sent: list[str] = []
+    execute = connection.execute
+    monkeypatch.setattr(connection, "execute", lambda sql: (sent.append(sql), execute(sql))[1])
+    connection.insert(PLANNER, "t", rows)
+    assert len(sent) > 3 and "😀" in sent[-1] and all(len(sql.encode()) < 520 for sql in sent)
+    found = lake.query(f"SELECT a, b, c, d FROM {PLANNER}.t ORDER BY a")
+    assert found == list(zip(*(column.to_pylist() for column in rows.columns), strict=True))
+
+
+def test_errors_say_what_and_which_job_but_no_values(lake: BigQueryEngine, crm: Recorder) -> None:
+    lake.table("id INTEGER, v VARCHAR", "(1, 'secret')")
+    warehouse = lake.connect()
+    with pytest.raises(wcdc.QueryError) as caught:
+        warehouse.run(sync_of(crm, "SELECT id, CAST(v AS INT64) AS v FROM people"))
+    assert caught.value.query_id and caught.value.query_id.startswith("wcdc_")
+    assert "secret" not in str(caught.value) + caught.value.sql
+    with pytest.raises(wcdc.QueryError) as caught:
+        warehouse.run(sync_of(crm, "SELECT id FROM models.nowhere WHERE v = 'secret'"))
+    assert "nowhere" in caught.value.message and "secret" not in str(caught.value) + caught.value.sql
+    lake._client.delete_dataset(AUDIT, delete_contents=True)
+    with pytest.raises(wcdc.StateError) as missing:
+        warehouse.run(sync_of(crm))
+    assert missing.value.code == "schema-missing" and AUDIT in missing.value.message
+    for sql in warehouse.setup_sql("syncs@p.iam.gserviceaccount.com")[:2]:
+        lake.execute(sql)
+    assert all(finding.ok for finding in warehouse.check(sync_of(crm)))
+
+
+# -- what needs no answer of a server ---------------------------------------------------------------
+
+
+def job(error: dict[str, str] | None = None, state: str = "DONE") -> SimpleNamespace:
+    return SimpleNamespace(job_id="x", state=state, error_result=error)
+
+
+def test_a_job_that_failed_for_a_passing_reason_is_sent_again(
+    lake: BigQueryEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from warehouse_cdc.warehouses import bigquery as module
+
+    waits: list[float] = []
+    monkeypatch.setattr(module.time, "sleep", waits.append)
+    connection = lake.connect()._connection
+    sent: list[str] = []
+    answers = [
+        job({"reason": "rateLimitExceeded", "message": "Exceeded rate limits"}),
+        job({"reason": "invalidQuery", "message": "Could not serialize access to table t"}),
+        job(),
+    ]
+    monkeypatch.setattr(
+        connection, "_sent", lambda _sql, name: (sent.append(name), answers[len(sent) - 1])[1]
+    )
+    connection.execute("DELETE FROM t WHERE TRUE")
+    assert len(set(sent)) == 3 and 0 < waits[0] < waits[1]
+    sent.clear()
+    answers[:] = [job({"reason": "quotaExceeded", "message": "Quota exceeded: imports per table"})]
+    with pytest.raises(wcdc.QueryError) as caught:
+        connection.execute("SELECT 1")
+    assert len(sent) == 1 and caught.value.retryable and "imports per table" in caught.value.message
+
+
+def test_an_interrupt_cancels_the_job(lake: BigQueryEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    from warehouse_cdc.warehouses import bigquery as module
+
+    def interrupt(_seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module.time, "sleep", interrupt)
+    connection = lake.connect()._connection
+    running, cancelled = job(state="RUNNING"), []
+    running.cancel = lambda **_options: cancelled.append(True)
+    monkeypatch.setattr(connection, "_sent", lambda _sql, _name: running)
+    with pytest.raises(KeyboardInterrupt):
+        connection.execute("SELECT 1")
+    assert cancelled
+
+
+def test_setup_names_the_user_and_the_location(lake: BigQueryEngine) -> None:
+    first, *_rest, last = get_dialect("bigquery").setup("other-project.plans", "audit", "a@b.example")
+    assert "--member='user:a@b.example'" in first and "roles/bigquery.readSessionUser" in first
+    assert last.endswith("ON SCHEMA `audit` TO 'user:a@b.example'")
+    warehouse = lake.connect(planner_schema="other-project.plans")
+    printed = warehouse.setup_sql("syncs@p.iam.gserviceaccount.com")
+    assert "OPTIONS (location = 'US')" in printed[0] and "`other-project`.`plans`" in printed[1]
+    assert "'serviceAccount:syncs@p.iam.gserviceaccount.com'" in printed[2]
+
+
+def test_a_client_of_ones_own_is_used_and_stays_open(lake: BigQueryEngine, crm: Recorder) -> None:
+    from google.auth.credentials import AnonymousCredentials
+    from google.cloud import bigquery
+
+    lake.table("id INTEGER", "(1)")
+    options = {"api_endpoint": lake._own._source.api_endpoint}
+    client = bigquery.Client("local", AnonymousCredentials(), location="US", client_options=options)
+    with wcdc.connect(client) as warehouse:
+        assert warehouse._connection.query(f"SELECT id FROM {MODELS}.people") == [(1,)]
+    assert list(client.query("SELECT 1").result())
+    with pytest.raises(wcdc.ConfigError, match="location"):
+        wcdc.connect(bigquery.Client("local", AnonymousCredentials(), client_options=options))
+
+
+def test_a_namespace_of_an_iceberg_catalog_is_refused_with_the_way_out(
+    lake: BigQueryEngine, crm: Recorder
+) -> None:
+    lake.table("id INTEGER", "(1)")
+    with pytest.raises(wcdc.UnsupportedError) as caught:
+        lake.connect(planner_schema="local.catalog.space").run(sync_of(crm))
+    assert "pull" in caught.value.hint and crm.take() == ids("added")
+
+
+def test_a_server_that_is_not_there() -> None:
+    url = "bigquery://p?location=EU&api_endpoint=http://127.0.0.1:1"
+    from warehouse_cdc.warehouses import bigquery as module
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_retry", module._retry.with_timeout(0.1))
+        with pytest.raises(wcdc.ConnectionLostError) as caught:
+            wcdc.connect(url)
+    assert caught.value.retryable

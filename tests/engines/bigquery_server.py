@@ -9,6 +9,7 @@ from local_bigquery.catalog import options
 from local_bigquery.cli import main
 from local_bigquery.engine import database
 from local_bigquery.sql import rules
+from local_bigquery.sql.rules.typing import BYTES, TEXT, kind
 from sqlglot import exp
 
 
@@ -39,6 +40,22 @@ def tables_stay_in_their_data_set() -> None:
     rules.STATEMENT_RULES[place] = qualify
 
 
+def bytes_are_utf_8() -> None:
+    """Texts and bytes are cast into one another by their encoding, not by how they are shown."""
+
+    def cast(node: exp.Expression, context: Any) -> exp.Expression:
+        if not isinstance(node, exp.Cast) or node.to.this not in BYTES | TEXT:
+            return node
+        value, of_bytes = node.this, kind(node.this) in BYTES
+        if node.to.this in BYTES:
+            return node if of_bytes else exp.Anonymous(this="encode", expressions=[value])
+        if isinstance(value, exp.Anonymous) and value.name == "encode":
+            return exp.cast(value.expressions[0], "VARCHAR")
+        return exp.Anonymous(this="decode", expressions=[value]) if of_bytes else node
+
+    rules.NODE_RULES.append(cast)
+
+
 def tables_are_kept_in_memory() -> None:
     """A statement writes no files: that takes most of its time."""
 
@@ -53,5 +70,6 @@ def tables_are_kept_in_memory() -> None:
 if __name__ == "__main__":
     expiration_may_be_null()
     tables_stay_in_their_data_set()
+    bytes_are_utf_8()
     tables_are_kept_in_memory()
     main()

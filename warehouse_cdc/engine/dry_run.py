@@ -35,6 +35,7 @@ class DryRun:
         duplicate_keys: Keys that occur more than once.
         guards: What guards would say, if any would stop the run.
         notes: Anything else worth knowing.
+        estimated_bytes: What making the plan reads, where the warehouse tells that beforehand.
     """
 
     sync_id: str
@@ -44,6 +45,7 @@ class DryRun:
     duplicate_keys: int
     guards: list[str]
     notes: list[str]
+    estimated_bytes: int | None
     _rows: str = field(repr=False)
     _sql: str = field(repr=False)
     _columns: tuple[tuple[str, int, Any, Any], ...] = field(repr=False)
@@ -127,6 +129,9 @@ def dry_run(connection: Connection, settings: Settings, sync: Sync) -> DryRun:
     if connection.loads:
         model_sql = connection.load(query.sql, [column.name for column in layout.columns])
     select = statements.plan(sync, layout, model_sql, kind, prior)
+    estimated = connection.estimate(select)
+    if estimated is not None:
+        notes.append(f"making the plan reads {estimated / 1e9:,.3f} GB, as the warehouse estimates")
     lean = prior is None
     resolved = statements.resolve(
         f"(\n{select}\n)",
@@ -147,6 +152,7 @@ def dry_run(connection: Connection, settings: Settings, sync: Sync) -> DryRun:
         duplicate_keys=sum(summary.duplicates.values()),
         guards=_guards(sync, kind, summary, planning.rows_left(last.plan, last.ended) if last else 0),
         notes=notes,
+        estimated_bytes=estimated,
         _rows=rows,
         _sql=statements.create_plan(statements.run_tables(_RUN)[0], select),
         _columns=tuple((c.name, c.number, c.value, c.previous) for c in columns),

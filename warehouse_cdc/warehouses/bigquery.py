@@ -131,6 +131,8 @@ def _credentials(source: Source) -> google.auth.credentials.Credentials:
 class BigQueryConnection(Connection):
     """Jobs of one project in one location."""
 
+    dialect: BigQuery
+
     def __init__(self, client: bigquery.Client, source: Source, *, owned: bool = True) -> None:
         """Take a client; nothing is sent yet."""
         self.dialect = BigQuery(source.location)
@@ -176,9 +178,12 @@ class BigQueryConnection(Connection):
         at = {"location": self._source.location, "retry": _retry}
         try:
             return self._client.query(sql, self._config(), job_id=job_id, job_retry=None, **at)
-        except api.Conflict:
+        except api.Conflict as conflict:
             # It is there: the answer to an earlier attempt of the client's was lost.
-            return self._client.get_job(job_id, **at)
+            try:
+                return self._client.get_job(job_id, **at)
+            except api.NotFound:
+                raise conflict from None
 
     def _ended(self, job: bigquery.QueryJob) -> bigquery.QueryJob:
         """Wait for a job's end; a job that nobody waits for any more is cancelled."""
@@ -402,9 +407,15 @@ def sql_type(field: bigquery.SchemaField) -> str:
         name = f"STRUCT<{', '.join(members)}>"
     elif name == "RANGE":
         name = f"RANGE<{field.range_element_type.element_type}>"
-    elif name == "TIMESTAMP" and int(getattr(field, "timestamp_precision", None) or 6) > 6:
-        name = "TIMESTAMP(12)"
+    elif name == "TIMESTAMP" and _digits(field) > 6:
+        name = f"TIMESTAMP({_digits(field)})"
     return f"ARRAY<{name}>" if field.mode == "REPEATED" else name
+
+
+def _digits(field: bigquery.SchemaField) -> int:
+    """Digits of a timestamp's seconds, which newer clients tell."""
+    told = getattr(field, "timestamp_precision", None)
+    return int(getattr(told, "value", told) or 6)
 
 
 # -- errors ---------------------------------------------------------------------------------------
