@@ -99,3 +99,42 @@ def test_fields_of_a_project_file_are_checked(tmp_path: Path, text: str, message
         load_project(tmp_path, environ={})
     (problem,) = caught.value.problems
     assert message in problem.message and problem.code == code
+
+
+def test_an_athena_url_has_a_region_for_a_host_and_keys_for_a_user() -> None:
+    found = source_of(
+        "athena://KEY:a%2Fb%2Bc@eu-west-1/Cat/shop?state=s3://b/p%20q&workgroup=w&output=s3://r/"
+    )
+    assert found == wcdc.sources.Athena(
+        region="eu-west-1",
+        access_key_id="KEY",
+        secret_access_key="a/b+c",
+        catalog="Cat",
+        database="shop",
+        state="s3://b/p q",
+        workgroup="w",
+        output="s3://r/",
+    )
+    assert "a/b+c" not in repr(found)
+    least = source_of("athena://?state=s3://b/p")
+    assert isinstance(least, wcdc.sources.Athena) and (least.region, least.workgroup) == (None, "primary")
+
+
+@pytest.mark.parametrize(
+    ("url", "code"),
+    [
+        ("athena://eu-west-1/", "connect-url"),
+        ("athena://eu-west-1:443/?state=s3://b/p", "connect-url"),
+        ("athena://eu-west-1/?state=s3://b/p&bucket=x", "connect-url"),
+        ("athena://eu-west-1/?state=/tmp/x", "source-field"),
+        ("athena://eu-west-1/?state=s3://b/p/q&output=s3://b/p", "source-field"),
+    ],
+)
+def test_what_an_athena_url_lacks_or_has_too_much(url: str, code: str) -> None:
+    with pytest.raises(wcdc.ConfigError) as caught:
+        source_of(url)
+    assert caught.value.code == code and caught.value.hint
+
+
+def test_results_next_to_the_state_are_no_mistake() -> None:
+    assert wcdc.sources.Athena(state="s3://b/cdc2", output="s3://b/cdc").state == "s3://b/cdc2"

@@ -178,10 +178,9 @@ class AthenaConnection(Connection):
     @contextmanager
     def _finished(self, sql: str) -> Iterator[Any]:
         """Run a statement to its end; what it wrote as its result is deleted after the block."""
+        # The one kind of comment that all statements may begin with.
         comment = self.labels.comment().removeprefix("/* ").removesuffix(" */ ")
-        text = (
-            f"-- {comment}\n{sql}" if comment else sql
-        )  # the one kind of comment that all statements may have
+        text = f"-- {comment}\n{sql}" if comment else sql
         if len(text.encode()) > STATEMENT_BYTES:
             raise QueryError(
                 f"A statement is longer than the {STATEMENT_BYTES} bytes that Athena takes.",
@@ -319,7 +318,14 @@ class AthenaConnection(Connection):
         """The result's file in S3, a block at a time."""
         types = [arrow_type(kind) for kind in kinds]
         with self._finished(sql) as execution:
-            bucket, key = _split(execution["ResultConfiguration"]["OutputLocation"])
+            location = execution.get("ResultConfiguration", {}).get("OutputLocation")
+            if location is None:
+                raise QueryError(
+                    "The result isn't in S3: Athena manages the results of this workgroup.",
+                    sql=redacted(sql),
+                    hint="Give the workgroup a location for its results, or choose another one.",
+                )
+            bucket, key = _split(location)
             body = self._s3.get_object(Bucket=bucket, Key=key)["Body"]
             try:
                 for batch in _read(body, len(types)):
@@ -421,7 +427,8 @@ class AthenaConnection(Connection):
         if dropped is not None:
             with suppress(*_FAILURES):  # it is the statement that must say what is wrong
                 for table in self._listed(*dropped.groups()):
-                    return str(table.get("Parameters", {}).get("location", ""))
+                    if table["Name"] == dropped[2]:
+                        return str(table.get("Parameters", {}).get("location", ""))
         return ""
 
     def _sweep(self, location: str) -> None:

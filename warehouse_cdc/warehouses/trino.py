@@ -83,7 +83,9 @@ def open_trino(source: Source) -> TrinoConnection:
         "auth": BasicAuthentication(source.user, source.password) if source.password else None,
     }
     verify = True if source.verify is None else fspath(source.verify)
-    connector = source.connector or _connector(TrinoConnection(arguments, verify), source.catalog)
+    with closing(TrinoConnection(arguments, verify)) as first:
+        first.query("SELECT 1")
+        connector = source.connector or _connector(first, source.catalog)
     if connector == "hive":
         # Otherwise its tables hold milliseconds, and refuse what is finer.
         arguments["session_properties"] = {f"{source.catalog}.timestamp_precision": "MICROSECONDS"}
@@ -91,11 +93,14 @@ def open_trino(source: Source) -> TrinoConnection:
 
 
 def _connector(connection: TrinoConnection, catalog: str) -> str:
-    with closing(connection):
-        name = connection.dialect.literal(catalog)
+    """A catalog's connector; empty for one that isn't known, or that the user may not look up."""
+    name = connection.dialect.literal(catalog)
+    try:
         rows = connection.query(
             f"SELECT connector_name FROM system.metadata.catalogs WHERE catalog_name = {name}"
         )
+    except PermissionDeniedError:
+        return ""
     return str(rows[0][0]) if rows else ""
 
 
