@@ -15,8 +15,6 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from databricks.sql.exc import ServerOperationError
-from pyspark.errors import AnalysisException, ParseException
 
 import warehouse_cdc as wcdc
 from tests.conformance.helpers import AUDIT, PLANNER, ROOT, Child, Recorder, counted, ids, sync_of, until
@@ -533,6 +531,8 @@ class StandIn:
         return self
 
     def execute(self, sql: str, query_tags: Any = None) -> None:
+        from databricks.sql.exc import ServerOperationError
+
         self._log.append((self._path, sql, query_tags))
         try:
             self._rows = self._session.sql(sql).toArrow()
@@ -611,6 +611,8 @@ def test_urls_that_lead_nowhere(url: str, error: type[wcdc.CdcError]) -> None:
 @pytest.mark.parametrize("name", ["spark", "databricks"])
 def test_spark_understands_every_golden_statement(spark: SparkEngine, name: str) -> None:
     """By its own parser: what it can't find is another matter."""
+    from pyspark.errors import AnalysisException, ParseException
+
     statements = {
         sql: (case, label) for case in CASES for label, sql in compiled(case, name).statements.items()
     }
