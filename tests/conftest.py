@@ -7,9 +7,13 @@ import re
 from collections.abc import Callable, Iterator
 
 import pytest
+from hypothesis import settings
 
 from tests.engines import ENGINES, Unavailable
 from tests.servers import postgres_server
+
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 BY_NAME = {*ENGINES, "parsers", "stand_in"}
 """Marks of tests that run only where a mark of theirs is asked for (make test-engines)."""
