@@ -17,6 +17,7 @@ from tests.conformance.helpers import AUDIT, PLANNER, Child, Recorder, counted, 
 from tests.conformance.trino_engine import MODELS, TrinoEngine
 from tests.golden.test_golden import CASES, compiled
 from warehouse_cdc.compile import layout
+from warehouse_cdc.sources import source_of
 
 pytestmark = pytest.mark.trino
 
@@ -407,7 +408,7 @@ def test_long_inserts_are_cut_and_the_last_row_comes_last(
     from warehouse_cdc.warehouses import trino as module
 
     monkeypatch.setattr(module, "STATEMENT_LENGTH", 400)
-    connection = module.open_trino(trino.url)
+    connection = module.open_trino(source_of(trino.url))
     text = "it's \x01 \\ 😀 \ud800"
     rows = pa.table(
         {
