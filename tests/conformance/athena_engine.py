@@ -47,7 +47,7 @@ def opened(server: str) -> Iterator[AthenaEngine]:
         for schema in (MODELS, PLANNER, AUDIT):
             engine.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
         engine.execute(f"CREATE SCHEMA {MODELS}", *get_dialect("trino").setup(PLANNER, AUDIT, None))
-        engine.behind.objects.clear()
+        engine.behind.empty()
         yield engine
     finally:
         engine.close()

@@ -18,6 +18,7 @@ from tests.conformance.helpers import AUDIT, PLANNER, Child, Recorder, counted, 
 from tests.conformance.test_equality_matrix import check_both_ways
 from tests.conformance.trino_engine import MODELS, TrinoEngine
 from tests.golden.test_golden import CASES, compiled
+from warehouse_cdc.sources import source_of
 
 pytestmark = pytest.mark.trino
 
@@ -227,7 +228,7 @@ def test_long_inserts_are_cut_and_the_last_row_comes_last(
     from warehouse_cdc.warehouses import trino as module
 
     monkeypatch.setattr(module, "STATEMENT_LENGTH", 400)
-    connection = module.open_trino(trino.url)
+    connection = module.open_trino(source_of(trino.url))
     text = "it's \x01 \\ 😀 \ud800"
     rows = pa.table(
         {

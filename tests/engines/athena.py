@@ -266,6 +266,11 @@ class Athena:
 
     # -- S3 ---------------------------------------------------------------------------------------
 
+    def empty(self) -> None:
+        """Forget all tables and objects: the schemas were dropped behind its back."""
+        self._folders.clear()
+        self.objects.clear()
+
     def put(self, location: str, body: bytes) -> None:
         bucket, _slash, key = location.removeprefix("s3://").partition("/")
         self.objects[bucket, key] = body
