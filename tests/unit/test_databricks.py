@@ -24,9 +24,9 @@ PATH = "/sql/1.0/warehouses/abc"
 
 
 def test_urls_name_a_token_or_a_service_principal() -> None:
-    url = "databricks://token:dapi%2F1@host/main/sales?http_path=%2Fsql%2F1.0%2Fwarehouses%2Fabc"
+    url = "databricks://token:dapi%2F1+@host/main/sales?http_path=%2Fsql%2F1.0%2Fwarehouses%2Fabc"
     assert source_of(url) == Databricks(
-        host="host", access_token="dapi/1", catalog="main", schema="sales", http_path=PATH
+        host="host", access_token="dapi/1+", catalog="main", schema="sales", http_path=PATH
     )
     url = f"databricks://an-id:word@host:8443/?http_path={PATH}&interactive_http_path={PATH}2"
     found = source_of(url)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from os import PathLike
 from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import quote, unquote
 
 from warehouse_cdc.sources.base import Source, secret
 
@@ -74,13 +75,13 @@ class Databricks(Source):
     def from_url(cls, url: str, **more: Any) -> Self:
         """Read a URL, in which ``token:…@`` is a token and ``id:secret@`` a service principal."""
         scheme, colon, rest = url.partition("://")
-        place, slash, path = rest.partition("/")
+        place, _slash, path = rest.partition("/")
         signing, at, address = place.rpartition("@")
         user, _colon, word = signing.partition(":")
         if at and word:
             names = {"access_token": word} if user == "token" else {"client_id": user, "client_secret": word}
-            joint = "&" if "?" in path else "?"
-            url = f"{scheme}{colon}{address}/{path}{joint}" + "&".join(f"{k}={v}" for k, v in names.items())
+            fields = (f"{name}={quote(unquote(text), safe='')}" for name, text in names.items())
+            url = f"{scheme}{colon}{address}/{path}{'&' if '?' in path else '?'}{'&'.join(fields)}"
         return super().from_url(url, **more)
 
     def _open(self) -> Connection:
