@@ -65,9 +65,9 @@ def adopt(
     create_shared(connection, ours)
     note(kept, theirs, done=False)
     staging = f"{slug(sync.id)}_adopted"
-    drop = f"DROP TABLE IF EXISTS {ours.planner(staging)}"
     try:
-        connection.execute(drop)
+        if (ours.schemas.planner, staging) in connection.tables(ours.schemas.planner):
+            connection.execute(ours.drop(staging))
         _fill(connection, ours, staging, kept, theirs, history, layout)
         chosen = replace(options, kind="reset", rows=_values(connection, layout, ours.planner(staging)))
         run = Runner(connection, settings, sync, chosen).run()
@@ -76,7 +76,7 @@ def adopt(
             note(kept, theirs, done=None)
         raise
     note(kept, theirs, done=True)
-    connection.execute(drop)
+    connection.execute(ours.drop(staging))
     return run
 
 
