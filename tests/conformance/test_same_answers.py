@@ -48,9 +48,9 @@ def rows_of(size: int, n: int) -> list[dict[str, Any]]:
 def test_one_history_gives_the_same_answers(engine: Engine, crm: Recorder) -> None:
     size, runs = ON_SERVER if engine.name in ON_SERVERS else (ROWS, RUNS)
     engine.execute(
-        "CREATE TABLE numbers AS SELECT CAST(i AS INTEGER) AS i, 1 AS copy "
-        f"FROM {engine.series(1, size)} r(i) UNION ALL "
-        f"SELECT CAST(i AS INTEGER), 2 FROM {engine.series(1, size)} r(i)",
+        "CREATE TABLE numbers AS SELECT CAST(a + 200 * b AS INTEGER) AS i, CAST(c AS INTEGER) AS copy "
+        f"FROM {engine.series(1, 200)} x(a) CROSS JOIN {engine.series(0, size // 200 - 1)} y(b) "
+        f"CROSS JOIN {engine.series(1, 2)} z(c)",
         "CREATE TABLE moment (n INTEGER)",
         "INSERT INTO moment VALUES (0)",
     )
