@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -29,28 +29,30 @@ RECORDING = {"test_audit", "test_deltas", "test_edges", "test_modes", "test_prom
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave out what doesn't run on servers, and, unless ``WCDC_TEST_TABLES=all``, on the stand-in.
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what doesn't run on servers, and on the stand-in unless that is asked for (``-m tables``).
 
-    What runs on the stand-in but not on servers is asked for by name, too.
+    What records runs there, but isn't among what servers run, is asked for by another name.
     """
-    items[:] = [item for item in items if _runs(item)]
+    everything = "tables" in re.findall(r"\w+", config.option.markexpr)
+    items[:] = [item for item in items if _runs(item, everything)]
     for item in items:
         engine, name = _engine_of(item), getattr(item, "originalname", "")
-        if engine == "tables" and name not in TESTS.get(item.path.stem, frozenset()):
+        if engine == "tables" and not everything and name not in TESTS.get(item.path.stem, frozenset()):
             item.add_marker(pytest.mark.stand_in)
         if engine in ON_SERVERS and name in ON_SERVERS[engine].GAPS:
             item.add_marker(pytest.mark.xfail(reason=ON_SERVERS[engine].GAPS[name], strict=True))
 
 
-def _runs(item: pytest.Item) -> bool:
+def _runs(item: pytest.Item, everything: bool) -> bool:
     engine = _engine_of(item)
+    shared = getattr(item, "originalname", "") in TESTS.get(item.path.stem, frozenset())
     if engine == "tables":
-        return item.path.stem in RECORDING or os.environ.get("WCDC_TEST_TABLES") == "all"
+        return everything or shared or item.path.stem in RECORDING
     if engine in ON_SERVERS or engine == "pulled":
-        name, left_out = getattr(item, "originalname", ""), getattr(ON_SERVERS.get(engine), "LEFT_OUT", ())
-        everything = os.environ.get(f"WCDC_TEST_{engine.upper()}") == "all"
-        return name in TESTS.get(item.path.stem, frozenset()) and (everything or name not in left_out)
+        left_out = getattr(ON_SERVERS.get(engine), "LEFT_OUT", ())
+        whole = os.environ.get(f"WCDC_TEST_{engine.upper()}") == "all"
+        return shared and (whole or getattr(item, "originalname", "") not in left_out)
     return True
 
 
