@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from contextlib import nullcontext
 from typing import Any
@@ -31,6 +32,8 @@ REJECTIONS = pa.schema(
         ("last_failed_at", pa.timestamp("us", tz="UTC")),
     ]
 )
+ATTEMPTS = 40
+"""How often a table is tried again that another run is making at the same time."""
 LOCK_SECONDS = 2.0
 """How long a drop waits for somebody who reads the table; the next run tries again."""
 
@@ -49,13 +52,19 @@ def create_shared(connection: Connection, statements: Statements) -> Listing:
     for (schema, name), made in statements.create_shared().items():
         if (schema, name) in present:
             continue
-        try:
-            with connection.transaction() if len(made) > 1 else nullcontext():
-                for sql in made:
-                    connection.execute(sql)
-        except WarehouseError:
-            if (schema, name) not in connection.tables(schemas.planner, schemas.audit):
-                raise
+        for last in (*[False] * ATTEMPTS, True):
+            try:
+                with connection.transaction() if len(made) > 1 else nullcontext():
+                    for sql in made:
+                        connection.execute(sql)
+            except WarehouseError as error:
+                if (schema, name) in connection.tables(schemas.planner, schemas.audit):
+                    break
+                if last or error.code != "query-conflict":
+                    raise
+                time.sleep(0.05)  # another run is making it, and hasn't committed yet
+            else:
+                break
     return Listing(frozenset(name for schema, name in present if schema == schemas.planner), asked)
 
 

@@ -22,7 +22,7 @@ def slug(sync_id: str) -> str:
         return sync_id
     digest = hashlib.sha256(sync_id.encode("utf-8", "surrogatepass")).hexdigest()[:8]
     readable = re.sub(r"[^a-z0-9]+", "_", sync_id.lower()).strip("_")[:14].strip("_")
-    return f"s_{readable}_{digest}" if not readable[:1].isalpha() else f"{readable}_{digest}"
+    return f"{readable}_{digest}" if readable[:1].isalpha() else f"s_{readable[:12]}_{digest}"
 
 
 def table_name(sync_id: str, run_id: str, what: str) -> str:
