@@ -80,6 +80,10 @@ class Redshift(PostgresFork):
             f"OR ({left} IS NOT NULL AND {right} IS NULL))"
         )
 
+    def is_text(self, column: str, literal: str) -> str:
+        """Also byte for byte: = ignores spaces at the end, and case in some collations."""
+        return f"({column} = {literal} AND {self.exact(column)} = {self.exact(literal)})"
+
     def same(self, left: str, right: str, kind: ColumnType | None = None) -> str:
         """Equal, and equal byte for byte; the first condition is the one that rows are distributed by."""
         if kind is not None and kind.kind != "text":

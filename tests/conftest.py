@@ -46,6 +46,7 @@ def server_of() -> Iterator[Callable[[str], str]]:
         yield url_of
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """What takes its time is asked for by name, a worker for each server; the longest tests first.
 

@@ -183,7 +183,7 @@ WHERE op NOT IN ('null_key', 'gone')
 
 -- first_snapshot_1
 DELETE FROM "hightouch_audit"."sync_snapshot"
-WHERE sync_id = 'people'
+WHERE (sync_id = 'people' AND SHA2(sync_id, 256) = SHA2('people', 256))
 AND SHA2(row_id, 256) NOT IN (
   SELECT SHA2(t.row_id, 256)
   FROM "hightouch_audit"."sync_snapshot" t
@@ -228,7 +228,7 @@ LEFT JOIN (SELECT * FROM "hightouch_planner"."people_00000000000000000000000001_
 ) o
 WHERE op NOT IN ('null_key', 'gone')
   ) a ON (a.row_id = t.row_id AND SHA2(a.row_id, 256) = SHA2(t.row_id, 256))
-  WHERE t.sync_id = 'people'
+  WHERE (t.sync_id = 'people' AND SHA2(t.sync_id, 256) = SHA2('people', 256))
     AND NOT (a.op = 'removed' AND a.outcome = 'succeeded')
     AND a.op_type = t.op_type
     AND a.status = t.status
@@ -281,7 +281,7 @@ LEFT JOIN (SELECT * FROM "hightouch_planner"."people_00000000000000000000000001_
 WHERE op NOT IN ('null_key', 'gone')
 ) a
 WHERE NOT (op = 'removed' AND outcome = 'succeeded')
-  AND NOT EXISTS (SELECT 1 FROM "hightouch_audit"."sync_snapshot" t WHERE t.sync_id = 'people' AND (t.row_id = a.row_id AND SHA2(t.row_id, 256) = SHA2(a.row_id, 256)));
+  AND NOT EXISTS (SELECT 1 FROM "hightouch_audit"."sync_snapshot" t WHERE (t.sync_id = 'people' AND SHA2(t.sync_id, 256) = SHA2('people', 256)) AND (t.row_id = a.row_id AND SHA2(t.row_id, 256) = SHA2(a.row_id, 256)));
 
 -- checksum
 WITH wcdc_model AS (
@@ -800,7 +800,7 @@ AND NOT EXISTS (SELECT 1 FROM "hightouch_planner"."people_0000000000000000000000
 
 -- snapshot_2
 DELETE FROM "hightouch_audit"."sync_snapshot"
-WHERE sync_id = 'people'
+WHERE (sync_id = 'people' AND SHA2(sync_id, 256) = SHA2('people', 256))
 AND SHA2(row_id, 256) IN (SELECT SHA2(p.row_id, 256) FROM "hightouch_planner"."people_00000000000000000000000002_plan" p WHERE p.row_id IS NOT NULL)
 AND SHA2(row_id, 256) NOT IN (
   SELECT SHA2(t.row_id, 256)
@@ -847,7 +847,7 @@ WHERE p.row_id IS NOT NULL
 ) o
 WHERE op NOT IN ('null_key', 'gone')
   ) a ON (a.row_id = t.row_id AND SHA2(a.row_id, 256) = SHA2(t.row_id, 256))
-  WHERE t.sync_id = 'people'
+  WHERE (t.sync_id = 'people' AND SHA2(t.sync_id, 256) = SHA2('people', 256))
     AND NOT (a.op = 'removed' AND a.outcome = 'succeeded')
     AND a.op_type = t.op_type
     AND a.status = t.status
@@ -901,4 +901,4 @@ WHERE p.row_id IS NOT NULL
 WHERE op NOT IN ('null_key', 'gone')
 ) a
 WHERE NOT (op = 'removed' AND outcome = 'succeeded')
-  AND NOT EXISTS (SELECT 1 FROM "hightouch_audit"."sync_snapshot" t WHERE t.sync_id = 'people' AND (t.row_id = a.row_id AND SHA2(t.row_id, 256) = SHA2(a.row_id, 256)));
+  AND NOT EXISTS (SELECT 1 FROM "hightouch_audit"."sync_snapshot" t WHERE (t.sync_id = 'people' AND SHA2(t.sync_id, 256) = SHA2('people', 256)) AND (t.row_id = a.row_id AND SHA2(t.row_id, 256) = SHA2(a.row_id, 256)));

@@ -49,6 +49,9 @@ class Origin(ABC):
         """As of ``Connection``."""
         return None
 
+    def cancel_statement(self) -> None:  # noqa: B027
+        """As of ``Connection``."""
+
     @abstractmethod
     def close(self) -> None:
         """Close what was opened for it."""

@@ -140,6 +140,11 @@ class PulledConnection(DuckDBConnection):
         """None: they aren't here."""
         return None
 
+    def cancel_statement(self) -> None:
+        """Stop whichever is under way."""
+        self._origin.cancel_statement()
+        super().cancel_statement()
+
     def close(self) -> None:
         """Close both."""
         super().close()

@@ -64,6 +64,10 @@ class WarehouseOrigin(Origin):
         """What the warehouse tells."""
         return self.connection.version_of(tables)
 
+    def cancel_statement(self) -> None:
+        """Stop the query under way."""
+        self._connection.cancel_statement()
+
     def close(self) -> None:
         """Close the connection if it is owned."""
         if self._owned:

@@ -46,10 +46,18 @@ class Labels:
 
 
 _LITERAL = re.compile(r"'(?:[^']|'')*'")
+ESCAPED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""", re.DOTALL)
+"""Text in either kind of quotes, in which a backslash takes the next character's meaning away."""
 
 
 def redacted(sql: str, limit: int = 2000, literal: re.Pattern[str] = _LITERAL) -> str:
-    """A statement with its literals hidden, for errors and logs."""
+    """A statement with its literals hidden, for errors and logs.
+
+    Args:
+        sql: The statement.
+        limit: Characters that are shown at most.
+        literal: What a literal looks like.
+    """
     text = literal.sub("'…'", sql)
     return text if len(text) <= limit else text[:limit] + " …"
 

@@ -37,7 +37,7 @@ from warehouse_cdc.errors import (
     WarehouseError,
 )
 from warehouse_cdc.sources.bigquery import BigQuery as Source
-from warehouse_cdc.warehouses.base import Connection, Work, redacted
+from warehouse_cdc.warehouses.base import ESCAPED, Connection, Work, redacted
 
 STATEMENT_LENGTH = 900_000
 """Bytes of one INSERT; a statement may have a megabyte."""
@@ -461,7 +461,7 @@ def _mapped(error: Exception, sql: str, job_id: str | None) -> WarehouseError:
     if isinstance(error, GoogleAuthError | api.Unauthorized):
         return ConnectionLostError(
             f"BigQuery refused the sign-in ({type(error).__name__}).",
-            sql=redacted(sql),
+            sql=_shown(sql),
             query_id=job_id,
             hint="Check the credentials.",
             retryable=False,
@@ -470,11 +470,19 @@ def _mapped(error: Exception, sql: str, job_id: str | None) -> WarehouseError:
         return _mapped_reason(error.errors[0], sql, job_id)
     if isinstance(error, api.ClientError):
         return QueryError(
-            f"BigQuery refused a request ({type(error).__name__}).", sql=redacted(sql), query_id=job_id
+            f"BigQuery refused a request ({type(error).__name__}).",
+            sql=_shown(sql),
+            query_id=job_id,
         )
     return ConnectionLostError(
-        f"BigQuery can't be reached ({type(error).__name__}).", sql=redacted(sql), query_id=job_id
+        f"BigQuery can't be reached ({type(error).__name__}).",
+        sql=_shown(sql),
+        query_id=job_id,
     )
+
+
+def _shown(sql: str) -> str:
+    return redacted(sql, literal=ESCAPED)
 
 
 def _passes(found: Mapping[str, Any]) -> bool:
@@ -491,7 +499,11 @@ def _mapped_reason(found: Mapping[str, Any], sql: str, job_id: str | None) -> Wa
         detail = f": {_QUOTED.sub('…', message)}"  # the analyzer's, which may show literals
     else:
         detail = "."
-    about: dict[str, Any] = {"sql": redacted(sql), "query_id": job_id, "hint": _HINTS.get(reason, "")}
+    about: dict[str, Any] = {
+        "sql": _shown(sql),
+        "query_id": job_id,
+        "hint": _HINTS.get(reason, ""),
+    }
     if reason == "accessDenied":
         return PermissionDeniedError(f"BigQuery denied a statement{detail}", **about)
     conflict = _CONFLICT.search(message) is not None

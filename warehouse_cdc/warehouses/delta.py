@@ -26,14 +26,12 @@ from warehouse_cdc.errors import (
     StateError,
     WarehouseError,
 )
-from warehouse_cdc.warehouses.base import Connection, Work, redacted
+from warehouse_cdc.warehouses.base import ESCAPED, Connection, Work, redacted
 
 STATEMENT_LENGTH = 200_000
 """Characters of one INSERT, which Spark's parser reads in a second or two."""
 _ATTEMPTS = 6
 """How often a statement is tried that another one was faster than."""
-_LITERAL = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""", re.DOTALL)
-"""Text in either kind of quotes, in which a backslash takes the next character's meaning away."""
 
 _ARROW: dict[str, pa.DataType] = {
     "text": pa.string(),
@@ -232,7 +230,7 @@ _NAME = re.compile(r"`(?:[^`]|``)+`(?:\.`(?:[^`]|``)+`)*")
 
 def mapped(error: Exception, sql: str, vendor: str = "Spark", query_id: str | None = None) -> WarehouseError:
     """A driver's error as one of this library's, without values and literals."""
-    shown, text = redacted(sql, literal=_LITERAL), f"{type(error).__name__}: {error}"
+    shown, text = redacted(sql, literal=ESCAPED), f"{type(error).__name__}: {error}"
     if _CONFLICT.search(text):
         return QueryError(
             f"{vendor} refused a statement: another one changed the same table.",

@@ -34,7 +34,7 @@ from warehouse_cdc.errors import (
     UnsupportedError,
     WarehouseError,
 )
-from warehouse_cdc.warehouses.base import Connection, Work
+from warehouse_cdc.warehouses.base import Connection, Work, redacted
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -353,7 +353,8 @@ class SnowflakeConnection(Connection):
                     ]
                 except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
                     raise QueryError(
-                        "A value doesn't fit into an Arrow column of its type.", sql=_redacted(sql)
+                        "A value doesn't fit into an Arrow column of its type.",
+                        sql=_shown(sql),
                     ) from None
                 yield from pa.Table.from_arrays(arrays, names).to_batches(max_chunksize=batch_rows)
 
@@ -472,10 +473,8 @@ def _type_name(column: Any) -> str:
     return name
 
 
-def _redacted(sql: str, limit: int = 2000) -> str:
-    """A statement with its literals hidden."""
-    text = _LITERAL.sub("'…'", sql)
-    return text if len(text) <= limit else text[:limit] + " …"
+def _shown(sql: str) -> str:
+    return redacted(sql, literal=_LITERAL)
 
 
 _NAMES_ONLY = frozenset({606, 904, 2002, 2003, 2043, 3001, 90105, 90106})
@@ -496,7 +495,10 @@ _HINTS = {
 def _mapped(error: Exception, sql: str) -> WarehouseError:
     number = getattr(error, "errno", None)
     code = f"{number:06d}" if isinstance(number, int) and number >= 0 else type(error).__name__
-    known: Mapping[str, Any] = {"sql": _redacted(sql), "query_id": getattr(error, "sfqid", None)}
+    known: Mapping[str, Any] = {
+        "sql": _shown(sql),
+        "query_id": getattr(error, "sfqid", None),
+    }
     if number in _ENDED or (sql and number == _NOT_CONNECTED):
         return ConnectionLostError(f"Snowflake ended the session ({code}).", **known)
     if isinstance(number, int) and number // 1000 in (390, 394, 395):
