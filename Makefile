@@ -13,7 +13,8 @@ BENCH  ?= $(sort $(wildcard benchmarks/bench_*.py))
 SIZE   ?= laptop
 REPEAT ?= 3
 BENCH_ARGS ?=
-ENGINES ?= athena bigquery parsers snowflake spark stand_in trino tsql
+ENGINES ?= parsers snowflake stand_in trino tsql
+ALL_ENGINES := $(ENGINES) athena bigquery spark tables
 empty :=
 space := $(empty) $(empty)
 
@@ -26,10 +27,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export NO_MKDOCS_2_WARNING := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv check format test engines test-engines demo bench plots docs dist clean distclean
+.PHONY: help venv check format test engines test-engines test-engines-full demo bench plots docs dist clean distclean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 venv: $(STAMP) ## Create .venv with the package (editable) and the development tools
 
@@ -54,11 +55,17 @@ format: $(STAMP) ## Format the code and apply the safe lint fixes
 test: $(STAMP) ## Run the tests (TESTS=path, PYTEST_ARGS=..., JOBS=2)
 	$(PY) -m pytest -n $(JOBS) --dist loadgroup $(PYTEST_ARGS) $(TESTS)
 
-engines: $(STAMP) ## Assemble the engines that test-engines starts, in ~/.cache (ENGINES="trino ...")
+engines: $(STAMP) ## Assemble the servers that test-engines starts, in ~/.cache (ENGINES="trino spark ...")
 	$(PY) -m tests.engines $(ENGINES)
 
-test-engines: $(STAMP) ## Run the tests that need these engines (ENGINES="trino ...")
+test-engines: $(STAMP) ## Run the tests that need servers, stand-ins or slow parsers (ENGINES="trino spark ...")
 	$(PY) -m pytest -n $(JOBS) --dist loadgroup -m "$(subst $(space), or ,$(strip $(ENGINES)))" $(PYTEST_ARGS) $(TESTS)
+
+test-engines-full: export WCDC_TEST_FAULTS := all
+test-engines-full: export WCDC_TEST_HISTORY := all
+test-engines-full: export WCDC_TEST_SPARK := all
+test-engines-full: ## Run them on every engine, with every fault and whole histories: more than an hour
+	$(MAKE) test-engines ENGINES="$(ALL_ENGINES)"
 
 demo: $(STAMP) ## Replay a public data set into DuckDB and sync it to PostgreSQL and to files
 	$(PY) -m benchmarks.demo
