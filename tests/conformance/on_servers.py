@@ -28,8 +28,8 @@ ON_SERVERS = {
 long there unless ``WCDC_TEST_<ENGINE>=all``."""
 
 SPELLED = frozenset({"trino"})
-"""Engines whose spelling of the equality matrix's values is known (``spelling``); the others have tests of their
-own types by value and by hash."""
+"""Engines whose spelling of the equality matrix's values is known (``spelling``); the others have tests of
+their own types by value and by hash."""
 
 TESTS: dict[str, frozenset[str]] = {
     "test_promises": frozenset(
