@@ -20,7 +20,9 @@ from warehouse_cdc.sources import source_of
 MODELS = "models"
 """The schema of the models' tables."""
 
-GAPS: dict[str, str] = {}
+GAPS: dict[str, str] = {
+    "test_one_history_gives_the_same_answers": "its model's columns are in lower case, and unquoted",
+}
 """Tests that fail on it, with the reason; one that passes is an error."""
 
 

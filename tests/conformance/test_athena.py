@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 
 import warehouse_cdc as wcdc
-from tests.conformance import test_promises, test_trino
+from tests.conformance import test_equality_matrix, test_promises, test_trino
 from tests.conformance.athena_engine import AthenaEngine, opened
 from tests.conformance.helpers import AUDIT, PLANNER, Child, Recorder, ids, sync_of, until
 from tests.conformance.test_trino import LEASE, MODELS, SLOW_CHANGELOG
@@ -41,7 +41,7 @@ def sent(engine: AthenaEngine, beginning: str) -> list[str]:
 def test_d5_equal_values_are_equal_and_different_ones_differ(
     athena: AthenaEngine, crm: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    test_trino.test_d5_equal_values_are_equal_and_different_ones_differ(athena, crm, monkeypatch)
+    test_equality_matrix.test_d5_the_matrix_has_one_outcome(athena, crm, monkeypatch)
 
 
 def test_values_reach_the_destination(athena: AthenaEngine, crm: Recorder) -> None:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 
 import warehouse_cdc as wcdc
-from tests.conformance import test_promises, test_trino
+from tests.conformance import test_equality_matrix, test_promises
 from tests.conformance.helpers import AUDIT, PLANNER, Recorder, ids, sync_of
 from tests.conformance.trino_engine import MODELS, TrinoEngine
 from warehouse_cdc.dialects import TrinoOnHive, TrinoOnPostgres
@@ -98,7 +98,7 @@ def test_only_what_changed_is_sent_and_logged(hive: HiveEngine, crm: Recorder) -
 def test_d5_equal_values_are_equal_and_different_ones_differ(
     hive: HiveEngine, crm: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    test_trino.test_d5_equal_values_are_equal_and_different_ones_differ(hive, crm, monkeypatch)
+    test_equality_matrix.test_d5_the_matrix_has_one_outcome(hive, crm, monkeypatch)
 
 
 def test_times_keep_their_microseconds(hive: HiveEngine, crm: Recorder) -> None:

@@ -53,6 +53,7 @@ def check(connection: Connection, settings: Settings, sync: Sync | None = None) 
             found.append(Finding(f"schema {schema}", False, error.message, fix))
         else:
             found.append(Finding(f"schema {schema}", True, "tables can be made and dropped"))
+    found += [Finding(*each) for each in connection.findings()]
     if sync is not None:
         found += _check_sync(connection, settings, sync, user)
     return found
