@@ -130,7 +130,7 @@ def test_statements_that_are_too_long_are_not_sent(
         connection.query(f"SELECT '{'é' * 131_072}'")
     assert "262144" in caught.value.message and caught.value.hint and "é" not in str(caught.value)
     assert len(athena.behind.executions) == before
-    monkeypatch.setattr(module, "INSERT_BYTES", 400)
+    monkeypatch.setattr(module.AthenaConnection, "insert_bytes", 400)
     times = pa.array([datetime(2024, 1, 1, 0, 0, 0, 1, timezone.utc)] * 12, pa.timestamp("us", "UTC"))
     rows = pa.table({"a": pa.array(range(12), pa.int64()), "b": [None, *["é" * 30] * 10, "it's"], "c": times})
     athena.execute(f"CREATE TABLE {PLANNER}.t (a BIGINT, b VARCHAR, c TIMESTAMP(6))")

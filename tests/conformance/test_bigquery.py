@@ -466,7 +466,7 @@ def test_long_inserts_are_cut_and_the_last_row_comes_last(
 ) -> None:
     from warehouse_cdc.warehouses import bigquery as module
 
-    monkeypatch.setattr(module, "STATEMENT_LENGTH", 400)
+    monkeypatch.setattr(module.BigQueryConnection, "insert_bytes", 400)
     connection = lake.connect()._connection
     moment = datetime(2024, 1, 1, 0, 0, 0, 1, timezone.utc)
     rows = pa.table(

@@ -340,8 +340,8 @@ def test_long_inserts_are_cut_and_the_last_row_comes_last(
 ) -> None:
     from warehouse_cdc.warehouses import snowflake as module
 
-    monkeypatch.setattr(module, "STATEMENT_LENGTH", 500)
-    monkeypatch.setattr(module, "STATEMENT_ROWS", 5)
+    monkeypatch.setattr(module.SnowflakeConnection, "insert_bytes", 500)
+    monkeypatch.setattr(module.SnowflakeConnection, "insert_rows", 5)
     text = "it's \x01 \\ \\' 😀 \n \ud800"
     rows = pa.table(
         {

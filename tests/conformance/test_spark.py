@@ -393,7 +393,7 @@ def test_long_inserts_are_cut_and_the_last_row_comes_last(
 ) -> None:
     from warehouse_cdc.warehouses import delta as module
 
-    monkeypatch.setattr(module, "STATEMENT_LENGTH", 400)
+    monkeypatch.setattr(module.DeltaConnection, "insert_bytes", 400)
     connection: Any = wcdc.sources.source_of(spark.url).open()
     set_text = "it's \x01 \\ \\' 😀 \n\t\" \x00"
     rows = pa.table(

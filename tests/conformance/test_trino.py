@@ -227,7 +227,7 @@ def test_long_inserts_are_cut_and_the_last_row_comes_last(
 ) -> None:
     from warehouse_cdc.warehouses import trino as module
 
-    monkeypatch.setattr(module, "STATEMENT_LENGTH", 400)
+    monkeypatch.setattr(module.TrinoConnection, "insert_bytes", 400)
     connection = module.open_trino(source_of(trino.url))
     text = "it's \x01 \\ 😀 \ud800"
     rows = pa.table(

@@ -23,7 +23,6 @@ from botocore.config import Config
 from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
 from botocore.exceptions import BotoCoreError, ClientError
 from pyarrow import csv
-from sqlglot import exp
 from ulid import ULID
 
 from warehouse_cdc.dialects import Athena, ColumnType
@@ -31,16 +30,15 @@ from warehouse_cdc.errors import (
     ConnectionLostError,
     PermissionDeniedError,
     QueryError,
-    StateError,
     WarehouseError,
 )
 from warehouse_cdc.sources import Athena as Source
-from warehouse_cdc.warehouses.base import Connection, Work, redacted
+from warehouse_cdc.warehouses.alone import AloneConnection
+from warehouse_cdc.warehouses.base import Work, redacted, schema_missing
 from warehouse_cdc.warehouses.trino_values import CONFLICTS, NAMES_ONLY, arrow_type, persevere
 
 STATEMENT_BYTES = 262_144
 """What Athena takes as one statement."""
-INSERT_BYTES = 250_000
 _BLOCK_BYTES = 32 * 1024 * 1024
 """What is read of a result at once; a row is shorter than that."""
 _QUEUE_SECONDS = 600.0
@@ -142,8 +140,10 @@ def _array(column: pa.Array, wanted: pa.DataType) -> pa.Array:
     return column.cast(wanted)
 
 
-class AthenaConnection(Connection):
+class AthenaConnection(AloneConnection):
     """A workgroup and a catalog."""
+
+    insert_bytes = 250_000  # a statement has 262,144 at most
 
     dialect: Athena
 
@@ -278,17 +278,6 @@ class AthenaConnection(Connection):
             with suppress(*_FAILURES):  # it may be over already
                 self._athena.stop_query_execution(QueryExecutionId=query_id)
 
-    @contextmanager
-    def transaction(
-        self,
-        *,
-        idle_timeout: float | None = None,
-        lock_timeout: float | None = None,
-        snapshot: bool = False,
-    ) -> Iterator[None]:
-        """Nothing: every statement commits by itself."""
-        yield
-
     # -- results ----------------------------------------------------------------------------------
 
     def _rows(self, execution: Any) -> tuple[list[Any], list[tuple[Any, ...]]]:
@@ -347,30 +336,6 @@ class AthenaConnection(Connection):
         """By kind."""
         return [arrow_type(kind) for kind in kinds]
 
-    def insert(self, schema: str, table: str, rows: pa.Table) -> None:
-        """As many statements as their length asks for, in order: the last row comes with the last one."""
-        names = ", ".join(self.dialect.quote(name) for name in rows.column_names)
-        head = f"INSERT INTO {self.dialect.table(schema, table)} ({names}) VALUES "
-        taken: list[str] = []
-        length = 0
-        for row in rows.to_pylist():
-            text = f"({', '.join(self._literal(value) for value in row.values())})"
-            size = len(text.encode()) + 2
-            if taken and length + size > INSERT_BYTES:
-                self.execute(head + ", ".join(taken))
-                taken, length = [], 0
-            taken.append(text)
-            length += size
-        if taken:
-            self.execute(head + ", ".join(taken))
-
-    def _literal(self, value: Any) -> str:
-        if isinstance(value, datetime):
-            return self.dialect.instant(value)
-        if isinstance(value, str):
-            value = value.encode("utf-8", "replace").decode()  # no lone surrogates
-        return self.dialect.literal(value)
-
     # -- the catalog ------------------------------------------------------------------------------
 
     def describe(self, sql: str) -> list[tuple[str, str]]:
@@ -394,11 +359,7 @@ class AthenaConnection(Connection):
                 listed = list(self._listed(schema))
             except ClientError as error:
                 if _code(error) == "MetadataException" and "not found" in str(error).lower():
-                    raise StateError(
-                        f"The schema {schema!r} doesn't exist.",
-                        code="schema-missing",
-                        hint="An administrator runs what `warehouse-cdc setup` prints, once.",
-                    ) from None
+                    raise schema_missing([schema]) from None
                 raise _mapped(error, "") from None
             except BotoCoreError as error:
                 raise _mapped(error, "") from None
@@ -414,10 +375,6 @@ class AthenaConnection(Connection):
             for table in page["TableMetadataList"]:
                 if table.get("TableType") != "VIRTUAL_VIEW":
                     yield table
-
-    def columns_of(self, tables: Sequence[exp.Table]) -> list[frozenset[str]] | None:
-        """None: two statements see two states of a table."""
-        return None
 
     # -- what is left in S3 -----------------------------------------------------------------------
 

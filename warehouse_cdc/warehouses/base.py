@@ -18,6 +18,7 @@ from sqlglot import exp
 
 from warehouse_cdc.compile.parse import Spoken
 from warehouse_cdc.dialects import ColumnType, Dialect
+from warehouse_cdc.errors import StateError
 
 Work = Literal["", "scan", "lookup"]
 
@@ -60,6 +61,15 @@ def redacted(sql: str, limit: int = 2000, literal: re.Pattern[str] = _LITERAL) -
     """
     text = literal.sub("'…'", sql)
     return text if len(text) <= limit else text[:limit] + " …"
+
+
+def schema_missing(schemas: Sequence[str], what: str = "schema") -> StateError:
+    """The error of schemas that aren't there, by the warehouse's word for them."""
+    return StateError(
+        f"The {what} {f' and the {what} '.join(map(repr, schemas))} doesn't exist.",
+        code="schema-missing",
+        hint="An administrator runs what `warehouse-cdc setup` prints, once.",
+    )
 
 
 class Connection(ABC):

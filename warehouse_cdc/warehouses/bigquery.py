@@ -12,7 +12,6 @@ import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from datetime import datetime, timezone
 from typing import Any
 
 import google.auth
@@ -24,7 +23,6 @@ from google.auth import impersonated_credentials
 from google.auth.exceptions import GoogleAuthError
 from google.cloud import bigquery
 from requests.exceptions import RequestException
-from sqlglot import exp
 from ulid import ULID
 
 from warehouse_cdc.dialects import BigQuery, ColumnType
@@ -33,14 +31,12 @@ from warehouse_cdc.errors import (
     ConnectionLostError,
     PermissionDeniedError,
     QueryError,
-    StateError,
     WarehouseError,
 )
 from warehouse_cdc.sources.bigquery import BigQuery as Source
-from warehouse_cdc.warehouses.base import ESCAPED, Connection, Work, redacted
+from warehouse_cdc.warehouses.alone import AloneConnection
+from warehouse_cdc.warehouses.base import ESCAPED, Work, redacted, schema_missing
 
-STATEMENT_LENGTH = 900_000
-"""Bytes of one INSERT; a statement may have a megabyte."""
 _SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 _PATIENCE = 90.0
 """Seconds for which a request is repeated that fails for reasons that may pass."""
@@ -128,8 +124,10 @@ def _credentials(source: Source) -> google.auth.credentials.Credentials:
     return found
 
 
-class BigQueryConnection(Connection):
+class BigQueryConnection(AloneConnection):
     """Jobs of one project in one location."""
+
+    insert_bytes = 900_000  # a statement may have a megabyte
 
     dialect: BigQuery
 
@@ -234,17 +232,6 @@ class BigQueryConnection(Connection):
         found = self._dry(sql).total_bytes_processed
         return None if found is None else int(found)
 
-    @contextmanager
-    def transaction(
-        self,
-        *,
-        idle_timeout: float | None = None,
-        lock_timeout: float | None = None,
-        snapshot: bool = False,
-    ) -> Iterator[None]:
-        """Nothing: every statement commits by itself."""
-        yield
-
     def stream(
         self,
         sql: str,
@@ -311,29 +298,6 @@ class BigQueryConnection(Connection):
         """By kind; decimals travel as strings."""
         return [_ARROW[kind.kind] for kind in kinds]
 
-    def insert(self, schema: str, table: str, rows: pa.Table) -> None:
-        """As many statements as their length asks for, in order: the last row comes with the last one."""
-        names = ", ".join(self.dialect.quote(name) for name in rows.column_names)
-        head = f"INSERT INTO {self.dialect.table(schema, table)} ({names}) VALUES "
-        taken: list[str] = []
-        length = 0
-        for row in rows.to_pylist():
-            text = f"({', '.join(self._literal(value) for value in row.values())})"
-            size = len(text.encode())
-            if taken and length + size > STATEMENT_LENGTH:
-                self.execute(head + ", ".join(taken))
-                taken, length = [], 0
-            taken.append(text)
-            length += size + 2
-        if taken:
-            self.execute(head + ", ".join(taken))
-
-    def _literal(self, value: Any) -> str:
-        if isinstance(value, datetime):
-            text = value.astimezone(timezone.utc).replace(tzinfo=None).isoformat(" ", "microseconds")
-            return f"TIMESTAMP '{text}+00'"
-        return self.dialect.literal(value)
-
     # -- what is there ----------------------------------------------------------------------------
 
     def describe(self, sql: str) -> list[tuple[str, str]]:
@@ -356,16 +320,8 @@ class BigQueryConnection(Connection):
             else:
                 found |= {(schema, item.table_id) for item in listed if item.table_type == "TABLE"}
         if missing:
-            raise StateError(
-                f"The data set {' and the data set '.join(map(repr, sorted(missing)))} doesn't exist.",
-                code="schema-missing",
-                hint="An administrator runs what `warehouse-cdc setup` prints, once.",
-            )
+            raise schema_missing(sorted(missing), "data set")
         return found
-
-    def columns_of(self, tables: Sequence[exp.Table]) -> list[frozenset[str]] | None:
-        """Not asked: without snapshots, a model is copied before it is compared."""
-        return None
 
     def engine_version(self) -> str:
         """The same for ever: FarmHash's Fingerprint64 is frozen."""

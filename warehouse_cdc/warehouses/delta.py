@@ -9,13 +9,11 @@ import random
 import re
 import time
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
-from datetime import datetime, timezone
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, suppress
 from typing import Any
 
 import pyarrow as pa
-from sqlglot import exp
 
 from warehouse_cdc.dialects import ColumnType, Spark
 from warehouse_cdc.dialects.spark import decimal_digits
@@ -23,13 +21,11 @@ from warehouse_cdc.errors import (
     ConnectionLostError,
     PermissionDeniedError,
     QueryError,
-    StateError,
     WarehouseError,
 )
-from warehouse_cdc.warehouses.base import ESCAPED, Connection, Work, redacted
+from warehouse_cdc.warehouses.alone import AloneConnection
+from warehouse_cdc.warehouses.base import ESCAPED, Work, redacted, schema_missing
 
-STATEMENT_LENGTH = 200_000
-"""Characters of one INSERT, which Spark's parser reads in a second or two."""
 _ATTEMPTS = 6
 """How often a statement is tried that another one was faster than."""
 
@@ -82,8 +78,10 @@ class LeftoverError(QueryError):
         )
 
 
-class DeltaConnection(Connection):
+class DeltaConnection(AloneConnection):
     """A session whose statements are sent one by one."""
+
+    insert_bytes = 200_000  # Spark's parser reads them in a second or two
 
     dialect: Spark
 
@@ -120,25 +118,9 @@ class DeltaConnection(Connection):
             ):
                 pass
 
-    @contextmanager
-    def transaction(
-        self,
-        *,
-        idle_timeout: float | None = None,
-        lock_timeout: float | None = None,
-        snapshot: bool = False,
-    ) -> Iterator[None]:
-        """Nothing: every statement commits by itself."""
-        yield
-
     def arrow_types(self, kinds: Sequence[ColumnType]) -> list[pa.DataType]:
         """By kind."""
         return [arrow_type(kind) for kind in kinds]
-
-    def insert(self, schema: str, table: str, rows: pa.Table) -> None:
-        """As many statements as their length asks for, in order: the last row comes with the last one."""
-        for sql in inserts(self.dialect, schema, table, rows):
-            self.execute(sql)
 
     def tables(self, *schemas: str) -> set[tuple[str, str]]:
         """One statement for each schema; views are among them."""
@@ -156,46 +138,9 @@ class DeltaConnection(Connection):
             raise schema_missing(missing)
         return found
 
-    def columns_of(self, tables: Sequence[exp.Table]) -> list[frozenset[str]] | None:
-        """None: what a name stands for, a table or a view, takes a statement to tell."""
-        return None
-
     def engine_version(self) -> str:
         """The same for all versions: xxHash64 is defined by its specification."""
         return "xxhash64"
-
-
-def inserts(dialect: Spark, schema: str, table: str, rows: pa.Table) -> Iterator[str]:
-    """INSERT statements for Arrow rows, none longer than it may be."""
-    names = ", ".join(dialect.quote(name) for name in rows.column_names)
-    head = f"INSERT INTO {dialect.table(schema, table)} ({names}) VALUES "
-    taken: list[str] = []
-    length = 0
-    for row in rows.to_pylist():
-        text = f"({', '.join(_literal(dialect, value) for value in row.values())})"
-        if taken and length + len(text) > STATEMENT_LENGTH:
-            yield head + ", ".join(taken)
-            taken, length = [], 0
-        taken.append(text)
-        length += len(text) + 2
-    if taken:
-        yield head + ", ".join(taken)
-
-
-def _literal(dialect: Spark, value: Any) -> str:
-    if isinstance(value, datetime):
-        text = value.astimezone(timezone.utc).replace(tzinfo=None).isoformat(" ", "microseconds")
-        return f"TIMESTAMP '{text}+00:00'"
-    return dialect.literal(value)
-
-
-def schema_missing(schemas: Sequence[str]) -> StateError:
-    """The error of schemas that aren't there."""
-    return StateError(
-        f"The schema {' and the schema '.join(map(repr, schemas))} doesn't exist.",
-        code="schema-missing",
-        hint="An administrator runs what `warehouse-cdc setup` prints, once.",
-    )
 
 
 # -- errors ---------------------------------------------------------------------------------------

@@ -27,11 +27,10 @@ from warehouse_cdc.errors import (
     ConnectionLostError,
     PermissionDeniedError,
     QueryError,
-    StateError,
     UnsupportedError,
     WarehouseError,
 )
-from warehouse_cdc.warehouses.base import Connection, Work, redacted
+from warehouse_cdc.warehouses.base import Connection, Work, redacted, schema_missing
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -486,11 +485,7 @@ class PostgresConnection(Connection):
         )
         missing = sorted(set(schemas) - {str(row[0]) for row in rows})
         if missing:
-            raise StateError(
-                f"The schema {' and the schema '.join(map(repr, missing))} doesn't exist.",
-                code="schema-missing",
-                hint="An administrator runs what `warehouse-cdc setup` prints, once.",
-            )
+            raise schema_missing(missing)
         if closed := sorted({str(row[0]) for row in rows if not row[2]}):
             # CREATE without USAGE would do until the first statement that reads: too late.
             text = f"permission denied for schema {closed[0]}"

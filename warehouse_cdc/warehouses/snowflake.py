@@ -21,7 +21,6 @@ import pyarrow.compute as pc
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from snowflake import connector
-from sqlglot import exp
 
 from warehouse_cdc.dialects import ColumnType, Dialect, Snowflake
 from warehouse_cdc.dialects.snowflake import digits_of
@@ -30,11 +29,11 @@ from warehouse_cdc.errors import (
     ConnectionLostError,
     PermissionDeniedError,
     QueryError,
-    StateError,
     UnsupportedError,
     WarehouseError,
 )
-from warehouse_cdc.warehouses.base import Connection, Work, redacted
+from warehouse_cdc.warehouses.alone import AloneConnection
+from warehouse_cdc.warehouses.base import Work, redacted, schema_missing
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -42,10 +41,6 @@ if TYPE_CHECKING:
     from warehouse_cdc.sources.snowflake import Snowflake as Source
 
 _VERSION = int(connector.__version__.partition(".")[0])
-STATEMENT_LENGTH = 900_000
-"""Characters of one INSERT; Snowflake takes a megabyte in a statement."""
-STATEMENT_ROWS = 10_000
-"""Rows of one INSERT; Snowflake takes 16,384 in a list."""
 _ATTEMPTS = 6
 """How often a statement is tried for which too many others waited already."""
 _LITERAL = re.compile(r"'(?:[^'\\]|\\.|'')*'|\$\$.*?\$\$", re.DOTALL)
@@ -210,8 +205,11 @@ def adopt(connection: Any) -> SnowflakeConnection:
     return adopted
 
 
-class SnowflakeConnection(Connection):
+class SnowflakeConnection(AloneConnection):
     """A session."""
+
+    insert_bytes = 900_000  # a statement may have a megabyte
+    insert_rows = 10_000  # Snowflake takes 16,384 in a list
 
     def __init__(
         self,
@@ -322,17 +320,6 @@ class SnowflakeConnection(Connection):
             finally:
                 other.close()
 
-    @contextmanager
-    def transaction(
-        self,
-        *,
-        idle_timeout: float | None = None,
-        lock_timeout: float | None = None,
-        snapshot: bool = False,
-    ) -> Iterator[None]:
-        """Nothing: every statement commits by itself."""
-        yield
-
     def stream(
         self,
         sql: str,
@@ -362,27 +349,13 @@ class SnowflakeConnection(Connection):
         """By kind."""
         return [arrow_type(kind) for kind in kinds]
 
-    def insert(self, schema: str, table: str, rows: pa.Table) -> None:
-        """As many statements as their length asks for, in order: the last row comes with the last one."""
-        head = f"INSERT INTO {self.dialect.table(schema, table)} ({', '.join(rows.column_names)}) VALUES "
-        taken: list[str] = []
-        length = 0
-        for row in rows.to_pylist():
-            text = f"({', '.join(self._literal(value) for value in row.values())})"
-            if taken and (length + len(text) > STATEMENT_LENGTH or len(taken) == STATEMENT_ROWS):
-                self.execute(head + ", ".join(taken))
-                taken, length = [], 0
-            taken.append(text)
-            length += len(text) + 2
-        if taken:
-            self.execute(head + ", ".join(taken))
-
     def _literal(self, value: Any) -> str:
         if isinstance(value, datetime):
             value = value.astimezone(timezone.utc).isoformat(" ", "microseconds")
-        if isinstance(value, str):
-            value = value.encode("utf-8", "replace").decode()  # no lone surrogates
-        return self.dialect.literal(value)
+        return super()._literal(value)
+
+    def _column(self, name: str) -> str:
+        return name
 
     def describe(self, sql: str) -> list[tuple[str, str]]:
         """The query's columns, which the server names without running it."""
@@ -404,19 +377,11 @@ class SnowflakeConnection(Connection):
             f"WHERE table_schema IN ({wanted}) AND table_type = 'BASE TABLE'"
         )
         if missing := sorted(set(schemas) - {named[row[0]] for row in rows}):
-            raise StateError(
-                f"The schema {' and the schema '.join(map(repr, missing))} doesn't exist.",
-                code="schema-missing",
-                hint="An administrator runs what `warehouse-cdc setup` prints, once.",
-            )
+            raise schema_missing(missing)
         found = ((named[schema], str(name)) for schema, name in rows if name is not None)
         return {
             (schema, name.lower()) for schema, name in found if _folded(self.dialect, name.lower()) == name
         }
-
-    def columns_of(self, tables: Sequence[exp.Table]) -> list[frozenset[str]] | None:
-        """None: models are copied, and no cheap number surely changes with a table."""
-        return None
 
     @contextmanager
     def interactive(self) -> Iterator[None]:

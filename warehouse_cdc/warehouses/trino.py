@@ -9,7 +9,6 @@ import base64
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from datetime import datetime
 from os import fspath
 from typing import Any
 from urllib.parse import quote
@@ -18,7 +17,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import requests
 import trino
-from sqlglot import exp
 from trino.auth import BasicAuthentication
 from trino.exceptions import Error as DriverError
 from trino.exceptions import HttpError, TrinoAuthError, TrinoConnectionError, TrinoQueryError
@@ -28,15 +26,13 @@ from warehouse_cdc.errors import (
     ConnectionLostError,
     PermissionDeniedError,
     QueryError,
-    StateError,
     WarehouseError,
 )
 from warehouse_cdc.sources import Trino as Source
-from warehouse_cdc.warehouses.base import Connection, Labels, Work, redacted
+from warehouse_cdc.warehouses.alone import AloneConnection
+from warehouse_cdc.warehouses.base import Labels, Work, redacted, schema_missing
 from warehouse_cdc.warehouses.trino_values import CONFLICTS, NAMES_ONLY, arrow_type, persevere
 
-STATEMENT_LENGTH = 900_000
-"""Characters of one INSERT; Trino takes a million in a statement."""
 _DIALECTS: dict[str, type[Trino]] = {"hive": TrinoOnHive, "postgresql": TrinoOnPostgres}
 """Connectors whose tables hold less than Iceberg's."""
 _PORTS = {"https": 443, "http": 8080}
@@ -104,8 +100,10 @@ def _connector(connection: TrinoConnection, catalog: str) -> str:
     return str(rows[0][0]) if rows else ""
 
 
-class TrinoConnection(Connection):
+class TrinoConnection(AloneConnection):
     """A session, which is nothing but what each request says of itself."""
+
+    insert_bytes = 900_000  # a statement may have a million characters
 
     dialect: Trino
 
@@ -155,17 +153,6 @@ class TrinoConnection(Connection):
         finally:
             self._under_way = None
 
-    @contextmanager
-    def transaction(
-        self,
-        *,
-        idle_timeout: float | None = None,
-        lock_timeout: float | None = None,
-        snapshot: bool = False,
-    ) -> Iterator[None]:
-        """Nothing: every statement commits by itself."""
-        yield
-
     def stream(
         self,
         sql: str,
@@ -195,29 +182,6 @@ class TrinoConnection(Connection):
         """By kind."""
         return [arrow_type(kind) for kind in kinds]
 
-    def insert(self, schema: str, table: str, rows: pa.Table) -> None:
-        """As many statements as their length asks for, in order: the last row comes with the last one."""
-        names = ", ".join(self.dialect.quote(name) for name in rows.column_names)
-        head = f"INSERT INTO {self.dialect.table(schema, table)} ({names}) VALUES "
-        taken: list[str] = []
-        length = 0
-        for row in rows.to_pylist():
-            text = f"({', '.join(self._literal(value) for value in row.values())})"
-            if taken and length + len(text) > STATEMENT_LENGTH:
-                self.execute(head + ", ".join(taken))
-                taken, length = [], 0
-            taken.append(text)
-            length += len(text) + 2
-        if taken:
-            self.execute(head + ", ".join(taken))
-
-    def _literal(self, value: Any) -> str:
-        if isinstance(value, datetime):
-            return self.dialect.instant(value)
-        if isinstance(value, str):
-            value = value.encode("utf-8", "replace").decode()  # no lone surrogates
-        return self.dialect.literal(value)
-
     def describe(self, sql: str) -> list[tuple[str, str]]:
         """The result's columns of the query without rows, which the server doesn't run."""
         with self._cursor(f"SELECT * FROM (\n{sql}\n) wcdc_described LIMIT 0") as cursor:
@@ -234,16 +198,8 @@ class TrinoConnection(Connection):
         )
         named = {schema.lower(): schema for schema in schemas}
         if missing := sorted(set(schemas) - {named[row[0]] for row in rows}):
-            raise StateError(
-                f"The schema {' and the schema '.join(map(repr, missing))} doesn't exist.",
-                code="schema-missing",
-                hint="An administrator runs what `warehouse-cdc setup` prints, once.",
-            )
+            raise schema_missing(missing)
         return {(named[schema], str(name)) for schema, name in rows if name is not None}
-
-    def columns_of(self, tables: Sequence[exp.Table]) -> list[frozenset[str]] | None:
-        """None: a materialized view, which may be evaluated as it is read, looks like a table."""
-        return None
 
     def cancel_statement(self) -> None:
         """Tell the server, by the cursor that waits for it."""

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 from mssql_python import Error as DriverError
-from sqlglot import exp
 
 from warehouse_cdc.dialects import ColumnType, get_dialect
 from warehouse_cdc.dialects.tsql import TSQL, decimal_digits
-from warehouse_cdc.errors import ConnectionLostError, QueryError, StateError
+from warehouse_cdc.errors import ConnectionLostError, QueryError
 from warehouse_cdc.sources.tsql import Synapse as SynapseSource
-from warehouse_cdc.warehouses.base import Connection, Work
+from warehouse_cdc.warehouses.alone import AloneConnection
+from warehouse_cdc.warehouses.base import Work, schema_missing
 from warehouse_cdc.warehouses.tsql_errors import mapped
 from warehouse_cdc.warehouses.tsql_session import opener_of
 
@@ -72,7 +72,7 @@ def open_tsql(source: Source) -> TSQLConnection:
     return kind(opener(), opener, cast(TSQL, get_dialect(source.dialect)))
 
 
-class TSQLConnection(Connection):
+class TSQLConnection(AloneConnection):
     """A session of the driver."""
 
     def __init__(self, connection: Any, opener: Callable[[], Any], dialect: TSQL) -> None:
@@ -121,17 +121,6 @@ class TSQLConnection(Connection):
     def _labelled(self, sql: str) -> str:
         """A statement that says what it is for."""
         return self.labels.comment() + sql
-
-    @contextmanager
-    def transaction(
-        self,
-        *,
-        idle_timeout: float | None = None,
-        lock_timeout: float | None = None,
-        snapshot: bool = False,
-    ) -> Iterator[None]:
-        """Nothing: every statement commits by itself."""
-        yield
 
     def stream(
         self,
@@ -201,16 +190,8 @@ class TSQLConnection(Connection):
         )
         named = {schema.lower(): schema for schema in schemas}
         if missing := sorted(set(schemas) - {named.get(str(row[0]).lower()) for row in rows}):
-            raise StateError(
-                f"The schema {' and the schema '.join(map(repr, missing))} doesn't exist.",
-                code="schema-missing",
-                hint="An administrator runs what `warehouse-cdc setup` prints, once.",
-            )
+            raise schema_missing(missing)
         return {(named[str(schema).lower()], str(name)) for schema, name in rows if name is not None}
-
-    def columns_of(self, tables: Sequence[exp.Table]) -> list[frozenset[str]] | None:
-        """Not asked: without snapshots, a model is copied before it is compared."""
-        return None
 
     def engine_version(self) -> str:
         """The same for all versions: SHA-256 is a standard."""
