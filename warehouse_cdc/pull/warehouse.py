@@ -24,6 +24,7 @@ class WarehouseOrigin(Origin):
         self.spoken = connection.dialect
         self._connection = connection
         self._owned = owned
+        self._described: dict[str, dict[str, str]] = {}
 
     @property
     def connection(self) -> Connection:
@@ -35,6 +36,7 @@ class WarehouseOrigin(Origin):
     def describe(self, sql: str) -> list[tuple[str, str]]:
         """The types that its values have on their way."""
         described = self.connection.describe(sql)
+        self._described = {sql: dict(described)}
         kinds = [self._connection.dialect.column_type(text) for _name, text in described]
         stored = [self._connection.dialect.stored("x", kind)[1] for kind in kinds]
         arrow = self._connection.arrow_types(stored)
@@ -46,7 +48,7 @@ class WarehouseOrigin(Origin):
     def rows(self, sql: str, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """As its dialect stores and sends them."""
         dialect = self._connection.dialect
-        described = dict(self.connection.describe(sql))
+        described = self._described[sql]
         values, kinds = [], []
         for name in names:
             value, kind = dialect.stored(dialect.quote(name), dialect.column_type(described[name]))

@@ -165,6 +165,14 @@ class Connection(ABC):
     def insert(self, schema: str, table: str, rows: pa.Table) -> None:
         """Insert Arrow rows, by column name, in the open transaction."""
 
+    def _own_type(self, kind: pa.DataType) -> str:
+        """The type of a column of the engine's own tables, for Arrow values that are inserted there."""
+        if pa.types.is_timestamp(kind):
+            return self.dialect.timestamp_type
+        if pa.types.is_boolean(kind):
+            return self.dialect.boolean_type
+        return "BIGINT" if pa.types.is_integer(kind) else self.dialect.text_type
+
     @abstractmethod
     def describe(self, sql: str) -> list[tuple[str, str]]:
         """The columns of a query as (name, type of the dialect), without running it."""

@@ -128,7 +128,7 @@ class RedshiftConnection(PostgresConnection):
         """As many statements as it takes, in order."""
         target = self.dialect.table(schema, table)
         names = ", ".join(self.dialect.quote(name) for name in rows.column_names)
-        kinds = {field.name: self._stored_as(field.type) for field in rows.schema}
+        kinds = {field.name: self._own_type(field.type) for field in rows.schema}
         records = rows.to_pylist()
         for start in range(0, len(records), INSERTED):
             part = records[start : start + INSERTED]
@@ -137,13 +137,6 @@ class RedshiftConnection(PostgresConnection):
                 for row in part
             )
             self.execute(f"INSERT INTO {target} ({names}) VALUES {values}")
-
-    def _stored_as(self, kind: pa.DataType) -> str:
-        if pa.types.is_timestamp(kind):
-            return self.dialect.timestamp_type
-        if pa.types.is_boolean(kind):
-            return "BOOLEAN"
-        return "BIGINT" if pa.types.is_integer(kind) else self.dialect.text_type
 
     def _value(self, name: str, value: Any, kind: str) -> str:
         value = storable(value)

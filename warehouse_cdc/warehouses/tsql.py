@@ -75,13 +75,14 @@ def open_tsql(source: Source) -> TSQLConnection:
 class TSQLConnection(AloneConnection):
     """A session of the driver."""
 
+    dialect: TSQL
+
     def __init__(self, connection: Any, opener: Callable[[], Any], dialect: TSQL) -> None:
         """Take a session, and what opens another one."""
         self.dialect = dialect
         self.statements = 0
         self._connection = connection
         self._opener = opener
-        self._spoken = dialect
         self._lost = False
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
@@ -150,7 +151,7 @@ class TSQLConnection(AloneConnection):
         """As many statements as it takes, in order: a dedicated pool takes no rows of VALUES."""
         names = ", ".join(self.dialect.quote(name) for name in rows.column_names)
         head = f"INSERT INTO {self.dialect.table(schema, table)} ({names})\n"
-        kinds = [self._type_of(field.type) for field in rows.schema]
+        kinds = [self._own_type(field.type) for field in rows.schema]
         for start in range(0, rows.num_rows, INSERTED):
             records = rows.slice(start, INSERTED).to_pylist()
             selects = (
@@ -159,13 +160,6 @@ class TSQLConnection(AloneConnection):
                 for row in records
             )
             self.execute(head + "\nUNION ALL ".join(selects))
-
-    def _type_of(self, kind: pa.DataType) -> str:
-        if pa.types.is_timestamp(kind):
-            return self._spoken.timestamp_type
-        if pa.types.is_boolean(kind):
-            return self._spoken.boolean_type
-        return "BIGINT" if pa.types.is_integer(kind) else self._spoken.text_type
 
     def _value(self, value: Any, kind: str) -> str:
         if isinstance(value, datetime):
@@ -204,7 +198,7 @@ class TSQLConnection(AloneConnection):
 
     def clone(self) -> TSQLConnection:
         """Another session of the same kind."""
-        return type(self)(self._opener(), self._opener, self._spoken)
+        return type(self)(self._opener(), self._opener, self.dialect)
 
     def close(self) -> None:
         """End the session."""
