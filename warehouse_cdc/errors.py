@@ -13,7 +13,8 @@
     │  └─ PermissionDeniedError     a grant is missing
     ├─ DestinationError             status, retry_after, outcome_unknown
     │  ├─ AuthenticationError
-    │  └─ RateLimitedError
+    │  ├─ RateLimitedError
+   │  └─ PayloadTooLargeError
     ├─ GuardError                   a guard stopped the run before anything was sent
     └─ StateError                   the stored state can't be used as it is
        ├─ SyncInProgressError
@@ -184,6 +185,13 @@ class RateLimitedError(DestinationError):
     """The destination asks to slow down."""
 
     default_code = "rate-limited"
+
+
+class PayloadTooLargeError(DestinationError):
+    """The call has too many rows or bytes for the destination; nothing of it was applied."""
+
+    default_code = "payload-too-large"
+    default_retryable = False
 
 
 class GuardError(CdcError):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from warehouse_cdc.errors import ConfigError
+from warehouse_cdc.limits import Window, windows
 from warehouse_cdc.model import Model
 
 if TYPE_CHECKING:
@@ -72,8 +73,18 @@ class Sync:
         concurrency: Calls under way at once; the destination's own default if None.
         chunk_rows: Rows between two checkpoints: the most that a crash can send twice.
         max_attempts: Attempts to send a row in one run.
+        retry_budget: Repeated calls in one run, over all rows; None is no limit.
+        split_retries: Send the halves of a batch that was refused as a whole, and theirs, until each row has
+            an outcome of its own; the destination's own default if None.
+        breaker: Stop the run when so many calls in a row failed as a whole, to the last attempt; None is off.
+        rate: Calls in any window of time: ``"100/second"``, ``"5 per 10 minutes"``, or several,
+            ``"10/second; 500/minute"``; the destination's own default if None.
+        row_rate: The same for rows.
+        share_rate: A name: syncs of one process that give the same name and rates keep to them together.
+        order_by: A model column: rows with the same value of it are never under way at once, and go in order.
         retry_wait: Seconds of the first pause between attempts; it doubles, with jitter.
-        retry_wait_max: Seconds that no pause exceeds.
+        retry_wait_max: Seconds that no such pause exceeds.
+        retry_after_max: Seconds that a destination may ask to wait; the run stops if it asks for more.
         batch_timeout: Seconds that one call may take; shorter than the lease.
         changelog: Write ``sync_changelog``; the warehouse's setting if None.
         snapshot: Write ``sync_snapshot``; the warehouse's setting if None.
@@ -99,8 +110,16 @@ class Sync:
     concurrency: int | None = None
     chunk_rows: int = 10_000
     max_attempts: int = 5
+    retry_budget: int | None = None
+    split_retries: bool | None = None
+    breaker: int | None = 20
+    rate: str | None = None
+    row_rate: str | None = None
+    share_rate: str | None = None
+    order_by: str | None = None
     retry_wait: float = 0.5
     retry_wait_max: float = 30.0
+    retry_after_max: float = 300.0
     batch_timeout: float = 30.0
     changelog: bool | None = None
     snapshot: bool | None = None
@@ -117,6 +136,7 @@ class Sync:
         object.__setattr__(self, "destination", as_destination(self.destination))
         self._check_choices()
         self._check_numbers()
+        self._check_rates()
         self._check_fields()
 
     @property
@@ -129,6 +149,18 @@ class Sync:
         """Whether a removed row makes a call to the destination."""
         removed = self.traits.removed
         return removed == "always" or (removed == "on_removed" and self.on_removed != "nothing")
+
+    @property
+    def splits(self) -> bool:
+        """Whether the halves of a batch that was refused as a whole are sent again."""
+        default = self.destination.capabilities.split_retries
+        return default if self.split_retries is None else self.split_retries
+
+    @property
+    def rates(self) -> tuple[Window, ...]:
+        """The windows of time that its calls and rows keep to."""
+        able = self.destination.capabilities
+        return windows(self.rate or able.rate, self.row_rate or able.row_rate)
 
     def _check_choices(self) -> None:
         able = self.destination.capabilities
@@ -178,9 +210,12 @@ class Sync:
         number("batch_rows", 1, optional=True)
         number("concurrency", 1, optional=True)
         number("max_rejected", 0, optional=True)
+        number("retry_budget", 0, optional=True)
+        number("breaker", 1, optional=True)
         number("max_removed", 0, whole=False, optional=True)
         number("retry_wait", 0, whole=False)
         number("retry_wait_max", 0, whole=False)
+        number("retry_after_max", 0, whole=False)
         number("batch_timeout", 0.001, whole=False)
         if isinstance(self.max_removed, float) and self.max_removed > 1:
             raise ConfigError(
@@ -188,6 +223,16 @@ class Sync:
                 code="sync-number",
                 hint="Give a count of rows as an int.",
             )
+
+    def _check_rates(self) -> None:
+        try:
+            found = self.rates
+        except ConfigError as error:
+            raise ConfigError(
+                f"Sync {self.id!r}: {error.message}", code=error.code, hint=error.hint
+            ) from None
+        if self.share_rate is not None and not (self.share_rate and found):
+            raise ConfigError(f"Sync {self.id!r}: share_rate is the name of a rate.", code="sync-rate")
 
     def _check_fields(self) -> None:
         for label in ("mappings", "match"):

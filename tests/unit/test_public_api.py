@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 NAMES = [
     "AuthenticationError", "CdcError", "Compiled", "ConfigError", "ConnectionLostError", "Counts",
     "DestinationError", "DryRun", "Finding", "GuardError", "LeaseLostError", "Model", "ModelError",
+    "PayloadTooLargeError",
     "PermissionDeniedError", "Progress", "QueryError", "RateLimitedError", "Run", "StateError",
     "StateVersionError", "Sync", "SyncInProgressError", "Table", "UnsupportedError", "Warehouse",
     "WarehouseError", "WarehouseLockedError", "compile", "connect", "destination", "destinations", "sources",
@@ -40,6 +41,7 @@ TREE = {
     "PermissionDeniedError": "WarehouseError",
     "DestinationError": "CdcError",
     "AuthenticationError": "DestinationError",
+    "PayloadTooLargeError": "DestinationError",
     "RateLimitedError": "DestinationError",
     "GuardError": "CdcError",
     "StateError": "CdcError",

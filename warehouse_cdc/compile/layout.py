@@ -113,6 +113,12 @@ def lay_out(
     _check_key(sync, types)
     _check_width(sync, len(used), dialect)
     fields = _fields(sync, match, mapped)
+    if sync.order_by is not None and sync.order_by not in dict(fields):
+        raise ConfigError(
+            f"Sync {sync.id!r}: order_by {sync.order_by!r} is no column that is sent.",
+            code="unknown-field",
+            hint="Map it, or order by one of the columns that are mapped or matched.",
+        )
     columns = []
     ordered = [*primary_key, *sorted(set(used) - set(primary_key))]
     for number, name in enumerate(ordered, start=1):

@@ -62,7 +62,13 @@ class Capabilities:
         modes: The sync modes that it supports.
         on_removed: What it can do with a removed row: ``clear``, ``delete`` (``nothing`` always works).
         whole_rows: Whether a sync may leave out mappings and send every column.
+        idempotent: Whether a row that comes again with the same idempotency key has no second effect.
+        split_retries: Whether a call that it refuses as a whole, having applied none of it, may come again in
+            halves, unless the sync says otherwise.
         batch_rows: Rows in one call, unless the sync says otherwise.
+        batch_bytes: Bytes in one call, as Arrow counts them; a row that has more travels alone.
+        rate: Calls in any window of time, unless the sync says otherwise: ``"100/second"``.
+        row_rate: The same for rows.
         concurrency: Calls under way at once, unless the sync says otherwise.
         max_concurrency: The most calls under way at once that it can take.
     """
@@ -70,7 +76,12 @@ class Capabilities:
     modes: frozenset[str]
     on_removed: frozenset[str] = frozenset()
     whole_rows: bool = True
+    idempotent: bool = False
+    split_retries: bool = False
     batch_rows: int = 1000
+    batch_bytes: int | None = None
+    rate: str | None = None
+    row_rate: str | None = None
     concurrency: int = 1
     max_concurrency: int = 64
 

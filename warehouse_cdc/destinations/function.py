@@ -18,6 +18,7 @@ from warehouse_cdc.destinations.base import (
     rejected,
 )
 from warehouse_cdc.errors import ConfigError, DestinationError
+from warehouse_cdc.limits import windows
 
 MODES = ("insert", "update", "upsert", "archive")
 ON_REMOVED = ("clear", "delete")
@@ -48,6 +49,10 @@ class FunctionDestination(Destination):
         concurrency: Calls under way at once, unless the sync says otherwise.
         modes: The sync modes that it serves.
         on_removed: What it does with removed rows: ``clear``, ``delete``.
+        split_retries: Whether a batch that it refuses as a whole, having applied none of it, comes again in
+            halves.
+        rate: Calls in any window of time, unless the sync says otherwise: ``"100/second"``.
+        row_rate: The same for rows.
         name: What audit tables show; the function's name by default.
 
     Raises:
@@ -62,9 +67,13 @@ class FunctionDestination(Destination):
         concurrency: int = 1,
         modes: Iterable[str] = MODES,
         on_removed: Iterable[str] = ON_REMOVED,
+        split_retries: bool = False,
+        rate: str | None = None,
+        row_rate: str | None = None,
         name: str | None = None,
     ) -> None:
         _check_callable(function)
+        windows(rate, row_rate)
         given: Any = (("batch_size", batch_size), ("concurrency", concurrency))
         for label, number in given:
             if isinstance(number, bool) or not isinstance(number, int) or number < 1:
@@ -81,6 +90,9 @@ class FunctionDestination(Destination):
             batch_rows=batch_size,
             concurrency=concurrency,
             max_concurrency=max(64, concurrency),
+            split_retries=split_retries,
+            rate=rate,
+            row_rate=row_rate,
         )
         functools.update_wrapper(self, function, updated=())
 
@@ -118,6 +130,9 @@ def destination(
     concurrency: int = ...,
     modes: Iterable[str] = ...,
     on_removed: Iterable[str] = ...,
+    split_retries: bool = ...,
+    rate: str | None = ...,
+    row_rate: str | None = ...,
     name: str | None = ...,
 ) -> Callable[[Callable[[Batch], Any]], FunctionDestination]: ...
 

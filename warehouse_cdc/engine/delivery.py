@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import closing
@@ -25,6 +26,7 @@ from warehouse_cdc.engine.sending import Call, Sender, Sent
 from warehouse_cdc.engine.spool import Spool, ahead
 from warehouse_cdc.engine.transitions import Observer, Step, observed
 from warehouse_cdc.errors import CdcError, LeaseLostError
+from warehouse_cdc.limits import Limiter, limiter
 from warehouse_cdc.mapping.values import tagged
 from warehouse_cdc.plan.record import Chunk, Ended, PlanRecord
 from warehouse_cdc.plan.statements import Statements
@@ -71,6 +73,14 @@ class Part:
     progress: Callable[[Progress], None]
 
 
+@dataclass(frozen=True)
+class _Parcel:
+    """A batch, and the rows of the plan that it was made of."""
+
+    batch: Batch
+    rows: pa.Table
+
+
 class Delivery:
     """Sends a journaled plan.
 
@@ -83,10 +93,12 @@ class Delivery:
         self.ended = Ended("success")
         self._part = part
         self._writer = writer
-        self._sender = Sender(part.sync, writer, part.lease.check, part.cancelled)
-        able = part.sync.destination.capabilities
-        self._batch_rows = part.sync.batch_rows or able.batch_rows
-        self._pool = Pool(min(part.sync.concurrency or able.concurrency, able.max_concurrency))
+        sync, able = part.sync, part.sync.destination.capabilities
+        limits = limiter(sync.share_rate or sync.id, sync.rates) if sync.rates else Limiter()
+        self._sender = Sender(sync, writer, limits, part.lease.check, part.cancelled)
+        self._batch_rows = min(filter(None, (sync.batch_rows or able.batch_rows, limits.most_rows)))
+        self._concurrency = min(sync.concurrency or able.concurrency, able.max_concurrency)
+        self._pool = Pool(self._concurrency)
         self._total = sum(chunk.rows for chunk in part.record.chunks)
         self._done = 0
         self._rejected = 0
@@ -187,34 +199,78 @@ class Delivery:
 
     def _send(self, operation: str, rows: pa.Table) -> list[dict[str, Any]]:
         """Send a chunk's batches; returns its rejections."""
-        batches = [rows.slice(at, self._batch_rows) for at in range(0, rows.num_rows, self._batch_rows)]
+        lanes = deque(self._lanes(operation, rows))
+        parcels: list[_Parcel] = []
+        under_way: dict[Future[Sent], int] = {}
+        failures: list[dict[str, Any]] = []
+
+        def submit(lane: deque[_Parcel]) -> None:
+            parcels.append(lane.popleft())
+            number = len(parcels) - 1
+            following[number] = lane
+            under_way[self._pool.submit(partial(self._observed, parcels[number].batch, number))] = number
+
+        def collect(future: Future[Sent], sent: Sent) -> None:
+            number = under_way.pop(future)
+            failures.extend(self._collect(parcels[number].rows, sent))
+            if following[number]:
+                submit(following[number])
+
+        following: dict[int, deque[_Parcel]] = {}
+        for lane in lanes:
+            submit(lane)
+        while under_way:
+            finished, _waiting = wait(list(under_way), timeout=0.2, return_when=FIRST_COMPLETED)
+            for future in finished:
+                collect(future, future.result())
+            late = [(future, call) for future, number in under_way.items() if (call := self._overdue(number))]
+            for future, call in late:
+                collect(future, self._give_up(call))
+            # What waits behind a call that hangs would wait for ever: it was never sent.
+            for future in [each for each in under_way if late and each.cancel()]:
+                size = parcels[under_way[future]].rows.num_rows
+                collect(future, Sent(unsent=list(range(size))))
+        return failures
+
+    def _lanes(self, operation: str, rows: pa.Table) -> Iterator[deque[_Parcel]]:
+        """A chunk's batches: those of one lane are sent one after the other, the lanes beside each other."""
         values = values_of(self._part, operation, rows)
-        futures: dict[Future[Sent], int] = {}
-        for number, part in enumerate(batches):
+        ordered = self._part.sync.order_by
+        if ordered is None:
+            for parcel in self._parcels(operation, rows, values):
+                yield deque([parcel])
+            return
+        name = dict(self._part.fields)[ordered]
+        codes = values.column(name).combine_chunks().dictionary_encode().indices.fill_null(-1)
+        places = codes.to_numpy() % self._concurrency
+        for lane in range(self._concurrency):
+            taken = pa.array(np.flatnonzero(places == lane))
+            if len(taken):
+                yield deque(self._parcels(operation, rows.take(taken), values.take(taken)))
+
+    def _parcels(self, operation: str, rows: pa.Table, values: pa.Table) -> Iterator[_Parcel]:
+        """Rows as batches, none with too many rows or bytes."""
+        most = self._part.sync.destination.capabilities.batch_bytes
+        pieces = [
+            (at, min(self._batch_rows, rows.num_rows - at))
+            for at in range(0, rows.num_rows, self._batch_rows)
+        ]
+        pieces.reverse()
+        while pieces:
+            at, size = pieces.pop()
+            arrow = values.slice(at, size)
+            if most is not None and size > 1 and arrow.nbytes > most:
+                pieces += [(at + size // 2, size - size // 2), (at, size // 2)]
+                continue
+            part = rows.slice(at, size)
             batch = Batch(
                 context=self._part.context,
                 operation=operation,
-                arrow=values.slice(number * self._batch_rows, part.num_rows),
+                arrow=arrow,
                 row_ids=part.column("row_id").to_pylist(),
                 key_runs=part.column("key_run").to_pylist(),
             )
-            futures[self._pool.submit(partial(self._observed, batch, number))] = number
-        failures: list[dict[str, Any]] = []
-        waiting = set(futures)
-        while waiting:
-            finished, waiting = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
-            for future in finished:
-                failures += self._collect(batches[futures[future]], future.result())
-            overdue = [(future, call) for future in waiting if (call := self._overdue(futures[future]))]
-            for future, call in overdue:
-                waiting.discard(future)
-                failures += self._collect(batches[futures[future]], self._give_up(call))
-            # What waits behind a call that hangs would wait for ever: it was never sent.
-            for future in [each for each in waiting if overdue and each.cancel()]:
-                waiting.discard(future)
-                rows = batches[futures[future]]
-                failures += self._collect(rows, Sent(unsent=list(range(rows.num_rows))))
-        return failures
+            yield _Parcel(batch, part)
 
     def _observed(self, batch: Batch, number: int) -> Sent:
         with observed(self._part.observer, Step.SEND):
@@ -230,7 +286,7 @@ class Delivery:
         """The rows of an overdue call are unknown; those that had an outcome before keep it."""
         reason = f"no answer within {self._part.sync.batch_timeout:g} s"
         unknown = {at: ("unknown", reason, False, call.attempt) for at in call.positions}
-        return Sent({**call.failures, **unknown}, [], f"The destination gave {reason}.")
+        return Sent({**call.failures, **unknown}, list(call.unsent), f"The destination gave {reason}.")
 
     def _collect(self, rows: pa.Table, sent: Sent) -> list[dict[str, Any]]:
         """A batch's failures as rows of the rejections table."""

@@ -11,7 +11,14 @@ from dataclasses import dataclass, field
 from tenacity.wait import wait_random_exponential
 
 from warehouse_cdc.destinations.base import Batch, Outcome, Outcomes, Writer, retryable, unknown
-from warehouse_cdc.errors import AuthenticationError, DestinationError, LeaseLostError
+from warehouse_cdc.errors import (
+    AuthenticationError,
+    DestinationError,
+    LeaseLostError,
+    PayloadTooLargeError,
+    RateLimitedError,
+)
+from warehouse_cdc.limits import Limiter
 from warehouse_cdc.sync import Sync
 
 
@@ -40,26 +47,39 @@ class Call:
         positions: The rows of the batch that it sends.
         attempt: Which attempt it is.
         failures: What became of the batch's rows before.
+        unsent: Its rows that were not attempted yet.
     """
 
     began: float
     positions: tuple[int, ...]
     attempt: int
     failures: dict[int, tuple[str, str, bool, int]]
+    unsent: tuple[int, ...]
 
 
 class Sender:
     """Sends batches with retries; called from several threads."""
 
     def __init__(
-        self, sync: Sync, writer: Writer, check_lease: Callable[[], None], cancelled: threading.Event
+        self,
+        sync: Sync,
+        writer: Writer,
+        limiter: Limiter,
+        check_lease: Callable[[], None],
+        cancelled: threading.Event,
     ) -> None:
         """Prepare for one run."""
         self._sync = sync
         self._writer = writer
+        self._limiter = limiter
         self._check_lease = check_lease
         self._stop = cancelled
         self._wait = wait_random_exponential(multiplier=sync.retry_wait, max=sync.retry_wait_max)
+        self._splits = sync.splits
+        self._budget = sync.retry_budget
+        self._most_rows = limiter.most_rows
+        self._failing = 0
+        self._lock = threading.Lock()
         self.stopped = threading.Event()
         """Set when the run can't go on: no new batch starts."""
         self.calls: dict[int, Call] = {}
@@ -67,6 +87,10 @@ class Sender:
 
     def send(self, batch: Batch, number: int) -> Sent:
         """Send a batch until each row has an outcome, the attempts are used up or the run stops.
+
+        A batch that was refused as a whole is halved until each of its rows has an outcome of its own, if the
+        destination takes that; one that is too large is halved anyway. What may have been applied is sent
+        again only as it was.
 
         Args:
             batch: The rows.
@@ -76,35 +100,105 @@ class Sender:
             LeaseLostError: The lease was over before an attempt.
         """
         sent = Sent()
-        pending = list(range(len(batch)))
-        tainted: set[int] = set()
+        tries = [0] * len(batch)
+        pieces = [list(range(len(batch)))]  # the next one is the last
+        while pieces:
+            piece = pieces.pop()
+            fresh = tries[piece[0]] == 0
+            if self._halted or sent.fatal:
+                sent.unsent += piece if fresh else []
+                continue
+            later = [row for each in pieces for row in each]
+            if self._too_many(piece) or self._piece(batch, piece, number, sent, tries, later):
+                pieces += _halves(piece)
+        return sent
+
+    @property
+    def _halted(self) -> bool:
+        return self._stop.is_set() or self.stopped.is_set()
+
+    def _piece(
+        self, batch: Batch, piece: list[int], number: int, sent: Sent, tries: list[int], later: list[int]
+    ) -> bool:
+        """Send some of a batch's rows until each has an outcome; True if they are to be sent in halves."""
+        pending, tainted = piece, set[int]()
         for attempt in range(1, self._sync.max_attempts + 1):
-            if attempt == 1 and (self._stop.is_set() or self.stopped.is_set()):
-                sent.unsent = pending
-                return sent
-            part = batch if len(pending) == len(batch) else batch.take(pending)
-            self._check_lease()
-            self.calls[number] = Call(time.monotonic(), tuple(pending), attempt, dict(sent.failures))
-            answer = self._attempt(part, attempt, number)
-            outcomes, last = answer.outcomes, attempt == self._sync.max_attempts
+            with self._limiter.call(len(pending), lambda: self._halted) as free:
+                if not free:
+                    sent.unsent += [at for at in pending if tries[at] == 0]
+                    return False
+                self._check_lease()
+                for position in pending:
+                    tries[position] += 1
+                call = Call(
+                    began=time.monotonic(),
+                    positions=tuple(pending),
+                    attempt=tries[pending[0]],
+                    failures=dict(sent.failures),
+                    unsent=(*sent.unsent, *(at for at in later if tries[at] == 0)),
+                )
+                self.calls[number] = call
+                whole = len(pending) == len(batch) and call.attempt == 1
+                part = batch if whole else batch.take(pending, attempt=call.attempt)
+                answer = self._attempt(part, number)
+            last = attempt == self._sync.max_attempts
             again = []
-            for position in pending if sent.failures else ():
+            for position in pending:
                 sent.failures.pop(position, None)
-            for index, outcome in sorted(outcomes.items()):
+            for index, outcome in sorted(answer.outcomes.items()):
                 position = pending[index]
                 if outcome.status == "unknown":
                     tainted.add(position)
-                self._note(sent, position, outcome, position in tainted, attempt)
+                self._note(sent, position, outcome, position in tainted, tries[position])
                 if outcome.status != "rejected":
                     again.append(position)
+            if answer.refused and len(pending) > 1 and not tainted and (self._splits or answer.too_large):
+                if answer.too_large:
+                    self._shrink((len(pending) + 1) // 2)
+                return True
             pending = again
-            fatal = answer.fatal or (answer.unreachable if last else None)
+            fatal = answer.fatal or self._down(answer, last=last)
             if fatal:
                 sent.fatal = printable(without_values(fatal, part))
                 self.stopped.set()
-            if not pending or sent.fatal or last or not self._pause(attempt, answer.pause):
-                return sent
-        return sent
+            if not pending or sent.fatal or last or not self._retries() or not self._pause(attempt, answer):
+                return False
+        return False
+
+    def _too_many(self, piece: list[int]) -> bool:
+        return self._most_rows is not None and len(piece) > self._most_rows
+
+    def _shrink(self, rows: int) -> None:
+        """Batches from now on have at most so many rows."""
+        with self._lock:
+            self._most_rows = min(rows, self._most_rows or rows)
+
+    def _retries(self) -> bool:
+        """Whether the run may repeat one more call; counts it."""
+        with self._lock:
+            if self._budget is None:
+                return True
+            self._budget -= 1
+            return self._budget >= 0
+
+    def _down(self, answer: _Answer, *, last: bool) -> str | None:
+        """Why the destination counts as down, if it does (D21).
+
+        One that can't be reached at all is after a call's last attempt. One that answers may have failed
+        because of a row: it takes several calls in a row that failed so to the last.
+        """
+        with self._lock:
+            if answer.failed is None:
+                self._failing = 0
+                return None
+            if not last:
+                return None
+            if answer.unreachable:
+                return answer.failed
+            self._failing += 1
+            if self._sync.breaker is None or self._failing < self._sync.breaker:
+                return None
+            return f"{self._failing} calls in a row failed as a whole; the last: {answer.failed}"
 
     @staticmethod
     def _note(sent: Sent, position: int, outcome: Outcome, tainted: bool, attempt: int) -> None:
@@ -113,10 +207,8 @@ class Sender:
         reason = printable(outcome.reason) or "no reason given"
         sent.failures[position] = (kind, reason, outcome.permanent, attempt)
 
-    def _attempt(self, batch: Batch, attempt: int, number: int) -> _Answer:
+    def _attempt(self, batch: Batch, number: int) -> _Answer:
         """One call."""
-        if attempt > 1:
-            batch = batch.take(range(len(batch)), attempt=attempt)
         try:
             return _Answer(self._checked(batch, self._writer.write(batch)))
         except AuthenticationError as error:
@@ -124,17 +216,34 @@ class Sender:
         except LeaseLostError:
             raise
         except DestinationError as error:
-            if error.outcome_unknown:
-                return _Answer(_all(batch, unknown(error.message)), pause=error.retry_after)
-            if not error.retryable:
-                return _Answer(_all(batch, Outcome("rejected", error.message)))
-            outcomes = _all(batch, retryable(error.message))
-            return _Answer(outcomes, pause=error.retry_after, unreachable=error.message)
+            return self._failed(batch, error)
         except Exception as error:
             # Whatever a writer did before it failed is not known; the type says enough for a reason.
-            return _Answer(_all(batch, unknown(f"{type(error).__name__} in the destination")))
+            reason = f"{type(error).__name__} in the destination"
+            return _Answer(_all(batch, unknown(reason)), failed=reason)
         finally:
             self.calls.pop(number, None)
+
+    def _failed(self, batch: Batch, error: DestinationError) -> _Answer:
+        """What an error says of all rows of its call."""
+        message, pause, fatal = error.message, error.retry_after, None
+        if pause is not None:
+            longest = self._sync.retry_after_max
+            self._limiter.pause(min(pause, longest))
+            if pause > longest:
+                fatal = f"{message} The destination asks to wait {pause:g} s (retry_after_max: {longest:g})."
+        if error.outcome_unknown:
+            return _Answer(_all(batch, unknown(message)), fatal, paused=pause is not None, failed=message)
+        if error.retryable:
+            return _Answer(
+                _all(batch, retryable(message)),
+                fatal,
+                paused=pause is not None,
+                failed=message,
+                unreachable=error.status is None and not isinstance(error, RateLimitedError),
+            )
+        large = isinstance(error, PayloadTooLargeError)
+        return _Answer(_all(batch, Outcome("rejected", message)), fatal, refused=True, too_large=large)
 
     @staticmethod
     def _checked(batch: Batch, outcomes: Outcomes) -> Outcomes:
@@ -151,17 +260,16 @@ class Sender:
             )
         return outcomes
 
-    def _pause(self, attempt: int, asked: float | None) -> bool:
+    def _pause(self, attempt: int, answer: _Answer) -> bool:
         """Wait before the next attempt; False if the run stops meanwhile."""
-        if asked is not None:
-            seconds = min(asked, self._sync.retry_wait_max) * (1 + random.random() / 10)
-        else:
-            seconds = self._wait(_Attempt(attempt))  # type: ignore[arg-type]
+        seconds = self._wait(_Attempt(attempt))  # type: ignore[arg-type]
+        if answer.paused:
+            seconds = min(seconds, self._sync.retry_wait) * random.random()  # the limiter waits as asked
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             if self._stop.wait(min(left, 0.1)) or self.stopped.is_set():
                 return False
-        return not (self._stop.is_set() or self.stopped.is_set())
+        return not self._halted
 
 
 @dataclass(frozen=True)
@@ -171,14 +279,20 @@ class _Answer:
     Attributes:
         outcomes: Of the rows that didn't succeed, by position.
         fatal: Why the run can't go on.
-        pause: Seconds that the destination asks to wait.
-        unreachable: Why the call as a whole failed; fatal if it was the last attempt (D21).
+        paused: Whether the destination asks to wait.
+        refused: Whether the destination refused the call as a whole, having applied nothing.
+        too_large: Whether it did so because of its size.
+        failed: Why the call as a whole failed, whatever its rows.
+        unreachable: Whether there was no answer at all.
     """
 
     outcomes: Outcomes
     fatal: str | None = None
-    pause: float | None = None
-    unreachable: str | None = None
+    paused: bool = False
+    refused: bool = False
+    too_large: bool = False
+    failed: str | None = None
+    unreachable: bool = False
 
 
 @dataclass(frozen=True)
@@ -212,6 +326,12 @@ def _leaves(value: object) -> Iterator[str]:
 def printable(text: str) -> str:
     """A text that UTF-8 can hold."""
     return str(text).encode("utf-8", "replace").decode()
+
+
+def _halves(piece: list[int]) -> list[list[int]]:
+    """Its second half, then its first: what is sent next comes last."""
+    middle = len(piece) // 2
+    return [piece[middle:], piece[:middle]]
 
 
 def _all(batch: Batch, outcome: Outcome) -> Outcomes:
