@@ -151,10 +151,12 @@ class DestinationError(CdcError):
         status: The destination's own status code, or None.
         retry_after: Seconds that the destination asks to wait, or None.
         outcome_unknown: Whether the write may have happened all the same.
+        divisible: Whether nothing of it was applied and its halves may succeed, whatever the sync says.
     """
 
     default_code = "destination"
     default_retryable = True
+    default_divisible = False
 
     def __init__(
         self,
@@ -163,6 +165,7 @@ class DestinationError(CdcError):
         status: int | str | None = None,
         retry_after: float | None = None,
         outcome_unknown: bool = False,
+        divisible: bool | None = None,
         code: str | None = None,
         hint: str = "",
         retryable: bool | None = None,
@@ -171,6 +174,7 @@ class DestinationError(CdcError):
         self.status = status
         self.retry_after = retry_after
         self.outcome_unknown = outcome_unknown
+        self.divisible = self.default_divisible if divisible is None else divisible
         super().__init__(message, code=code, hint=hint, retryable=retryable)
 
 
@@ -192,6 +196,7 @@ class PayloadTooLargeError(DestinationError):
 
     default_code = "payload-too-large"
     default_retryable = False
+    default_divisible = True
 
 
 class GuardError(CdcError):

@@ -1,4 +1,6 @@
-"""Where rows go: functions, files and tables, and the contract that they keep."""
+"""Where rows go: functions, files, tables and HTTP endpoints, and the contract that they keep."""
+
+from typing import TYPE_CHECKING, Any
 
 from warehouse_cdc.destinations.base import (
     Batch,
@@ -15,12 +17,16 @@ from warehouse_cdc.destinations.file_formats import Csv, JsonLines, Parquet
 from warehouse_cdc.destinations.function import FunctionDestination, destination
 from warehouse_cdc.destinations.sql_table import SqlTable
 
+if TYPE_CHECKING:
+    from warehouse_cdc.destinations.http import HttpRequest
+
 __all__ = [
     "Batch",
     "Capabilities",
     "Csv",
     "Destination",
     "FunctionDestination",
+    "HttpRequest",
     "JsonLines",
     "Outcome",
     "Parquet",
@@ -32,3 +38,12 @@ __all__ = [
     "retryable",
     "unknown",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """HTTP destinations are imported when they are used: they need packages of their own."""
+    if name == "HttpRequest":
+        from warehouse_cdc.destinations.http import HttpRequest
+
+        return HttpRequest
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

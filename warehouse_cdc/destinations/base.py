@@ -65,6 +65,7 @@ class Capabilities:
         idempotent: Whether a row that comes again with the same idempotency key has no second effect.
         split_retries: Whether a call that it refuses as a whole, having applied none of it, may come again in
             halves, unless the sync says otherwise.
+        single: Operations whose calls take one row each.
         batch_rows: Rows in one call, unless the sync says otherwise.
         batch_bytes: Bytes in one call, as Arrow counts them; a row that has more travels alone.
         rate: Calls in any window of time, unless the sync says otherwise: ``"100/second"``.
@@ -78,6 +79,7 @@ class Capabilities:
     whole_rows: bool = True
     idempotent: bool = False
     split_retries: bool = False
+    single: frozenset[str] = frozenset()
     batch_rows: int = 1000
     batch_bytes: int | None = None
     rate: str | None = None

@@ -250,11 +250,10 @@ class Delivery:
 
     def _parcels(self, operation: str, rows: pa.Table, values: pa.Table) -> Iterator[_Parcel]:
         """Rows as batches, none with too many rows or bytes."""
-        most = self._part.sync.destination.capabilities.batch_bytes
-        pieces = [
-            (at, min(self._batch_rows, rows.num_rows - at))
-            for at in range(0, rows.num_rows, self._batch_rows)
-        ]
+        able = self._part.sync.destination.capabilities
+        most, batch_rows = able.batch_bytes, 1 if operation in able.single else self._batch_rows
+        starts = range(0, rows.num_rows, batch_rows)
+        pieces = [(at, min(batch_rows, rows.num_rows - at)) for at in starts]
         pieces.reverse()
         while pieces:
             at, size = pieces.pop()

@@ -152,7 +152,7 @@ class Sender:
                 self._note(sent, position, outcome, position in tainted, tries[position])
                 if outcome.status != "rejected":
                     again.append(position)
-            if answer.refused and len(pending) > 1 and not tainted and (self._splits or answer.too_large):
+            if answer.refused and len(pending) > 1 and not tainted and (self._splits or answer.divisible):
                 if answer.too_large:
                     self._shrink((len(pending) + 1) // 2)
                 return True
@@ -242,8 +242,13 @@ class Sender:
                 failed=message,
                 unreachable=error.status is None and not isinstance(error, RateLimitedError),
             )
-        large = isinstance(error, PayloadTooLargeError)
-        return _Answer(_all(batch, Outcome("rejected", message)), fatal, refused=True, too_large=large)
+        return _Answer(
+            _all(batch, Outcome("rejected", message)),
+            fatal,
+            refused=True,
+            divisible=error.divisible,
+            too_large=isinstance(error, PayloadTooLargeError),
+        )
 
     @staticmethod
     def _checked(batch: Batch, outcomes: Outcomes) -> Outcomes:
@@ -281,6 +286,7 @@ class _Answer:
         fatal: Why the run can't go on.
         paused: Whether the destination asks to wait.
         refused: Whether the destination refused the call as a whole, having applied nothing.
+        divisible: Whether its halves may succeed, whatever the sync says.
         too_large: Whether it did so because of its size.
         failed: Why the call as a whole failed, whatever its rows.
         unreachable: Whether there was no answer at all.
@@ -290,6 +296,7 @@ class _Answer:
     fatal: str | None = None
     paused: bool = False
     refused: bool = False
+    divisible: bool = False
     too_large: bool = False
     failed: str | None = None
     unreachable: bool = False

@@ -14,7 +14,13 @@ from warehouse_cdc.errors import ConfigError
 if TYPE_CHECKING:
     from warehouse_cdc.destinations.base import Destination
 
-_CLASSES = {"sql_table": "SqlTable", "jsonl": "JsonLines", "csv": "Csv", "parquet": "Parquet"}
+_CLASSES = {
+    "sql_table": "SqlTable",
+    "http": "HttpRequest",
+    "jsonl": "JsonLines",
+    "csv": "Csv",
+    "parquet": "Parquet",
+}
 DESTINATION_TYPES = [*_CLASSES, "python"]
 """What ``type`` can be."""
 

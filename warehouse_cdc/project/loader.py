@@ -215,7 +215,8 @@ class _Loader:
         if made is None:
             return None
         fields = fields_of(made)
-        if "where" in fields:  # a URL, an engine or a connection, of which a file can only hold the first
+        somewhere = "where" in fields
+        if somewhere:  # a URL, an engine or a connection, of which a file can only hold the first
             del fields["where"]
             fields["url"] = Field(str, required=True)
         values = self.checked(path, options, fields)
@@ -223,7 +224,7 @@ class _Loader:
             return None
         if "directory" in values:
             values["directory"] = self.rooted(values["directory"])
-        if "url" in values:
+        if somewhere:
             values["where"] = self.rooted_url(values.pop("url"))
         return self.attempt(path, options, lambda: made(**values), fallback="url")
 

@@ -1,0 +1,266 @@
+"""What a request carries: JSON, XML, a form or nothing, made of a batch's rows."""
+
+from __future__ import annotations
+
+import json
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from functools import cached_property
+from typing import Any
+from urllib.parse import urlencode
+
+from warehouse_cdc.destinations.base import Batch
+from warehouse_cdc.destinations.encoding import JSON as JSON_STYLE
+from warehouse_cdc.destinations.encoding import encode_column
+from warehouse_cdc.errors import ConfigError
+from warehouse_cdc.mapping import liquid
+from warehouse_cdc.mapping.liquid import RowRejectedError, Template
+
+_TRAILING = re.compile(r'("(?:[^"\\]|\\.)*")|,(?=\s*[\]}])', re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of one call, as templates and bodies see them.
+
+    Attributes:
+        batch: The rows.
+        single: Whether templates see one ``row``, or ``rows``.
+    """
+
+    batch: Batch
+    single: bool
+
+    @cached_property
+    def values(self) -> dict[str, Any]:
+        """What a template sees."""
+        context = self.batch.context
+        seen: dict[str, Any] = {
+            "context": {
+                "model_id": context.model_id,
+                "model_name": context.model_name,
+                "sync_id": context.sync_id,
+                "sync_run_id": context.run_id,
+                "operation": self.batch.operation,
+            }
+        }
+        if not self.single:
+            return {**seen, "rows": self.batch.rows}
+        row = self.batch.rows[0]
+        return {**row, **seen, "row": row}
+
+
+class Body(ABC):
+    """How rows become the body of a request."""
+
+    content_type: str | None = None
+
+    def check(self, fields: Sequence[str]) -> None:  # noqa: B027
+        """Raise ConfigError if it names a field that isn't sent."""
+
+    @abstractmethod
+    def invalid(self, batch: Batch) -> dict[int, str]:
+        """Rows that can't be sent, by position, with the reason."""
+
+    @abstractmethod
+    def content(self, rows: Rows) -> bytes | None:
+        """The body of one call.
+
+        Raises:
+            RowRejectedError: A row can't be sent so.
+        """
+
+
+@dataclass(frozen=True)
+class _TemplateBody(Body):
+    """A body that a template makes."""
+
+    template: str
+    _made: Template = field(init=False, repr=False, compare=False)
+
+    def check(self, fields: Sequence[str]) -> None:
+        """The template's own check."""
+        self._made.check(fields)
+
+    def invalid(self, batch: Batch) -> dict[int, str]:
+        """None: only filling the template tells."""
+        return {}
+
+
+@dataclass(frozen=True)
+class Json(_TemplateBody):
+    """JSON that a Liquid template makes of ``row`` or ``rows``; a comma before ``]`` or ``}`` is left out."""
+
+    content_type = "application/json"
+
+    def __post_init__(self) -> None:
+        """Parse the template."""
+        object.__setattr__(self, "_made", Template(self.template, liquid.JSON, "body"))
+
+    def content(self, rows: Rows) -> bytes:
+        """The filled template, which must be JSON."""
+        text = _TRAILING.sub(lambda found: found[1] or "", self._made.render(**rows.values))
+        try:
+            json.loads(text, parse_float=Decimal, parse_int=str)
+        except ValueError as error:
+            where = f"line {error.lineno}" if isinstance(error, json.JSONDecodeError) else "somewhere"
+            raise RowRejectedError(
+                f"body is no JSON in {where}: a text belongs into quotes, what may be NULL through | json"
+            ) from None
+        return text.encode()
+
+
+@dataclass(frozen=True)
+class Xml(_TemplateBody):
+    """XML that a Liquid template makes of ``row``, or of ``rows``."""
+
+    content_type = "application/xml"
+
+    def __post_init__(self) -> None:
+        """Parse the template."""
+        object.__setattr__(self, "_made", Template(self.template, liquid.XML, "body"))
+
+    def content(self, rows: Rows) -> bytes:
+        """The filled template; whether it is XML is the author's affair."""
+        return self._made.render(**rows.values).encode()
+
+
+@dataclass(frozen=True)
+class Form(Body):
+    """A URL-encoded form, with one Liquid template a field; without any, each field of the row as it is."""
+
+    fields: Mapping[str, str] | None = None
+    content_type = "application/x-www-form-urlencoded"
+    _made: dict[str, Template] | None = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Parse the templates."""
+        made = None
+        if self.fields is not None:
+            made = {name: Template(text, liquid.TEXT, f"body.{name}") for name, text in self.fields.items()}
+        object.__setattr__(self, "_made", made)
+
+    def check(self, fields: Sequence[str]) -> None:
+        """The templates' own checks."""
+        for template in (self._made or {}).values():
+            template.check(fields)
+
+    def invalid(self, batch: Batch) -> dict[int, str]:
+        """None."""
+        return {}
+
+    def content(self, rows: Rows) -> bytes:
+        """The form."""
+        if self._made is None:
+            pairs = {name: liquid.text_of(value) for name, value in rows.batch.rows[0].items()}
+        else:
+            pairs = {name: template.render(**rows.values) for name, template in self._made.items()}
+        return urlencode(pairs).encode()
+
+
+@dataclass(frozen=True)
+class JsonColumns(Body):
+    """An object with the row's fields, named as the sync's mappings say; an array of them in a batch."""
+
+    content_type = "application/json"
+
+    def invalid(self, batch: Batch) -> dict[int, str]:
+        """Rows with a value that JSON can't hold."""
+        found: dict[int, str] = {}
+        json_rows(batch, found)
+        return found
+
+    def content(self, rows: Rows) -> bytes:
+        """The object, or the array."""
+        return _joined(json_rows(rows.batch, {}), rows)
+
+
+@dataclass(frozen=True)
+class JsonColumn(Body):
+    """The value of one field; an array of values in a batch. Text that is JSON is sent as that JSON."""
+
+    column: str
+    content_type = "application/json"
+
+    def check(self, fields: Sequence[str]) -> None:
+        """Raise ConfigError if the field isn't sent."""
+        if self.column not in fields:
+            raise ConfigError(
+                f"body names the column {self.column!r}, and no such field is sent.",
+                code="unknown-field",
+                hint=f"Fields: {', '.join(fields)}.",
+            )
+
+    def invalid(self, batch: Batch) -> dict[int, str]:
+        """Rows whose value isn't JSON."""
+        found: dict[int, str] = {}
+        self._texts(batch, found)
+        return found
+
+    def content(self, rows: Rows) -> bytes:
+        """The value, or the array."""
+        return _joined(self._texts(rows.batch, {}), rows)
+
+    def _texts(self, batch: Batch, invalid: dict[int, str]) -> list[str]:
+        index = batch.arrow.schema.get_field_index(self.column)
+        arrow = batch.arrow.column(index)
+        texts = [
+            text or "null"
+            for text in encode_column(arrow, batch.arrow.schema.field(index), JSON_STYLE, invalid)
+        ]
+        for position, text in enumerate(texts):
+            if text.startswith('"'):
+                inner = json.loads(text)
+                if _is_json(inner):
+                    texts[position] = inner
+        return texts
+
+
+@dataclass(frozen=True)
+class Empty(Body):
+    """No body."""
+
+    def invalid(self, batch: Batch) -> dict[int, str]:
+        """None."""
+        return {}
+
+    def content(self, rows: Rows) -> None:
+        """Nothing."""
+        return None
+
+
+def json_rows(batch: Batch, invalid: dict[int, str]) -> list[str]:
+    """Each row as the text of a JSON object: exact, whatever the types.
+
+    Args:
+        batch: The rows.
+        invalid: Gets a reason for each position whose row can't be encoded.
+    """
+    arrow = batch.arrow
+    columns = [
+        encode_column(arrow.column(index), kind, JSON_STYLE, invalid)
+        for index, kind in enumerate(arrow.schema)
+    ]
+    heads = [JSON_STYLE.quote(name) + ":" for name in arrow.schema.names]
+    return [
+        "{" + ",".join([head + (text or "null") for head, text in zip(heads, row, strict=True)]) + "}"
+        for row in zip(*columns, strict=True)
+    ]
+
+
+def _joined(texts: list[str], rows: Rows) -> bytes:
+    return (texts[0] if rows.single else "[" + ",".join(texts) + "]").encode()
+
+
+def _is_json(text: str) -> bool:
+    """Whether a text is a JSON object or array."""
+    if not text.lstrip().startswith(("{", "[")):
+        return False
+    try:
+        json.loads(text, parse_float=Decimal, parse_int=str)
+    except ValueError:
+        return False
+    return True

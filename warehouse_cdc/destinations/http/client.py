@@ -1,0 +1,265 @@
+"""Calls over HTTP: one client a run, time limits, and what an answer says of the rows that were sent."""
+
+from __future__ import annotations
+
+import ssl
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from os import PathLike
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx2
+
+from warehouse_cdc.errors import (
+    AuthenticationError,
+    ConfigError,
+    DestinationError,
+    PayloadTooLargeError,
+    RateLimitedError,
+)
+
+_MEGABYTE = 1 << 20
+LONGEST_ANSWER = _MEGABYTE
+"""Bytes of an answer that are read; the rest of it is left."""
+SHOWN = 500
+"""Characters of an answer that a reason shows."""
+NOT_APPLIED = frozenset({408, 425, 503})
+"""Answers of a server that has not looked at the request, and may when asked again."""
+
+
+@dataclass(frozen=True)
+class Tls:
+    """How a server is trusted, and how the client proves who it is.
+
+    Args:
+        ca: File with the certificates of authorities to trust, in place of the usual ones (PEM).
+        certificate: File with the client's certificate, for mutual TLS (PEM; with its key, or beside it).
+        key: File with the certificate's key (PEM).
+        password: The key's password.
+    """
+
+    ca: str | PathLike[str] | None = None
+    certificate: str | PathLike[str] | None = None
+    key: str | PathLike[str] | None = None
+    password: str | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        """Look whether the files are there."""
+        for label in ("ca", "certificate", "key"):
+            path = getattr(self, label)
+            if path is None:
+                continue
+            if not Path(path).is_file():
+                raise ConfigError(f"tls: {label} {str(path)!r} is no file.", code="destination-tls")
+            if Path(path).stat().st_size > 10 * _MEGABYTE:
+                raise ConfigError(f"tls: {label} has more than 10 MB.", code="destination-tls")
+        if (self.key or self.password) and not self.certificate:
+            raise ConfigError("tls: key and password belong to a certificate.", code="destination-tls")
+
+    def context(self) -> ssl.SSLContext:
+        """What it means for a connection.
+
+        Raises:
+            ConfigError: A file isn't what it should be, or the password is wrong.
+        """
+        try:
+            made = ssl.create_default_context(cafile=self.ca)
+            if self.certificate:
+                made.load_cert_chain(self.certificate, self.key, self.password or "")
+        except (ssl.SSLError, OSError) as error:
+            raise ConfigError(
+                f"tls: the files can't be used ({type(error).__name__}).",
+                code="destination-tls",
+                hint="They must be PEM; the key must belong to the certificate, and the password to the key.",
+            ) from None
+        return made
+
+
+def base_url(url: Any) -> str:
+    """A URL that calls can begin with.
+
+    Raises:
+        ConfigError: It isn't one.
+    """
+    parts = urlsplit(url) if isinstance(url, str) else None
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ConfigError("url must begin with http:// or https:// and a host.", code="destination-url")
+    if parts.username or parts.password:
+        raise ConfigError(
+            "url can't hold a user and password.",
+            code="destination-url",
+            hint="Send them as a header, or use auth.",
+        )
+    return str(url)
+
+
+def shown_url(url: str) -> str:
+    """What may be shown of a URL: scheme and host; a path or a query may hold secrets."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+
+@dataclass(frozen=True)
+class TimeLimits:
+    """Seconds.
+
+    Attributes:
+        connect: Until a connection is made.
+        read: Between two parts of the answer.
+        total: For the whole call.
+    """
+
+    connect: float = 5.0
+    read: float = 30.0
+    total: float = 30.0
+
+    def __post_init__(self) -> None:
+        """Check each."""
+        for label in ("connect", "read", "total"):
+            value = getattr(self, label)
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
+                raise ConfigError(
+                    f"{label}_timeout must be a number of seconds above 0.", code="destination-option"
+                )
+
+
+class HttpClient:
+    """Makes the calls of one run; used from several threads.
+
+    Args:
+        headers: Sent with every call.
+        limits: Time limits.
+        connections: The most connections at once.
+        auth: Signs each call.
+        tls: How servers are trusted.
+        secrets: Texts that no message may hold.
+    """
+
+    def __init__(
+        self,
+        *,
+        headers: Mapping[str, str],
+        limits: TimeLimits,
+        connections: int,
+        auth: httpx2.Auth | None = None,
+        tls: Tls | None = None,
+        secrets: Sequence[str] = (),
+    ) -> None:
+        self._limits = limits
+        self._secrets = sorted({text for text in secrets if len(text) > 3}, key=len, reverse=True)
+        self._client = httpx2.Client(
+            headers={"User-Agent": "warehouse-cdc", **headers},
+            auth=auth,
+            verify=tls.context() if tls is not None else True,
+            limits=httpx2.Limits(max_connections=connections, max_keepalive_connections=connections),
+            timeout=httpx2.Timeout(limits.read, connect=limits.connect),
+        )
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def call(
+        self, method: str, url: str, *, content: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> bytes:
+        """Make a call.
+
+        Returns:
+            The body of an answer with a status from 200 to 299; at most 1 MB of it.
+
+        Raises:
+            DestinationError: Anything else, as what it means for the rows of the call.
+        """
+        until = time.monotonic() + self._limits.total
+        sent = False
+        try:
+            request = self._client.build_request(method, url, content=content, headers=headers)
+            response = self._client.send(request, stream=True)
+            sent = True
+            try:
+                body = self._read(response, until)
+            finally:
+                response.close()
+        except (httpx2.InvalidURL, httpx2.UnsupportedProtocol, httpx2.LocalProtocolError) as error:
+            raise DestinationError(
+                f"the request can't be made ({type(error).__name__})", retryable=False, status=0
+            ) from None
+        except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError) as error:
+            raise DestinationError(
+                f"{shown_url(url)} can't be reached: {self._told(error)}.", code="destination-unreachable"
+            ) from None
+        except httpx2.HTTPError as error:
+            what = "no answer in time" if isinstance(error, httpx2.TimeoutException) else self._told(error)
+            where = "after its answer began" if sent else "after the request was sent"
+            raise DestinationError(
+                f"{shown_url(url)}: {what} ({where}).", code="destination-timeout", outcome_unknown=True
+            ) from None
+        if response.is_success:
+            return body
+        raise self._refused(response, body, url)
+
+    def _read(self, response: httpx2.Response, until: float) -> bytes:
+        """The body, or as much of it as counts."""
+        parts, size = [], 0
+        for part in response.iter_bytes():
+            parts.append(part)
+            size += len(part)
+            if size >= LONGEST_ANSWER:
+                break
+            if time.monotonic() > until:
+                raise httpx2.ReadTimeout("the answer took too long")
+        return b"".join(parts)[:LONGEST_ANSWER]
+
+    def _refused(self, response: httpx2.Response, body: bytes, url: str) -> DestinationError:
+        """What an answer that isn't a success means for the rows of its call."""
+        status = response.status_code
+        text = " ".join(body.decode("utf-8", "replace").split())[:SHOWN]
+        message = self.scrubbed(f"status {status}: {text}" if text else f"status {status}")
+        wait = _retry_after(response.headers.get("Retry-After"))
+        if status == 401:
+            return AuthenticationError(f"{shown_url(url)} refuses the credentials (status 401).", status=401)
+        if status == 413:
+            return PayloadTooLargeError(message, status=status)
+        if status == 429:
+            return RateLimitedError(message, status=status, retry_after=wait)
+        if status in NOT_APPLIED:
+            return DestinationError(message, status=status, retry_after=wait)
+        if status < 500 or status == 501:
+            return DestinationError(message, status=status, retryable=False)
+        return DestinationError(message, status=status, retry_after=wait, outcome_unknown=True)
+
+    def scrubbed(self, text: str) -> str:
+        """A text without the secrets that were sent."""
+        for secret in self._secrets:
+            text = text.replace(secret, "…")
+        return text
+
+    @staticmethod
+    def _told(error: Exception) -> str:
+        """What of an error of the transport may be shown: no URL, no header."""
+        cause: BaseException | None = error
+        while cause is not None:
+            if isinstance(cause, ssl.SSLCertVerificationError):
+                return f"its certificate isn't trusted ({cause.verify_message})"
+            if isinstance(cause, ssl.SSLError):
+                return f"TLS failed ({cause.reason or 'no reason given'})"
+            cause = cause.__cause__ or cause.__context__
+        return type(error).__name__
+
+
+def _retry_after(text: str | None) -> float | None:
+    """Seconds of a ``Retry-After`` header, which holds them or a date."""
+    if text is None:
+        return None
+    try:
+        return max(0.0, float(text))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
+    except (ValueError, TypeError):
+        return None

@@ -1,0 +1,320 @@
+"""HTTP requests as a destination: one kind of request for each operation, filled with its rows."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from warehouse_cdc.destinations.base import (
+    Batch,
+    Capabilities,
+    Destination,
+    Outcomes,
+    RunContext,
+    Writer,
+    rejected,
+)
+from warehouse_cdc.destinations.http.body import Body, Empty, Form, Json, JsonColumn, JsonColumns, Rows, Xml
+from warehouse_cdc.destinations.http.client import HttpClient, TimeLimits, Tls, base_url, shown_url
+from warehouse_cdc.destinations.http.oauth import BearerAuth, OAuth2
+from warehouse_cdc.errors import ConfigError, DestinationError
+from warehouse_cdc.mapping import liquid
+from warehouse_cdc.mapping.liquid import RowRejectedError, Template
+
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+BODIES: Mapping[str, type[Body]] = {
+    "json": Json,
+    "columns": JsonColumns,
+    "column": JsonColumn,
+    "xml": Xml,
+    "form": Form,
+    "empty": Empty,
+}
+"""What a project file calls each body."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """The requests of one operation.
+
+    Args:
+        method: ``GET``, ``POST``, ``PUT``, ``PATCH`` or ``DELETE``.
+        url: A Liquid template: what follows the destination's URL.
+        body: What is sent: ``Json``, ``JsonColumns`` (default), ``JsonColumn``, ``Xml``, ``Form`` or
+            ``Empty``; in project files a mapping with ``type`` and its fields.
+        headers: More headers, as Liquid templates.
+        batch: Whether a request carries many rows (``rows``), or one (``row``). A form carries one.
+
+    Raises:
+        ConfigError: A value is out of range, or a template is wrong.
+    """
+
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "POST"
+    url: str = ""
+    body: Body | Mapping[str, Any] = field(default_factory=JsonColumns)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    batch: bool = True
+    _url: Template = field(init=False, repr=False, compare=False)
+    _headers: dict[str, Template] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Check each value and parse the templates."""
+        if self.method not in METHODS:
+            raise ConfigError(
+                f"method {self.method!r} is unknown.",
+                code="destination-option",
+                hint=f"One of {', '.join(METHODS)}.",
+            )
+        object.__setattr__(self, "body", _body(self.body))
+        if isinstance(self.body, Form) and self.batch:
+            object.__setattr__(self, "batch", False)
+        object.__setattr__(self, "_url", Template(self.url, liquid.URL, "url"))
+        made = {name: Template(text, liquid.TEXT, f"header {name}") for name, text in self.headers.items()}
+        object.__setattr__(self, "_headers", made)
+
+    def check(self, fields: tuple[str, ...]) -> None:
+        """Raise ConfigError if a template names a field that isn't sent."""
+        assert isinstance(self.body, Body)
+        for template in (self._url, *self._headers.values()):
+            template.check(fields)
+        self.body.check(fields)
+
+    def filled(self, rows: Rows) -> tuple[str, dict[str, str], bytes | None]:
+        """URL, headers and body for some rows.
+
+        Raises:
+            RowRejectedError: They can't be filled in.
+        """
+        assert isinstance(self.body, Body)
+        url = self._url.render(**rows.values)
+        headers = {name: template.render(**rows.values) for name, template in self._headers.items()}
+        if any("\r" in text or "\n" in text for text in headers.values()):
+            raise RowRejectedError("a header can't hold a line break")
+        return url, headers, self.body.content(rows)
+
+
+class HttpRequest(Destination):
+    """Any HTTP endpoint: a request for each operation, filled with one row or many.
+
+    Args:
+        url: What every request's URL begins with.
+        added: Requests for added rows; an operation without a request succeeds without a call.
+        changed: Requests for changed rows.
+        removed: Requests for removed rows (a sync with ``on_removed="delete"``).
+        headers: Sent with every request; their values are secrets.
+        auth: OAuth 2.
+        tls: Whom to trust, and a client's certificate.
+        batch_rows: Rows in one request, unless the sync says otherwise.
+        concurrency: Requests under way at once, unless the sync says otherwise.
+        rate: Requests in any window of time, unless the sync says otherwise.
+        split_retries: Whether a request that is refused as a whole (400 to 499), having had no effect, may
+            come again in halves.
+        idempotency_header: The header that carries a request's idempotency key; None sends none.
+        connect_timeout: Seconds until a connection is made.
+        read_timeout: Seconds between two parts of an answer.
+        timeout: Seconds for a whole request; less than the sync's ``batch_timeout`` in any case.
+        name: What audit tables show; by default the URL's scheme and host.
+
+    Raises:
+        ConfigError: A value is out of range, or no operation has a request.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        added: Request | Mapping[str, Any] | None = None,
+        changed: Request | Mapping[str, Any] | None = None,
+        removed: Request | Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        auth: OAuth2 | Mapping[str, Any] | None = None,
+        tls: Tls | Mapping[str, Any] | None = None,
+        batch_rows: int = 100,
+        concurrency: int = 100,
+        rate: str | None = "1000/second",
+        split_retries: bool = False,
+        idempotency_header: str | None = "Idempotency-Key",
+        connect_timeout: float = 5.0,
+        read_timeout: float = 30.0,
+        timeout: float = 30.0,
+        name: str | None = None,
+    ) -> None:
+        self._base = base_url(url)
+        self._name = name or shown_url(url)
+        given = {"removed": removed, "changed": changed, "added": added}
+        self._requests = {
+            operation: _made(Request, value, operation)
+            for operation, value in given.items()
+            if value is not None
+        }
+        if not self._requests:
+            raise ConfigError(
+                "An HTTP destination needs a request for one operation at least.",
+                code="destination-option",
+                hint="Give added=Request(...), changed=Request(...) or removed=Request(...).",
+            )
+        self._headers = dict(headers or {})
+        self._auth = None if auth is None else _made(OAuth2, auth, "auth")
+        self._tls = None if tls is None else _made(Tls, tls, "tls")
+        self._limits = TimeLimits(connect_timeout, read_timeout, timeout)
+        self._idempotency_header = idempotency_header
+        modes = (
+            {"insert", "update", "upsert", "archive"}
+            if "changed" in self._requests
+            else {"insert", "archive"}
+        )
+        self._capabilities = Capabilities(
+            modes=frozenset(modes),
+            on_removed=frozenset({"delete"} if "removed" in self._requests else ()),
+            single=frozenset(each for each, request in self._requests.items() if not request.batch),
+            batch_rows=batch_rows,
+            concurrency=concurrency,
+            max_concurrency=max(1000, concurrency),
+            rate=rate,
+            split_retries=split_retries,
+        )
+
+    def __repr__(self) -> str:
+        """Show the host and the operations; no path, header or secret."""
+        return f"HttpRequest({self._name}, {', '.join(self._requests)})"
+
+    @property
+    def name(self) -> str:
+        """The name that was given, or the URL's scheme and host."""
+        return self._name
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the requests allow: without one for changed rows, only what is added is planned."""
+        return self._capabilities
+
+    def check(self, context: RunContext) -> None:
+        """Look whether every template fits the fields; nothing is called.
+
+        Raises:
+            ConfigError: A template names a field that isn't sent, or a request would never be made.
+        """
+        for operation, request in self._requests.items():
+            request.check(context.fields)
+            if operation not in context.operations:
+                way = 'on_removed="delete"' if operation == "removed" else 'mode="upsert"'
+                raise ConfigError(
+                    f"Sync {context.sync_id!r}: the request for {operation} rows would never be made.",
+                    code="sync-mode",
+                    hint=f"Give the sync {way}, or leave that request out.",
+                )
+        if self._tls is not None:
+            self._tls.context()
+
+    def open(self, context: RunContext) -> Writer:
+        """A writer with connections of its own."""
+        total = min(self._limits.total, 0.8 * context.batch_timeout)
+        limits = replace(
+            self._limits,
+            total=total,
+            read=min(self._limits.read, 0.8 * total),
+            connect=min(self._limits.connect, total),
+        )
+        auth = None if self._auth is None else BearerAuth(self._auth, self._tls, timeout=0.5 * total)
+        secrets = [*self._headers.values(), *(self._auth.secrets if self._auth is not None else ())]
+        client = HttpClient(
+            headers=self._headers,
+            limits=limits,
+            connections=self._capabilities.max_concurrency,
+            auth=auth,
+            tls=self._tls,
+            secrets=secrets,
+        )
+        return _RequestWriter(self._requests, self._base, client, auth, self._idempotency_header)
+
+
+class _RequestWriter(Writer):
+    """Fills requests and sends them."""
+
+    def __init__(
+        self,
+        requests: Mapping[str, Request],
+        base: str,
+        client: HttpClient,
+        auth: BearerAuth | None,
+        idempotency_header: str | None,
+    ) -> None:
+        self._requests = requests
+        self._base = base
+        self._client = client
+        self._auth = auth
+        self._idempotency_header = idempotency_header
+
+    def write(self, batch: Batch) -> Outcomes:
+        """Send a batch in one request; rows that can't be encoded are left out of it."""
+        request = self._requests.get(batch.operation)
+        if request is None:
+            return {}
+        assert isinstance(request.body, Body)
+        invalid = request.body.invalid(batch)
+        outcomes = {at: rejected(reason, permanent=True) for at, reason in invalid.items()}
+        if invalid:
+            batch = batch.take([at for at in range(len(batch)) if at not in invalid])
+        if not len(batch):
+            return outcomes
+        try:
+            url, headers, content = request.filled(Rows(batch, single=not request.batch))
+        except RowRejectedError as error:
+            if len(batch) > 1:
+                raise DestinationError(str(error), retryable=False, status=0, divisible=True) from None
+            return {
+                at: outcomes.get(at, rejected(str(error), permanent=True))
+                for at in range(len(batch) + len(invalid))
+            }
+        if content is not None and request.body.content_type:
+            headers.setdefault("Content-Type", request.body.content_type)
+        if self._idempotency_header:
+            headers[self._idempotency_header] = _key(batch.idempotency_keys)
+        self._client.call(request.method, self._base + url, content=content, headers=headers)
+        return outcomes
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+        if self._auth is not None:
+            self._auth.close()
+
+
+def _key(keys: list[str]) -> str:
+    """A request's idempotency key: the row's, or one of all its rows'."""
+    return keys[0] if len(keys) == 1 else hashlib.sha256("".join(keys).encode()).hexdigest()[:32]
+
+
+def _made(kind: type[Any], value: Any, label: str) -> Any:
+    """An object of a class, or what a project file holds in its place."""
+    if isinstance(value, kind):
+        return value
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"{label} must be {kind.__name__}(...).", code="destination-option")
+    try:
+        return kind(**value)
+    except TypeError as error:
+        raise ConfigError(f"{label}: {_argument(error)}", code="destination-option") from None
+
+
+def _body(value: Any) -> Body:
+    if isinstance(value, Body):
+        return value
+    kind = str(value.get("type")) if isinstance(value, Mapping) else ""
+    if kind not in BODIES:
+        raise ConfigError(
+            "body must be a body, or a mapping with its type.",
+            code="destination-option",
+            hint=f"type is one of {', '.join(BODIES)}.",
+        )
+    try:
+        return BODIES[kind](**{key: item for key, item in value.items() if key != "type"})
+    except TypeError as error:
+        raise ConfigError(f"body: {_argument(error)}", code="destination-option") from None
+
+
+def _argument(error: TypeError) -> str:
+    """What a signature refuses, without Python's words for it."""
+    return str(error).partition("__init__() ")[2] or "a value is of another type than it should be."
