@@ -18,7 +18,7 @@ from warehouse_cdc.destinations.function import FunctionDestination, destination
 from warehouse_cdc.destinations.sql_table import SqlTable
 
 if TYPE_CHECKING:
-    from warehouse_cdc.destinations.http import HttpRequest
+    from warehouse_cdc.destinations.http import HttpFunction, HttpRequest, JsonRpc
 
 __all__ = [
     "Batch",
@@ -26,8 +26,10 @@ __all__ = [
     "Csv",
     "Destination",
     "FunctionDestination",
+    "HttpFunction",
     "HttpRequest",
     "JsonLines",
+    "JsonRpc",
     "Outcome",
     "Parquet",
     "RunContext",
@@ -42,8 +44,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """HTTP destinations are imported when they are used: they need packages of their own."""
-    if name == "HttpRequest":
-        from warehouse_cdc.destinations.http import HttpRequest
+    if name in ("HttpFunction", "HttpRequest", "JsonRpc"):
+        from warehouse_cdc.destinations import http
 
-        return HttpRequest
+        return getattr(http, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -105,6 +105,8 @@ class RunContext:
         schema: Arrow schema of a batch: one column per entry of ``fields``.
         operations: The operations that this run can send, in order.
         batch_timeout: Seconds that one call may take.
+        columns: The model's column for each entry of ``fields``.
+        skip_initial: Whether the sync takes its first run's rows as delivered.
     """
 
     sync_id: str
@@ -119,6 +121,8 @@ class RunContext:
     schema: pa.Schema
     operations: tuple[str, ...]
     batch_timeout: float
+    columns: tuple[str, ...] = ()
+    skip_initial: bool = False
 
 
 @dataclass(frozen=True, repr=False)

@@ -225,6 +225,8 @@ class Runner:
             schema=schema,
             operations=operations,
             batch_timeout=sync.batch_timeout,
+            columns=tuple(column for column, _name in layout.fields),
+            skip_initial=sync.skip_initial,
         )
 
     # -- with the lease ---------------------------------------------------------------------------

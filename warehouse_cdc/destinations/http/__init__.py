@@ -7,6 +7,7 @@ try:
     from warehouse_cdc.destinations.http.client import Tls
     from warehouse_cdc.destinations.http.oauth import OAuth2
     from warehouse_cdc.destinations.http.request import HttpRequest, Request
+    from warehouse_cdc.destinations.http.service import HttpFunction, JsonRpc
 except ModuleNotFoundError as error:
     if error.name is None or error.name.partition(".")[0] not in ("authlib", "httpx2", "liquid"):
         raise
@@ -20,10 +21,12 @@ __all__ = [
     "Body",
     "Empty",
     "Form",
+    "HttpFunction",
     "HttpRequest",
     "Json",
     "JsonColumn",
     "JsonColumns",
+    "JsonRpc",
     "OAuth2",
     "Request",
     "Tls",

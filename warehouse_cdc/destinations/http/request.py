@@ -145,7 +145,7 @@ class HttpRequest(Destination):
         self._name = name or shown_url(url)
         given = {"removed": removed, "changed": changed, "added": added}
         self._requests = {
-            operation: _made(Request, value, operation)
+            operation: made(Request, value, operation)
             for operation, value in given.items()
             if value is not None
         }
@@ -156,8 +156,8 @@ class HttpRequest(Destination):
                 hint="Give added=Request(...), changed=Request(...) or removed=Request(...).",
             )
         self._headers = dict(headers or {})
-        self._auth = None if auth is None else _made(OAuth2, auth, "auth")
-        self._tls = None if tls is None else _made(Tls, tls, "tls")
+        self._auth = None if auth is None else made(OAuth2, auth, "auth")
+        self._tls = None if tls is None else made(Tls, tls, "tls")
         self._limits = TimeLimits(connect_timeout, read_timeout, timeout)
         self._idempotency_header = idempotency_header
         modes = (
@@ -287,7 +287,7 @@ def _key(keys: list[str]) -> str:
     return keys[0] if len(keys) == 1 else hashlib.sha256("".join(keys).encode()).hexdigest()[:32]
 
 
-def _made(kind: type[Any], value: Any, label: str) -> Any:
+def made(kind: type[Any], value: Any, label: str) -> Any:
     """An object of a class, or what a project file holds in its place."""
     if isinstance(value, kind):
         return value

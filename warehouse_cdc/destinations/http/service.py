@@ -1,0 +1,526 @@
+"""Services that speak a protocol of their own over HTTP: the function contract and JSON-RPC connectors."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+
+from warehouse_cdc.destinations.base import (
+    Batch,
+    Capabilities,
+    Destination,
+    Outcomes,
+    RunContext,
+    Writer,
+    rejected,
+)
+from warehouse_cdc.destinations.http.body import json_rows
+from warehouse_cdc.destinations.http.client import HttpClient, TimeLimits, Tls, base_url, shown_url
+from warehouse_cdc.destinations.http.oauth import BearerAuth, OAuth2
+from warehouse_cdc.destinations.http.request import made
+from warehouse_cdc.errors import ConfigError, DestinationError, PayloadTooLargeError
+from warehouse_cdc.mapping.liquid import json_of, text_of
+
+VERBS = {"added": "add", "changed": "change", "removed": "remove"}
+"""What both protocols call the operations."""
+
+
+class _Service(Destination):
+    """What both have in common: one URL, how to sign in, limits."""
+
+    modes = frozenset({"insert", "update", "upsert", "archive"})
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        auth: OAuth2 | Mapping[str, Any] | None = None,
+        tls: Tls | Mapping[str, Any] | None = None,
+        batch_rows: int,
+        concurrency: int,
+        rate: str | None,
+        timeout: float,
+        name: str | None,
+    ) -> None:
+        self._url = base_url(url)
+        self._name = name or shown_url(url)
+        self._headers = dict(headers or {})
+        self._auth = None if auth is None else made(OAuth2, auth, "auth")
+        self._tls = None if tls is None else made(Tls, tls, "tls")
+        self._limits = TimeLimits(read=timeout, total=timeout)
+        self._capabilities = Capabilities(
+            modes=self.modes,
+            on_removed=frozenset({"delete"}),
+            batch_rows=batch_rows,
+            concurrency=concurrency,
+            max_concurrency=max(1000, concurrency),
+            rate=rate,
+        )
+
+    def __repr__(self) -> str:
+        """Show the host; no path, header or secret."""
+        return f"{type(self).__name__}({self._name})"
+
+    @property
+    def name(self) -> str:
+        """The name that was given, or the URL's scheme and host."""
+        return self._name
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the declaration says."""
+        return self._capabilities
+
+    def connection(self, batch_timeout: float) -> _Connection:
+        """Connections for one run."""
+        total = min(self._limits.total, 0.8 * batch_timeout)
+        limits = replace(self._limits, total=total, read=min(self._limits.read, 0.8 * total))
+        auth = None if self._auth is None else BearerAuth(self._auth, self._tls, timeout=0.5 * total)
+        secrets = [*self._headers.values(), *(self._auth.secrets if self._auth is not None else ())]
+        client = HttpClient(
+            headers={"Content-Type": "application/json", **self._headers},
+            limits=limits,
+            connections=self._capabilities.max_concurrency,
+            auth=auth,
+            tls=self._tls,
+            secrets=secrets,
+        )
+        return _Connection(client, auth, self._url)
+
+
+class _Connection:
+    """A client, and where it calls."""
+
+    def __init__(self, client: HttpClient, auth: BearerAuth | None, url: str) -> None:
+        self._client = client
+        self._auth = auth
+        self._url = url
+        self.scrubbed = client.scrubbed
+
+    def post(self, text: str) -> Any:
+        """Send JSON; returns the answer's.
+
+        Raises:
+            DestinationError: There is no answer, or it isn't JSON (then nobody knows what it means).
+        """
+        answer = self._client.call("POST", self._url, content=text.encode())
+        try:
+            return json.loads(answer or b"{}", parse_float=Decimal)
+        except ValueError:
+            raise DestinationError(
+                f"{shown_url(self._url)} answered with something else than JSON.",
+                code="destination-answer",
+                outcome_unknown=True,
+            ) from None
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+        if self._auth is not None:
+            self._auth.close()
+
+
+class _ServiceWriter(Writer):
+    """Sends batches of rows and reads which of them were rejected."""
+
+    def __init__(self, connection: _Connection, key: str) -> None:
+        self._connection = connection
+        self._key = key
+
+    @abstractmethod
+    def _ask(self, batch: Batch, rows: str) -> Any:
+        """The list of rejected rows in the service's answer to a JSON array of rows."""
+
+    def _named(self, batch: Batch) -> Batch:
+        """The batch with the column names that the service is to see."""
+        return batch
+
+    def write(self, batch: Batch) -> Outcomes:
+        """Send a batch; rows that JSON can't hold are left out of it."""
+        invalid: dict[int, str] = {}
+        texts = json_rows(self._named(batch), invalid)
+        sent = [at for at in range(len(batch)) if at not in invalid]
+        outcomes = {at: rejected(reason, permanent=True) for at, reason in invalid.items()}
+        if not sent:
+            return outcomes
+        answer = self._ask(batch, "[" + ",".join(texts[at] for at in sent) + "]")
+        if not isinstance(answer, list) or not all(isinstance(entry, dict) for entry in answer):
+            raise self._misunderstood("its list of rejected rows is none")
+        places: dict[str, list[int]] = {}
+        values = batch.take(sent).rows
+        for at, row in zip(sent, values, strict=True):
+            for name in {text_of(row[self._key]), batch.row_ids[at]}:
+                places.setdefault(name, []).append(at)
+        for entry in answer:
+            named = text_of(entry.get("id", entry.get("primary_key_value")))
+            if named not in places:
+                raise self._misunderstood("it rejects a row that it wasn't sent")
+            reason = self._connection.scrubbed(text_of(entry.get("reason")) or "rejected, without a reason")
+            outcomes |= dict.fromkeys(places[named], rejected(reason))
+        return outcomes
+
+    def _misunderstood(self, what: str) -> DestinationError:
+        return DestinationError(
+            f"The answer of the service can't be understood: {what}.",
+            code="destination-answer",
+            outcome_unknown=True,
+        )
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._connection.close()
+
+
+def _key_of(context: RunContext) -> int:
+    """The position, among the fields, of the one that identifies a row.
+
+    Raises:
+        ConfigError: There are several.
+    """
+    if len(context.match) != 1:
+        raise ConfigError(
+            f"Sync {context.sync_id!r}: this destination identifies rows by one column.",
+            code="sync-match",
+            hint="Give match one column, or make one of the key's columns in the model.",
+        )
+    return context.fields.index(context.match[0])
+
+
+# -- functions ------------------------------------------------------------------------------------
+
+
+class HttpFunction(_Service):
+    """A function behind a URL, called with rows and told why.
+
+    The call is a POST of ``{"operation", "primary_key_column", "rows", "metadata"}``: the operation is
+    ``add``, ``change`` or ``remove``, the metadata are ``api_version``, ``sync_id`` and ``sync_run_id``. The
+    answer is ``{}``, or ``{"errors": [{"primary_key_value", "reason"}]}`` with the rows that were rejected.
+
+    Args:
+        url: Where the function is called.
+        headers: Sent with every call; their values are secrets.
+        auth: OAuth 2.
+        tls: Whom to trust, and a client's certificate.
+        batch_rows: Rows in one call, at most 1000, unless the sync says otherwise. More than one needs a
+            function whose repeats do no harm.
+        concurrency: Calls under way at once, unless the sync says otherwise.
+        rate: Calls in any window of time, unless the sync says otherwise.
+        timeout: Seconds for a call; less than the sync's ``batch_timeout`` in any case.
+        name: What audit tables show; by default the URL's scheme and host.
+
+    Raises:
+        ConfigError: A value is out of range.
+    """
+
+    MOST_ROWS = 1000
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        auth: OAuth2 | Mapping[str, Any] | None = None,
+        tls: Tls | Mapping[str, Any] | None = None,
+        batch_rows: int = 1,
+        concurrency: int = 10,
+        rate: str | None = None,
+        timeout: float = 30.0,
+        name: str | None = None,
+    ) -> None:
+        if not 1 <= batch_rows <= self.MOST_ROWS:
+            raise ConfigError(f"batch_rows must be 1 to {self.MOST_ROWS}.", code="destination-option")
+        super().__init__(
+            url,
+            headers=headers,
+            auth=auth,
+            tls=tls,
+            batch_rows=batch_rows,
+            concurrency=concurrency,
+            rate=rate,
+            timeout=timeout,
+            name=name,
+        )
+
+    def check(self, context: RunContext) -> None:
+        """Look whether one column identifies a row; nothing is called."""
+        _key_of(context)
+
+    def open(self, context: RunContext) -> Writer:
+        """A writer with connections of its own."""
+        key = context.fields[_key_of(context)]
+        return _FunctionWriter(self.connection(context.batch_timeout), key)
+
+
+class _FunctionWriter(_ServiceWriter):
+    def _ask(self, batch: Batch, rows: str) -> Any:
+        if len(batch) > HttpFunction.MOST_ROWS:
+            raise PayloadTooLargeError(f"a call takes at most {HttpFunction.MOST_ROWS} rows")
+        context = batch.context
+        head = json_of({"operation": VERBS[batch.operation], "primary_key_column": self._key})
+        metadata = json_of({"api_version": 1, "sync_id": context.sync_id, "sync_run_id": context.run_id})
+        answer = self._connection.post(f'{head[:-1]},"rows":{rows},"metadata":{metadata}}}')
+        if not isinstance(answer, dict):
+            raise self._misunderstood("it is no object")
+        return answer.get("errors") or []
+
+
+# -- JSON-RPC -------------------------------------------------------------------------------------
+
+_UNKNOWN_METHOD = -32601
+_NOT_RUN = frozenset({-32700, -32600, _UNKNOWN_METHOD, -32602})
+"""Codes of errors that come before a method does anything."""
+
+
+class JsonRpc(_Service):
+    """A connector of your own, as a JSON-RPC 2.0 server.
+
+    ``add``, ``change`` and ``remove`` get ``{"idColumn", "configuration", "rows"}``, with the rows under the
+    model's column names, and answer ``{"rejectedRows": [{"id", "reason"}]}``. ``behavior`` says how many rows
+    a call takes and which operations are wanted. ``list_objects``, ``list_modes``, ``list_fields`` and
+    ``validate`` are asked before a run if the server has them: a wrong object, mode or mapping, and whatever
+    ``validate`` finds, is an error before anything is sent.
+
+    Args:
+        url: Where the server listens.
+        object: The object to write to, as ``list_objects`` names it.
+        mode: The connector's own mode, as ``list_modes`` names it.
+        options: More of the configuration, as ``list_options`` describes it.
+        headers: Sent with every call; their values are secrets.
+        auth: OAuth 2.
+        tls: Whom to trust, and a client's certificate.
+        batch_rows: Rows in one call, unless the sync or the server's ``behavior`` says less.
+        concurrency: Calls under way at once, unless the sync says otherwise.
+        rate: Calls in any window of time, unless the sync says otherwise.
+        timeout: Seconds for a call; less than the sync's ``batch_timeout`` in any case.
+        name: What audit tables show; by default the URL's scheme and host.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        object: str | None = None,
+        mode: str | None = None,
+        options: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        auth: OAuth2 | Mapping[str, Any] | None = None,
+        tls: Tls | Mapping[str, Any] | None = None,
+        batch_rows: int = 100,
+        concurrency: int = 10,
+        rate: str | None = None,
+        timeout: float = 30.0,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(
+            url,
+            headers=headers,
+            auth=auth,
+            tls=tls,
+            batch_rows=batch_rows,
+            concurrency=concurrency,
+            rate=rate,
+            timeout=timeout,
+            name=name,
+        )
+        self._object = object
+        self._mode = mode
+        self._options = dict(options or {})
+
+    def configuration(self, context: RunContext) -> dict[str, Any]:
+        """What every call tells of the sync: the object, the mode, which column fills which field."""
+        pairs = [
+            {"from": column, "to": field}
+            for column, field in zip(context.columns, context.fields, strict=True)
+        ]
+        matched = len(context.match)
+        found = {
+            **self._options,
+            "object": self._object,
+            "mode": self._mode,
+            "identifierMapping": pairs[:matched],
+            "mappings": pairs[matched:],
+            "customMappings": [],
+        }
+        return {name: value for name, value in found.items() if value is not None}
+
+    def check(self, context: RunContext) -> None:
+        """Ask the server whether it takes this sync.
+
+        Raises:
+            ConfigError: It doesn't know the object, the mode or a field, misses one, or says what is wrong.
+            DestinationError: It can't be reached, or fails.
+        """
+        _key_of(context)
+        connection = self.connection(context.batch_timeout)
+        try:
+            rpc = _Rpc(connection)
+            scope = {"object": self._object, "mode": self._mode}
+            scope = {name: value for name, value in scope.items() if value is not None}
+            self._check_choice(context, "object", self._object, rpc.listed("list_objects", {}, "objects"))
+            self._check_choice(
+                context, "mode", self._mode, rpc.listed("list_modes", {"object": self._object}, "modes")
+            )
+            self._check_fields(context, rpc.listed("list_fields", scope, "fields"))
+            behavior = rpc.behavior()
+            if behavior.get("skipInitialRun") and not context.skip_initial:
+                raise ConfigError(
+                    f"Sync {context.sync_id!r}: {self._name} wants the first run to be skipped.",
+                    code="sync-mode",
+                    hint="Give the sync skip_initial=True.",
+                )
+            errors = rpc.listed("validate", {"configuration": self.configuration(context)}, "errors")
+        finally:
+            connection.close()
+        if errors:
+            raise ConfigError(
+                f"Sync {context.sync_id!r}: {self._name} refuses the configuration: "
+                + " ".join(text_of(each) for each in errors),
+                code="sync-mappings",
+            )
+
+    def _check_choice(
+        self, context: RunContext, label: str, chosen: str | None, known: list[Any] | None
+    ) -> None:
+        names = [text_of(each.get("id")) for each in known or () if isinstance(each, dict)]
+        if names and chosen not in names:
+            raise ConfigError(
+                f"Sync {context.sync_id!r}: {self._name} has no {label} {chosen!r}.",
+                code="destination-option",
+                hint=f"One of {', '.join(names)}.",
+            )
+
+    def _check_fields(self, context: RunContext, known: list[Any] | None) -> None:
+        fields = {text_of(each.get("id")): each for each in known or () if isinstance(each, dict)}
+        if not fields:
+            return
+        missing = [
+            name for name, each in fields.items() if each.get("required") and name not in context.fields
+        ]
+        if missing:
+            raise ConfigError(
+                f"Sync {context.sync_id!r}: {self._name} needs the field {missing[0]!r}.",
+                code="required-field",
+                hint="Map a column to it.",
+            )
+
+    def open(self, context: RunContext) -> Writer:
+        """A writer with connections of its own."""
+        place = _key_of(context)
+        connection = self.connection(context.batch_timeout)
+        rpc = _Rpc(connection)
+        try:
+            behavior = rpc.behavior()
+        except BaseException:
+            connection.close()
+            raise
+        return _RpcWriter(connection, rpc, context, place, self.configuration(context), behavior)
+
+
+class _Rpc:
+    """Calls of methods."""
+
+    def __init__(self, connection: _Connection) -> None:
+        self._connection = connection
+        self._numbers = itertools.count(1)
+
+    def call(self, method: str, params: str) -> Any:
+        """The result of a method.
+
+        Raises:
+            DestinationError: The server answers with an error, whose code is its ``status``.
+        """
+        number = next(self._numbers)
+        answer = self._connection.post(
+            f'{{"jsonrpc":"2.0","id":{number},"method":{json_of(method)},"params":{params}}}'
+        )
+        if not isinstance(answer, dict) or answer.get("jsonrpc") != "2.0" or "id" not in answer:
+            raise DestinationError(
+                "The server doesn't answer as JSON-RPC 2.0 does.",
+                code="destination-answer",
+                outcome_unknown=True,
+            )
+        error = answer.get("error")
+        if error is None:
+            return answer.get("result")
+        code = error.get("code") if isinstance(error, dict) else None
+        told = self._connection.scrubbed(text_of(error.get("message")) if isinstance(error, dict) else "")
+        raise DestinationError(
+            f"{method} failed with code {code}: {told}",
+            status=code if isinstance(code, (int, str)) else 0,
+            retryable=False if code in _NOT_RUN else None,
+            outcome_unknown=code not in _NOT_RUN,
+        )
+
+    def listed(self, method: str, params: Mapping[str, Any], key: str) -> list[Any] | None:
+        """What a method that lists something answers; None if the server hasn't got it."""
+        try:
+            result = self.call(method, json_of(dict(params)))
+        except DestinationError as error:
+            if error.status == _UNKNOWN_METHOD:
+                return None
+            raise
+        found = result.get(key) if isinstance(result, dict) else result
+        if not isinstance(found, list):
+            raise DestinationError(
+                f"{method} didn't answer with a list of {key}.", code="destination-answer", retryable=False
+            )
+        return found
+
+    def behavior(self) -> Mapping[str, Any]:
+        """How the server wants to be called; nothing if it doesn't say."""
+        try:
+            result = self.call("behavior", "{}")
+        except DestinationError as error:
+            if error.status == _UNKNOWN_METHOD:
+                return {}
+            raise
+        return result if isinstance(result, dict) else {}
+
+
+class _RpcWriter(_ServiceWriter):
+    def __init__(
+        self,
+        connection: _Connection,
+        rpc: _Rpc,
+        context: RunContext,
+        place: int,
+        configuration: Mapping[str, Any],
+        behavior: Mapping[str, Any],
+    ) -> None:
+        super().__init__(connection, context.fields[place])
+        self._rpc = rpc
+        self._columns: Sequence[str] = context.columns
+        head = json_of({"idColumn": context.columns[place], "configuration": dict(configuration)})
+        self._head = head[:-1]
+        size = behavior.get("batchSize")
+        self._most_rows = size if isinstance(size, int) and size > 0 else None
+        wanted = behavior.get("operations")
+        self._wanted = wanted if isinstance(wanted, dict) else {}
+
+    def write(self, batch: Batch) -> Outcomes:
+        """Send a batch, unless the server doesn't want its operation."""
+        if self._wanted.get(VERBS[batch.operation]) is False:
+            return {}
+        if self._most_rows is not None and len(batch) > self._most_rows:
+            raise PayloadTooLargeError(f"a call takes at most {self._most_rows} rows")
+        return super().write(batch)
+
+    def _named(self, batch: Batch) -> Batch:
+        first = {column: index for index, column in reversed(list(enumerate(self._columns)))}
+        arrow = batch.arrow
+        fields = [arrow.schema.field(index).with_name(column) for column, index in first.items()]
+        columns = [arrow.column(index) for index in first.values()]
+        return replace(batch, arrow=pa.Table.from_arrays(columns, schema=pa.schema(fields)))
+
+    def _ask(self, batch: Batch, rows: str) -> Any:
+        result = self._rpc.call(VERBS[batch.operation], f'{self._head},"rows":{rows}}}')
+        found = result.get("rejectedRows") if isinstance(result, dict) else None
+        return found or []
