@@ -175,7 +175,7 @@ def test_a_header_cannot_hold_a_line_break() -> None:
         ):
             outcomes = opened.write(make_batch(context, [(1, "a\r\nX-Admin: 1")]))
         assert not server.calls
-    assert "line break" in outcomes[0].reason and outcomes[0].status == "rejected"
+    assert "can't be sent" in outcomes[0].reason and outcomes[0].status == "rejected"
 
 
 # -- what an answer means -------------------------------------------------------------------------
@@ -603,6 +603,10 @@ BAD = {
     "a grant without its values": (lambda: OAuth2(token_url=URL, client_id="a"), "destination-auth"),
     "a missing certificate": (lambda: Tls(ca="/nowhere.pem"), "destination-tls"),
     "a key without a certificate": (lambda: Tls(password="x"), "destination-tls"),
+    "a header of two lines": (
+        lambda: HttpRequest(URL, added=Request(), headers={"X": "a\nb"}),
+        "destination-option",
+    ),
     "no time": (lambda: HttpRequest(URL, added=Request(), timeout=0), "destination-option"),
     "no rate": (
         lambda: wcdc.Sync(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 import time
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,8 @@ from warehouse_cdc.errors import (
 )
 
 _MEGABYTE = 1 << 20
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE = re.compile(r"[ -~]*")
 LONGEST_ANSWER = _MEGABYTE
 """Bytes of an answer that are read; the rest of it is left."""
 SHOWN = 500
@@ -95,6 +98,22 @@ def base_url(url: Any) -> str:
             hint="Send them as a header, or use auth.",
         )
     return str(url)
+
+
+def checked_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
+    """Headers that every call can have.
+
+    Raises:
+        ConfigError: A name or a value can't be sent.
+    """
+    for name, value in (headers or {}).items():
+        if not isinstance(value, str) or not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
+            raise ConfigError(
+                f"The header {name!r} can't be sent.",
+                code="destination-option",
+                hint="Its value must be one line of ASCII text.",
+            )
+    return dict(headers or {})
 
 
 def shown_url(url: str) -> str:

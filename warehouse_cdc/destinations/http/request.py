@@ -17,7 +17,14 @@ from warehouse_cdc.destinations.base import (
     rejected,
 )
 from warehouse_cdc.destinations.http.body import Body, Empty, Form, Json, JsonColumn, JsonColumns, Rows, Xml
-from warehouse_cdc.destinations.http.client import HttpClient, TimeLimits, Tls, base_url, shown_url
+from warehouse_cdc.destinations.http.client import (
+    HttpClient,
+    TimeLimits,
+    Tls,
+    base_url,
+    checked_headers,
+    shown_url,
+)
 from warehouse_cdc.destinations.http.oauth import BearerAuth, OAuth2
 from warehouse_cdc.errors import ConfigError, DestinationError
 from warehouse_cdc.mapping import liquid
@@ -90,8 +97,10 @@ class Request:
         assert isinstance(self.body, Body)
         url = self._url.render(**rows.values)
         headers = {name: template.render(**rows.values) for name, template in self._headers.items()}
-        if any("\r" in text or "\n" in text for text in headers.values()):
-            raise RowRejectedError("a header can't hold a line break")
+        try:
+            checked_headers(headers)
+        except ConfigError as error:
+            raise RowRejectedError(error.message) from None
         return url, headers, self.body.content(rows)
 
 
@@ -155,7 +164,7 @@ class HttpRequest(Destination):
                 code="destination-option",
                 hint="Give added=Request(...), changed=Request(...) or removed=Request(...).",
             )
-        self._headers = dict(headers or {})
+        self._headers = checked_headers(headers)
         self._auth = None if auth is None else made(OAuth2, auth, "auth")
         self._tls = None if tls is None else made(Tls, tls, "tls")
         self._limits = TimeLimits(connect_timeout, read_timeout, timeout)

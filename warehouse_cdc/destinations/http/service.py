@@ -22,7 +22,14 @@ from warehouse_cdc.destinations.base import (
     rejected,
 )
 from warehouse_cdc.destinations.http.body import json_rows
-from warehouse_cdc.destinations.http.client import HttpClient, TimeLimits, Tls, base_url, shown_url
+from warehouse_cdc.destinations.http.client import (
+    HttpClient,
+    TimeLimits,
+    Tls,
+    base_url,
+    checked_headers,
+    shown_url,
+)
 from warehouse_cdc.destinations.http.oauth import BearerAuth, OAuth2
 from warehouse_cdc.destinations.http.request import made
 from warehouse_cdc.errors import ConfigError, DestinationError, PayloadTooLargeError
@@ -52,7 +59,7 @@ class _Service(Destination):
     ) -> None:
         self._url = base_url(url)
         self._name = name or shown_url(url)
-        self._headers = dict(headers or {})
+        self._headers = checked_headers(headers)
         self._auth = None if auth is None else made(OAuth2, auth, "auth")
         self._tls = None if tls is None else made(Tls, tls, "tls")
         self._limits = TimeLimits(read=timeout, total=timeout)
