@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import closing
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
 from functools import partial
 from typing import Any
 
@@ -17,12 +13,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from warehouse_cdc.destinations.base import Batch, RunContext, Writer
+from warehouse_cdc.destinations.base import RunContext, Writer
 from warehouse_cdc.engine import journal
+from warehouse_cdc.engine.chunks import ChunkSender
 from warehouse_cdc.engine.lease import Lease
-from warehouse_cdc.engine.pool import Pool
 from warehouse_cdc.engine.result import Progress
-from warehouse_cdc.engine.sending import Call, Sender, Sent
 from warehouse_cdc.engine.spool import Spool, ahead
 from warehouse_cdc.engine.transitions import Observer, Step, observed
 from warehouse_cdc.errors import CdcError, LeaseLostError
@@ -73,14 +68,6 @@ class Part:
     progress: Callable[[Progress], None]
 
 
-@dataclass(frozen=True)
-class _Parcel:
-    """A batch, and the rows of the plan that it was made of."""
-
-    batch: Batch
-    rows: pa.Table
-
-
 class Delivery:
     """Sends a journaled plan.
 
@@ -93,15 +80,18 @@ class Delivery:
         self.ended = Ended("success")
         self._part = part
         self._writer = writer
-        sync, able = part.sync, part.sync.destination.capabilities
-        limits = limiter(sync.share_rate or sync.id, sync.rates) if sync.rates else Limiter()
-        self._sender = Sender(sync, writer, limits, part.lease.check, part.cancelled)
-        self._batch_rows = min(filter(None, (sync.batch_rows or able.batch_rows, limits.most_rows)))
-        self._concurrency = min(sync.concurrency or able.concurrency, able.max_concurrency)
-        self._pool = Pool(self._concurrency)
+        sync = part.sync
+        self._sender = ChunkSender(
+            sync,
+            part.context,
+            writer,
+            limiter(sync.share_rate or sync.id, sync.rates) if sync.rates else Limiter(),
+            part.lease.check,
+            part.cancelled,
+            partial(observed, part.observer, Step.SEND),
+        )
         self._total = sum(chunk.rows for chunk in part.record.chunks)
         self._done = 0
-        self._rejected = 0
         self._fatal: str | None = None
         self._published = 0
         self._pending: list[dict[str, Any]] = []
@@ -118,8 +108,7 @@ class Delivery:
                     break
                 self._deliver(operation)
         finally:
-            self._sender.stopped.set()
-            self._pool.close()
+            self._sender.close()
         if self._fatal:
             return replace(self.ended, status="failed", error=self._fatal)
         if self._part.cancelled.is_set() and not self._finished:
@@ -138,7 +127,8 @@ class Delivery:
 
     def _deliver(self, operation: str) -> None:
         for index, chunk, rows in self._chunks(operation):
-            failures = self._send(operation, rows)
+            failures = self._sender.send(operation, rows, values_of(self._part, operation, rows))
+            self._fatal = self._fatal or self._sender.fatal
             self._pending += [{**failure, "op": operation, "chunk": index} for failure in failures]
             if not self._part.record.publishes:
                 self._checkpoint(index + 1)
@@ -150,7 +140,7 @@ class Delivery:
             self._publish(operation)
 
     def _report(self, operation: str) -> None:
-        self._part.progress(Progress("processing", operation, self._done, self._rejected, self._total))
+        self._part.progress(Progress("processing", operation, self._done, self._sender.rejected, self._total))
 
     # -- reading ----------------------------------------------------------------------------------
 
@@ -194,125 +184,6 @@ class Delivery:
             )
             with closing(ahead(rows)) as batches:
                 return Spool(batches, highs)
-
-    # -- sending ----------------------------------------------------------------------------------
-
-    def _send(self, operation: str, rows: pa.Table) -> list[dict[str, Any]]:
-        """Send a chunk's batches; returns its rejections."""
-        lanes = deque(self._lanes(operation, rows))
-        parcels: list[_Parcel] = []
-        under_way: dict[Future[Sent], int] = {}
-        failures: list[dict[str, Any]] = []
-
-        def submit(lane: deque[_Parcel]) -> None:
-            parcels.append(lane.popleft())
-            number = len(parcels) - 1
-            following[number] = lane
-            under_way[self._pool.submit(partial(self._observed, parcels[number].batch, number))] = number
-
-        def collect(future: Future[Sent], sent: Sent) -> None:
-            number = under_way.pop(future)
-            failures.extend(self._collect(parcels[number].rows, sent))
-            if following[number]:
-                submit(following[number])
-
-        following: dict[int, deque[_Parcel]] = {}
-        for lane in lanes:
-            submit(lane)
-        while under_way:
-            finished, _waiting = wait(list(under_way), timeout=0.2, return_when=FIRST_COMPLETED)
-            for future in finished:
-                collect(future, future.result())
-            late = [(future, call) for future, number in under_way.items() if (call := self._overdue(number))]
-            for future, call in late:
-                collect(future, self._give_up(call))
-            # What waits behind a call that hangs would wait for ever: it was never sent.
-            for future in [each for each in under_way if late and each.cancel()]:
-                size = parcels[under_way[future]].rows.num_rows
-                collect(future, Sent(unsent=list(range(size))))
-        return failures
-
-    def _lanes(self, operation: str, rows: pa.Table) -> Iterator[deque[_Parcel]]:
-        """A chunk's batches: those of one lane are sent one after the other, the lanes beside each other."""
-        values = values_of(self._part, operation, rows)
-        ordered = self._part.sync.order_by
-        if ordered is None:
-            for parcel in self._parcels(operation, rows, values):
-                yield deque([parcel])
-            return
-        name = dict(self._part.fields)[ordered]
-        codes = values.column(name).combine_chunks().dictionary_encode().indices.fill_null(-1)
-        places = codes.to_numpy() % self._concurrency
-        for lane in range(self._concurrency):
-            taken = pa.array(np.flatnonzero(places == lane))
-            if len(taken):
-                yield deque(self._parcels(operation, rows.take(taken), values.take(taken)))
-
-    def _parcels(self, operation: str, rows: pa.Table, values: pa.Table) -> Iterator[_Parcel]:
-        """Rows as batches, none with too many rows or bytes."""
-        able = self._part.sync.destination.capabilities
-        most, batch_rows = able.batch_bytes, 1 if operation in able.single else self._batch_rows
-        starts = range(0, rows.num_rows, batch_rows)
-        pieces = [(at, min(batch_rows, rows.num_rows - at)) for at in starts]
-        pieces.reverse()
-        while pieces:
-            at, size = pieces.pop()
-            arrow = values.slice(at, size)
-            if most is not None and size > 1 and arrow.nbytes > most:
-                pieces += [(at + size // 2, size - size // 2), (at, size // 2)]
-                continue
-            part = rows.slice(at, size)
-            batch = Batch(
-                context=self._part.context,
-                operation=operation,
-                arrow=arrow,
-                row_ids=part.column("row_id").to_pylist(),
-                key_runs=part.column("key_run").to_pylist(),
-            )
-            yield _Parcel(batch, part)
-
-    def _observed(self, batch: Batch, number: int) -> Sent:
-        with observed(self._part.observer, Step.SEND):
-            return self._sender.send(batch, number)
-
-    def _overdue(self, number: int) -> Call | None:
-        """The batch's call under way, if its time is over."""
-        call = self._sender.calls.get(number)
-        late = call is not None and time.monotonic() - call.began > self._part.sync.batch_timeout
-        return call if late else None
-
-    def _give_up(self, call: Call) -> Sent:
-        """The rows of an overdue call are unknown; those that had an outcome before keep it."""
-        reason = f"no answer within {self._part.sync.batch_timeout:g} s"
-        unknown = {at: ("unknown", reason, False, call.attempt) for at in call.positions}
-        return Sent({**call.failures, **unknown}, list(call.unsent), f"The destination gave {reason}.")
-
-    def _collect(self, rows: pa.Table, sent: Sent) -> list[dict[str, Any]]:
-        """A batch's failures as rows of the rejections table."""
-        if sent.fatal and self._fatal is None:
-            self._fatal = sent.fatal
-            self._sender.stopped.set()
-        self._rejected += len(sent.failures)
-        limit = self._part.sync.max_rejected
-        if limit is not None and self._rejected > limit and self._fatal is None:
-            self._fatal = f"more than {limit} rows were rejected (max_rejected)"
-            self._sender.stopped.set()
-        now = datetime.now(timezone.utc)
-        ids, tries, since = (rows.column(name) for name in ("row_id", "tries", "failed_since"))
-        found = []
-        for at, (outcome, reason, permanent, attempts) in sent.failures.items():
-            found.append(
-                {
-                    "row_id": ids[at].as_py(),
-                    "outcome": outcome,
-                    "reason": reason,
-                    "permanent": permanent,
-                    "attempts": (tries[at].as_py() or 0) + attempts,
-                    "first_failed_at": since[at].as_py() or now,
-                    "last_failed_at": now,
-                }
-            )
-        return found + [{"row_id": ids[at].as_py(), "outcome": "aborted"} for at in sent.unsent]
 
     # -- durable steps ----------------------------------------------------------------------------
 

@@ -154,9 +154,12 @@ class FaultServer:
             self.most_at_once = max(self.most_at_once, self._under_way)
         return self.script(number, path, body)
 
-    def _answered(self, call: Call) -> None:
+    def _note(self, call: Call) -> None:
         with self._lock:
             self.calls.append(call)
+
+    def _ended(self) -> None:
+        with self._lock:
             self._under_way -= 1
 
     def _apply(
@@ -216,26 +219,25 @@ def _handler(owner: FaultServer) -> type[BaseHTTPRequestHandler]:
             headers = {name.lower(): value for name, value in self.headers.items()}
             body = self.rfile.read(int(headers.get("content-length") or 0))
             fault = owner._arrived(self.path, body) or Fault()
-            status: int | None = None
+            answer: tuple[int, str] = (fault.status or 200, fault.body)
             applied = False
             try:
-                if fault.reset == "before":
-                    self._cut()
-                    return
-                answer: tuple[int, str] = (fault.status or 200, fault.body)
-                if (fault.status is None and fault.reset is None) or fault.applied:
+                if fault.reset != "before" and (
+                    fault.applied or (fault.status is None and fault.reset is None)
+                ):
                     code, text, applied = owner._apply(self.command, self.path, headers, body)
                     if fault.status is None:
                         answer = (code, text)
-                if fault.stall:
-                    time.sleep(fault.stall)
-                if fault.reset == "after":
+                time.sleep(fault.stall)
+                cut = fault.reset in ("before", "after")
+                status = None if cut else answer[0]
+                owner._note(Call(at, self.command, self.path, headers, body, applied, status))
+                if cut:
                     self._cut()
-                    return
-                status = answer[0]
-                self._answer(*answer, fault)
+                else:
+                    self._answer(*answer, fault)
             finally:
-                owner._answered(Call(at, self.command, self.path, headers, body, applied, status))
+                owner._ended()
 
         do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _call  # noqa: N815
 

@@ -1,0 +1,214 @@
+"""The rows of one chunk on their way: batches, lanes, time limits, and the rejections that come of them."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from warehouse_cdc.destinations.base import Batch, RunContext, Writer
+from warehouse_cdc.engine.pool import Pool
+from warehouse_cdc.engine.sending import Call, Sender, Sent
+from warehouse_cdc.limits import Limiter
+from warehouse_cdc.sync import Sync
+
+_LOOK = 0.2
+"""Seconds between two looks for calls whose time is over."""
+
+
+@dataclass(frozen=True)
+class _Parcel:
+    """A batch, and the rows of the plan that it was made of."""
+
+    batch: Batch
+    rows: pa.Table
+
+
+class ChunkSender:
+    """Sends the rows of a plan in batches, one chunk after the other.
+
+    Attributes:
+        fatal: Why the run can't go on, or None.
+        rejected: Rows that were not delivered.
+    """
+
+    def __init__(
+        self,
+        sync: Sync,
+        context: RunContext,
+        writer: Writer,
+        limiter: Limiter,
+        check_lease: Callable[[], None],
+        cancelled: threading.Event,
+        sending: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            sync: What is sent.
+            context: The run.
+            writer: Takes the batches.
+            limiter: Keeps calls within the destination's limits.
+            check_lease: Raises once the run may not send any more.
+            cancelled: Set when the run is to stop.
+            sending: A context around each batch.
+        """
+        able = sync.destination.capabilities
+        self.fatal: str | None = None
+        self.rejected = 0
+        self._sync = sync
+        self._context = context
+        self._cancelled = cancelled
+        self._sending = sending
+        self._sender = Sender(sync, writer, limiter, check_lease, cancelled)
+        self._batch_rows = min(filter(None, (sync.batch_rows or able.batch_rows, limiter.most_rows)))
+        self._concurrency = min(sync.concurrency or able.concurrency, able.max_concurrency)
+        self._pool = Pool(self._concurrency)
+
+    def close(self) -> None:
+        """Start no batch any more, and let the threads end."""
+        self._sender.stopped.set()
+        self._pool.close()
+
+    def send(self, operation: str, rows: pa.Table, values: pa.Table) -> list[dict[str, Any]]:
+        """Send a chunk's batches.
+
+        Args:
+            operation: What happened to the rows.
+            rows: ``row_id``, ``key_run``, ``tries`` and ``failed_since`` of each.
+            values: Their values, in the destination's field names.
+
+        Returns:
+            A row of the table of rejections for each that was not delivered, but for ``op`` and ``chunk``.
+        """
+        parcels: list[_Parcel] = []
+        following: list[deque[_Parcel]] = []
+        under_way: dict[Future[Sent], int] = {}
+        done: queue.SimpleQueue[Future[Sent]] = queue.SimpleQueue()
+        failures: list[dict[str, Any]] = []
+
+        def submit(lane: deque[_Parcel]) -> None:
+            number = len(parcels)
+            parcels.append(lane.popleft())
+            following.append(lane)
+            future = self._pool.submit(partial(self._observed, parcels[number].batch, number))
+            under_way[future] = number
+            future.add_done_callback(done.put)
+
+        def collect(future: Future[Sent], sent: Sent) -> None:
+            number = under_way.pop(future)
+            failures.extend(self._collect(parcels[number].rows, sent))
+            if following[number]:
+                submit(following[number])
+
+        for lane in self._lanes(operation, rows, values):
+            submit(lane)
+        looked = time.monotonic()
+        while under_way:
+            with suppress(queue.Empty):
+                future = done.get(timeout=_LOOK)
+                if future in under_way:
+                    collect(future, future.result())
+            if time.monotonic() - looked < _LOOK:
+                continue
+            looked = time.monotonic()
+            late = [(future, call) for future, number in under_way.items() if (call := self._overdue(number))]
+            for future, call in late:
+                collect(future, self._give_up(call))
+            # What waits behind a call that hangs would wait for ever: it was never sent.
+            for future in [each for each in under_way if late and each.cancel()]:
+                size = parcels[under_way[future]].rows.num_rows
+                collect(future, Sent(unsent=list(range(size))))
+        return failures
+
+    def _lanes(self, operation: str, rows: pa.Table, values: pa.Table) -> Iterator[deque[_Parcel]]:
+        """A chunk's batches: those of one lane are sent one after the other, the lanes beside each other."""
+        ordered = self._sync.order_by
+        if ordered is None:
+            for parcel in self._parcels(operation, rows, values):
+                yield deque([parcel])
+            return
+        name = self._context.fields[self._context.columns.index(ordered)]
+        codes = values.column(name).combine_chunks().dictionary_encode().indices.fill_null(-1)
+        places = codes.to_numpy() % self._concurrency
+        for lane in range(self._concurrency):
+            taken = pa.array(np.flatnonzero(places == lane))
+            if len(taken):
+                yield deque(self._parcels(operation, rows.take(taken), values.take(taken)))
+
+    def _parcels(self, operation: str, rows: pa.Table, values: pa.Table) -> Iterator[_Parcel]:
+        """Rows as batches, none with too many rows or bytes."""
+        able = self._sync.destination.capabilities
+        most, batch_rows = able.batch_bytes, 1 if operation in able.single else self._batch_rows
+        starts = range(0, rows.num_rows, batch_rows)
+        pieces = [(at, min(batch_rows, rows.num_rows - at)) for at in starts]
+        pieces.reverse()
+        while pieces:
+            at, size = pieces.pop()
+            arrow = values.slice(at, size)
+            if most is not None and size > 1 and arrow.nbytes > most:
+                pieces += [(at + size // 2, size - size // 2), (at, size // 2)]
+                continue
+            part = rows.slice(at, size)
+            batch = Batch(
+                context=self._context,
+                operation=operation,
+                arrow=arrow,
+                row_ids=part.column("row_id").to_pylist(),
+                key_runs=part.column("key_run").to_pylist(),
+            )
+            yield _Parcel(batch, part)
+
+    def _observed(self, batch: Batch, number: int) -> Sent:
+        with self._sending():
+            return self._sender.send(batch, number)
+
+    def _overdue(self, number: int) -> Call | None:
+        """The batch's call under way, if its time is over."""
+        call = self._sender.calls.get(number)
+        late = call is not None and time.monotonic() - call.began > self._sync.batch_timeout
+        return call if late else None
+
+    def _give_up(self, call: Call) -> Sent:
+        """The rows of an overdue call are unknown; those that had an outcome before keep it."""
+        reason = f"no answer within {self._sync.batch_timeout:g} s"
+        unknown = {at: ("unknown", reason, False, call.attempt) for at in call.positions}
+        return Sent({**call.failures, **unknown}, list(call.unsent), f"The destination gave {reason}.")
+
+    def _collect(self, rows: pa.Table, sent: Sent) -> list[dict[str, Any]]:
+        """A batch's failures as rows of the rejections table."""
+        if sent.fatal and self.fatal is None:
+            self.fatal = sent.fatal
+            self._sender.stopped.set()
+        self.rejected += len(sent.failures)
+        limit = self._sync.max_rejected
+        if limit is not None and self.rejected > limit and self.fatal is None:
+            self.fatal = f"more than {limit} rows were rejected (max_rejected)"
+            self._sender.stopped.set()
+        now = datetime.now(timezone.utc)
+        ids, tries, since = (rows.column(name) for name in ("row_id", "tries", "failed_since"))
+        found = []
+        for at, (outcome, reason, permanent, attempts) in sent.failures.items():
+            found.append(
+                {
+                    "row_id": ids[at].as_py(),
+                    "outcome": outcome,
+                    "reason": reason,
+                    "permanent": permanent,
+                    "attempts": (tries[at].as_py() or 0) + attempts,
+                    "first_failed_at": since[at].as_py() or now,
+                    "last_failed_at": now,
+                }
+            )
+        return found + [{"row_id": ids[at].as_py(), "outcome": "aborted"} for at in sent.unsent]
