@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
@@ -46,6 +47,10 @@ _PARTS = 50
 """Texts in one call of ``CONCAT``; the calls are nested."""
 _DIGITS = 15
 """Digits that any number of JSON keeps; longer decimals become strings there."""
+_LONGEST_NAME = 300
+_IN_NAMES = frozenset("&%=+:'<>#|")
+_KINDS_IN_NAMES = frozenset({"Pc", "Pd"})
+"""Unicode's categories of connectors and dashes."""
 _UNNAMED = re.compile(r"_field_\d+")
 """What the service calls fields that have no name: they can't be referred to."""
 
@@ -67,6 +72,7 @@ class BigQuery(Dialect):
     text_type = "STRING"
     hash_type = "INT64"
     hash_column = "`hash`"
+    recursion_inside = False
     timestamp_type = "TIMESTAMP"
     exact_number = "BIGNUMERIC"
     now = "CURRENT_TIMESTAMP()"
@@ -89,6 +95,16 @@ class BigQuery(Dialect):
                 hint="Models may read them; the two schemas must be data sets. Or pull: connect(…, state=…)",
             )
         return ".".join(self.quote(part) for part in schema.rsplit(".", 1))
+
+    def can_name(self, name: str) -> bool:
+        """Letters, digits, marks, dashes, spaces and few other characters."""
+        return len(name) <= _LONGEST_NAME and all(
+            character in _IN_NAMES
+            or character.isspace()
+            or unicodedata.category(character) in _KINDS_IN_NAMES
+            or unicodedata.category(character)[0] in "LNM"
+            for character in name
+        )
 
     def distribution(self, column: str = "") -> str:
         """What a table says for itself, and what it is clustered by."""

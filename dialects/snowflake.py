@@ -68,6 +68,7 @@ class Snowflake(Dialect):
         column_case=True,
         change_hints=False,
     )
+    folds_names = True
     text_type = "VARCHAR"
     hash_type = "NUMBER(38, 0)"
     timestamp_type = "TIMESTAMP_LTZ(9)"

@@ -19,7 +19,8 @@ from tests.conformance import test_trino as on_trino
 from tests.conformance.bigquery_engine import MODELS, BigQueryEngine, opened
 from tests.conformance.helpers import AUDIT, PLANNER, Recorder, ids, sync_of
 from tests.engines.googlesql import GoogleSQL, Refused, googlesql
-from tests.golden.test_golden import CASES, compiled, schema_of
+from tests.golden.test_golden import CASES, SHAPED, compiled, schema_of
+from tests.models import NESTED
 from warehouse_cdc.dialects import get_dialect
 
 pytestmark = pytest.mark.bigquery
@@ -45,11 +46,12 @@ def lake(server_of: Callable[[str], str]) -> Iterator[BigQueryEngine]:
 # -- statements -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", [*CASES, *(p.values[0] for p in SHAPED if p.values[1] == "bigquery")])
 def test_every_golden_statement_is_analyzed(analyzer: GoogleSQL, case: str) -> None:
     """Against the catalog that the statements before it have made."""
     analyzer.forget()
-    columns = ", ".join(f"{name} {kind}" for name, kind in schema_of("bigquery")["sales.people"].items())
+    people = schema_of("bigquery", NESTED)["sales.people"]
+    columns = ", ".join(f"{name} {kind}" for name, kind in people.items())
     analyzer.analyze(f"CREATE TABLE sales.people ({columns})")
     for label, sql in compiled(case, "bigquery").statements.items():
         try:

@@ -296,7 +296,7 @@ FROM wcdc_stored;
 CREATE TABLE `hightouch_planner`.`it_s_a_sync_5fc7e05c_00000000000000000000000002_model`
 DEFAULT COLLATE ''
 OPTIONS (expiration_timestamp = TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL 1 DAY)) AS
-SELECT CAST(CAST(`region` AS BYTES) AS STRING) AS `region`, `id` AS `id`, CAST(CAST(`email` AS BYTES) AS STRING) AS `email`, `score` AS `score` FROM (
+SELECT CAST(CAST(`region` AS BYTES) AS STRING) AS v_1, `id` AS v_2, CAST(CAST(`email` AS BYTES) AS STRING) AS v_3, `score` AS v_4 FROM (
 SELECT * FROM sales.people
 ) wcdc_model;
 
@@ -309,10 +309,10 @@ SELECT * FROM `hightouch_planner`.`it_s_a_sync_5fc7e05c_000000000000000000000000
 ),
 wcdc_stored AS (
   SELECT
-    `region` AS v_1,
-    `id` AS v_2,
-    `email` AS v_3,
-    `score` AS v_4
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3,
+    v_4 AS v_4
   FROM wcdc_model
 ),
 wcdc_differing AS (
@@ -352,10 +352,10 @@ SELECT * FROM `hightouch_planner`.`it_s_a_sync_5fc7e05c_000000000000000000000000
 ),
 wcdc_stored AS (
   SELECT
-    `region` AS v_1,
-    `id` AS v_2,
-    `email` AS v_3,
-    `score` AS v_4
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3,
+    v_4 AS v_4
   FROM wcdc_model
 )
 SELECT
@@ -407,10 +407,10 @@ SELECT * FROM `hightouch_planner`.`it_s_a_sync_5fc7e05c_000000000000000000000000
 ),
 wcdc_stored AS (
   SELECT
-    `region` AS v_1,
-    `id` AS v_2,
-    `email` AS v_3,
-    `score` AS v_4
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3,
+    v_4 AS v_4
   FROM wcdc_model
 ),
 wcdc_found AS (

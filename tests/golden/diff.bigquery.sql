@@ -285,7 +285,7 @@ FROM wcdc_stored;
 CREATE TABLE `hightouch_planner`.`people_00000000000000000000000002_model`
 DEFAULT COLLATE ''
 OPTIONS (expiration_timestamp = TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL 1 DAY)) AS
-SELECT `id` AS `id`, IF(`extra` IS NULL, NULL, TO_JSON_STRING(`extra`)) AS `extra` FROM (
+SELECT `id` AS v_1, IF(`extra` IS NULL, NULL, TO_JSON_STRING(`extra`)) AS v_2 FROM (
 SELECT * FROM sales.people
 ) wcdc_model;
 
@@ -298,8 +298,8 @@ SELECT * FROM `hightouch_planner`.`people_00000000000000000000000002_model`
 ),
 wcdc_stored AS (
   SELECT
-    `id` AS v_1,
-    `extra` AS v_2
+    v_1 AS v_1,
+    v_2 AS v_2
   FROM wcdc_model
 ),
 wcdc_differing AS (
@@ -337,8 +337,8 @@ SELECT * FROM `hightouch_planner`.`people_00000000000000000000000002_model`
 ),
 wcdc_stored AS (
   SELECT
-    `id` AS v_1,
-    `extra` AS v_2
+    v_1 AS v_1,
+    v_2 AS v_2
   FROM wcdc_model
 )
 SELECT
@@ -389,8 +389,8 @@ SELECT * FROM `hightouch_planner`.`people_00000000000000000000000002_model`
 ),
 wcdc_stored AS (
   SELECT
-    `id` AS v_1,
-    `extra` AS v_2
+    v_1 AS v_1,
+    v_2 AS v_2
   FROM wcdc_model
 ),
 wcdc_found AS (

@@ -288,7 +288,7 @@ FROM wcdc_stored;
 CREATE TABLE `hightouch_planner`.`people_00000000000000000000000002_model`
 DEFAULT COLLATE ''
 OPTIONS (expiration_timestamp = TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL 1 DAY)) AS
-SELECT `id` AS `id`, `born` AS `born` FROM (
+SELECT `id` AS v_1, `born` AS v_2 FROM (
 SELECT * FROM sales.people
 ) wcdc_model;
 
@@ -301,8 +301,8 @@ SELECT * FROM `hightouch_planner`.`people_00000000000000000000000002_model`
 ),
 wcdc_stored AS (
   SELECT
-    `id` AS v_1,
-    `born` AS v_2
+    v_1 AS v_1,
+    v_2 AS v_2
   FROM wcdc_model
 ),
 wcdc_differing AS (
@@ -340,8 +340,8 @@ SELECT * FROM `hightouch_planner`.`people_00000000000000000000000002_model`
 ),
 wcdc_stored AS (
   SELECT
-    `id` AS v_1,
-    `born` AS v_2
+    v_1 AS v_1,
+    v_2 AS v_2
   FROM wcdc_model
 )
 SELECT
@@ -393,8 +393,8 @@ SELECT * FROM `hightouch_planner`.`people_00000000000000000000000002_model`
 ),
 wcdc_stored AS (
   SELECT
-    `id` AS v_1,
-    `born` AS v_2
+    v_1 AS v_1,
+    v_2 AS v_2
   FROM wcdc_model
 ),
 wcdc_found AS (

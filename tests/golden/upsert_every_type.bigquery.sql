@@ -324,7 +324,7 @@ FROM wcdc_stored;
 CREATE TABLE `hightouch_planner`.`people_00000000000000000000000002_model`
 DEFAULT COLLATE ''
 OPTIONS (expiration_timestamp = TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL 1 DAY)) AS
-SELECT `id` AS `id`, `active` AS `active`, `born` AS `born`, CAST(CAST(`email` AS BYTES) AS STRING) AS `email`, IF(`extra` IS NULL, NULL, TO_JSON_STRING(`extra`)) AS `extra`, `ltv` AS `ltv`, CAST(CAST(`region` AS BYTES) AS STRING) AS `region`, `score` AS `score`, `seen` AS `seen`, CAST(CAST(`token` AS BYTES) AS STRING) AS `token`, `visited` AS `visited` FROM (
+SELECT `id` AS v_1, `active` AS v_2, `born` AS v_3, CAST(CAST(`email` AS BYTES) AS STRING) AS v_4, IF(`extra` IS NULL, NULL, TO_JSON_STRING(`extra`)) AS v_5, `ltv` AS v_6, CAST(CAST(`region` AS BYTES) AS STRING) AS v_7, `score` AS v_8, `seen` AS v_9, CAST(CAST(`token` AS BYTES) AS STRING) AS v_10, `visited` AS v_11 FROM (
 SELECT * FROM sales.people
 ) wcdc_model;
 
@@ -337,17 +337,17 @@ SELECT * FROM `hightouch_planner`.`people_00000000000000000000000002_model`
 ),
 wcdc_stored AS (
   SELECT
-    `id` AS v_1,
-    `active` AS v_2,
-    `born` AS v_3,
-    `email` AS v_4,
-    `extra` AS v_5,
-    `ltv` AS v_6,
-    `region` AS v_7,
-    `score` AS v_8,
-    `seen` AS v_9,
-    `token` AS v_10,
-    `visited` AS v_11
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3,
+    v_4 AS v_4,
+    v_5 AS v_5,
+    v_6 AS v_6,
+    v_7 AS v_7,
+    v_8 AS v_8,
+    v_9 AS v_9,
+    v_10 AS v_10,
+    v_11 AS v_11
   FROM wcdc_model
 ),
 wcdc_differing AS (
@@ -385,17 +385,17 @@ SELECT * FROM `hightouch_planner`.`people_00000000000000000000000002_model`
 ),
 wcdc_stored AS (
   SELECT
-    `id` AS v_1,
-    `active` AS v_2,
-    `born` AS v_3,
-    `email` AS v_4,
-    `extra` AS v_5,
-    `ltv` AS v_6,
-    `region` AS v_7,
-    `score` AS v_8,
-    `seen` AS v_9,
-    `token` AS v_10,
-    `visited` AS v_11
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3,
+    v_4 AS v_4,
+    v_5 AS v_5,
+    v_6 AS v_6,
+    v_7 AS v_7,
+    v_8 AS v_8,
+    v_9 AS v_9,
+    v_10 AS v_10,
+    v_11 AS v_11
   FROM wcdc_model
 )
 SELECT
@@ -447,17 +447,17 @@ SELECT * FROM `hightouch_planner`.`people_00000000000000000000000002_model`
 ),
 wcdc_stored AS (
   SELECT
-    `id` AS v_1,
-    `active` AS v_2,
-    `born` AS v_3,
-    `email` AS v_4,
-    `extra` AS v_5,
-    `ltv` AS v_6,
-    `region` AS v_7,
-    `score` AS v_8,
-    `seen` AS v_9,
-    `token` AS v_10,
-    `visited` AS v_11
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3,
+    v_4 AS v_4,
+    v_5 AS v_5,
+    v_6 AS v_6,
+    v_7 AS v_7,
+    v_8 AS v_8,
+    v_9 AS v_9,
+    v_10 AS v_10,
+    v_11 AS v_11
   FROM wcdc_model
 ),
 wcdc_found AS (

@@ -289,7 +289,7 @@ FROM wcdc_stored;
 CREATE TABLE `hightouch_planner`.`people_00000000000000000000000002_model`
 DEFAULT COLLATE ''
 OPTIONS (expiration_timestamp = TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL 1 DAY)) AS
-SELECT `id` AS `id`, CAST(CAST(`email` AS BYTES) AS STRING) AS `email`, `ltv` AS `ltv` FROM (
+SELECT `id` AS v_1, CAST(CAST(`email` AS BYTES) AS STRING) AS v_2, `ltv` AS v_3 FROM (
 select id, lower(email) as email, ltv from sales.people where active
 ) wcdc_model;
 
@@ -302,9 +302,9 @@ SELECT * FROM `hightouch_planner`.`people_00000000000000000000000002_model`
 ),
 wcdc_stored AS (
   SELECT
-    `id` AS v_1,
-    `email` AS v_2,
-    `ltv` AS v_3
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3
   FROM wcdc_model
 ),
 wcdc_differing AS (
@@ -342,9 +342,9 @@ SELECT * FROM `hightouch_planner`.`people_00000000000000000000000002_model`
 ),
 wcdc_stored AS (
   SELECT
-    `id` AS v_1,
-    `email` AS v_2,
-    `ltv` AS v_3
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3
   FROM wcdc_model
 )
 SELECT
@@ -395,9 +395,9 @@ SELECT * FROM `hightouch_planner`.`people_00000000000000000000000002_model`
 ),
 wcdc_stored AS (
   SELECT
-    `id` AS v_1,
-    `email` AS v_2,
-    `ltv` AS v_3
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3
   FROM wcdc_model
 ),
 wcdc_found AS (

@@ -79,9 +79,12 @@ class Layout:
         """The key's columns, in the order of the primary key."""
         return tuple(self.column(name) for name in self.primary_key)
 
-    def of_copy(self, dialect: Dialect) -> Layout:
-        """The same for a copy of the model, whose columns hold the stored values already."""
-        columns = (replace(column, expression=dialect.quote(column.name)) for column in self.columns)
+    def of_copy(self) -> Layout:
+        """The same for a copy of the model, whose columns hold the stored values already.
+
+        They have a plan's names: a table can't have every name that a query can give.
+        """
+        columns = (replace(column, expression=column.value) for column in self.columns)
         return replace(self, columns=tuple(columns))
 
 
@@ -109,7 +112,7 @@ def lay_out(
     chosen = whole if sync.mappings is None else sync.mappings
     mapped = tuple((column, field) for field, column in chosen.items())
     used = tuple(dict.fromkeys([*primary_key, *(c for c, _ in match), *(c for c, _ in mapped)]))
-    _check_names(sync, names, used, same_case=dialect.capabilities.column_case)
+    _check_names(sync, names, used, dialect)
     _check_key(sync, types)
     _check_width(sync, len(used), dialect)
     fields = _fields(sync, match, mapped)
@@ -137,8 +140,8 @@ def _digest(*parts: object) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
-def _check_names(sync: Sync, names: Sequence[str], used: Sequence[str], *, same_case: bool) -> None:
-    counted = Counter(names)
+def _check_names(sync: Sync, names: Sequence[str], used: Sequence[str], dialect: Dialect) -> None:
+    counted, same_case = Counter(names), dialect.capabilities.column_case
     alike = counted if same_case else Counter(name.lower() for name in names)
     for name in used:
         if name not in counted:
@@ -159,6 +162,12 @@ def _check_names(sync: Sync, names: Sequence[str], used: Sequence[str], *, same_
                 f"Model {sync.model.name!r} returns {copies} columns named {name!r}{case}.",
                 code="model-ambiguous-column",
                 hint="Give each its own alias.",
+            )
+        if not dialect.can_name(name):
+            raise ModelError(
+                f"Model {sync.model.name!r}: no column can have the name {name!r} in this warehouse.",
+                code="model-column-name",
+                hint="Give it an alias of letters, digits and underscores.",
             )
 
 

@@ -95,7 +95,7 @@ class Planner:
             hint = self.connection.change_hint(tables_of(query.tree))
             record = self._unchanged(query, version, hint)
         if self.rows:
-            model_sql, reader = self.rows, replace(self, layout=self.layout.of_copy(self.connection.dialect))
+            model_sql, reader = self.rows, replace(self, layout=self.layout.of_copy())
         elif record is None and self.connection.loads:
             with observed(self.observer, Step.COPY_MODEL):
                 names = [column.name for column in self.layout.columns]
@@ -104,12 +104,12 @@ class Planner:
         if record is None and self._can_differ():
             snapshots = self.connection.dialect.capabilities.snapshots
             if not copied and not (snapshots and self._reads_rows_only(query)):
-                copy = self.statements.copy_of_model(self.layout, model_sql)
+                copy = self.statements.copy_of_model(reader.layout, model_sql)
                 with observed(self.observer, Step.COPY_MODEL):
                     create = self.statements.create_as(model, copy, scratch=True, key="")
                     self.connection.execute(create, work="scan")
                 model_sql = f"SELECT * FROM {self.statements.planner(model)}"
-                reader = replace(self, layout=self.layout.of_copy(self.connection.dialect))
+                reader = replace(self, layout=self.layout.of_copy())
                 copied = True
             if copied and not self._reads_rows_only(query):
                 record = reader._as_before(model_sql, hint)

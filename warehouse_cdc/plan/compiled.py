@@ -103,7 +103,7 @@ def compile_sync(
         if not spoken.capabilities.snapshots or not reads_alike(query.tree):
             copy = build.copy_of_model(layout, model_sql)
             statements["copy_model"] = build.create_as(copied, copy, scratch=True, key="")
-            model_sql, read = f"SELECT * FROM {build.planner(copied)}", layout.of_copy(spoken)
+            model_sql, read = f"SELECT * FROM {build.planner(copied)}", layout.of_copy()
         select = build.touched(read, model_sql, prior)
         statements["touched"] = build.create_as(touched, select, scratch=True)
         statements["differences"] = build.differences(touched, prior)

@@ -135,10 +135,8 @@ class Statements:
         )
 
     def copy_of_model(self, layout: Layout, model_sql: str) -> str:
-        """The SELECT of the model's compared columns as plans store them, under their own names."""
-        values = ", ".join(
-            f"{column.expression} AS {self.dialect.quote(column.name)}" for column in layout.columns
-        )
+        """The SELECT of the model's compared columns as plans store them."""
+        values = ", ".join(f"{column.expression} AS {column.value}" for column in layout.columns)
         return f"SELECT {values} FROM (\n{model_sql}\n) wcdc_model"
 
     def create_as(self, name: str, select: str, *, scratch: bool = False, key: str = "row_id") -> str:

@@ -136,10 +136,7 @@ def _fill(
 
 
 def _values(connection: Connection, layout: Layout, staging: str) -> str:
-    """The SELECT of the stored values, by the model's names."""
-    dialect = connection.dialect
-    values = [
-        f"{dialect.parsed(f'c_{column.number}', column.stored)} AS {dialect.quote(column.name)}"
-        for column in layout.columns
-    ]
+    """The SELECT of the stored values, as of a copy."""
+    parsed = connection.dialect.parsed
+    values = [f"{parsed(f'c_{column.number}', column.stored)} AS {column.value}" for column in layout.columns]
     return f"SELECT {', '.join(values)} FROM {staging}"

@@ -1,0 +1,266 @@
+-- first_plan
+CREATE TABLE `hightouch_planner`.`people_00000000000000000000000001_plan`
+DEFAULT COLLATE ''
+CLUSTER BY op, bucket
+OPTIONS (expiration_timestamp = NULL) AS
+WITH wcdc_model AS (
+select id as `it's`, email as `select`, ltv as `CamelCase`, ltv as `naïve 名`, ltv as `per%cent %s`, ltv as `:name`, ltv as `-- dashes` from sales.people
+),
+wcdc_stored AS (
+  SELECT
+    `it's` AS v_1,
+    CAST(CAST(`select` AS BYTES) AS STRING) AS v_2,
+    `-- dashes` AS v_3,
+    `:name` AS v_4,
+    `CamelCase` AS v_5,
+    `naïve 名` AS v_6,
+    `per%cent %s` AS v_7
+  FROM wcdc_model
+),
+wcdc_current AS (
+  SELECT x.*, ('[' || IF(CAST(v_1 AS STRING) IS NULL, NULL, TO_JSON_STRING(CAST(v_1 AS STRING))) || ',' || IF(v_2 IS NULL, NULL, TO_JSON_STRING(v_2)) || ']') AS row_id, FARM_FINGERPRINT(CONCAT(COALESCE(CONCAT(CAST(v_1 AS STRING), ','), ','), COALESCE(CONCAT(CAST(LENGTH(v_2) AS STRING), ':', v_2), ','), COALESCE(CONCAT(CAST(v_3 AS STRING), ','), ','), COALESCE(CONCAT(CAST(v_4 AS STRING), ','), ','), COALESCE(CONCAT(CAST(v_5 AS STRING), ','), ','), COALESCE(CONCAT(CAST(v_6 AS STRING), ','), ','), COALESCE(CONCAT(CAST(v_7 AS STRING), ','), ','))) AS `hash`, TRUE AS in_model
+  FROM wcdc_stored x
+),
+wcdc_joined AS (
+  SELECT
+    m.row_id AS row_id,
+    m.v_1 AS v_1,
+    m.v_2 AS v_2,
+    m.v_3 AS v_3,
+    m.v_4 AS v_4,
+    m.v_5 AS v_5,
+    m.v_6 AS v_6,
+    m.v_7 AS v_7,
+    m.hash,
+    CASE
+      WHEN m.in_model AND m.row_id IS NULL THEN 'null_key'
+      ELSE 'added'
+    END AS op
+  FROM wcdc_current m
+)
+SELECT
+  row_id,
+  op,
+  CAST(NULL AS BIGINT) AS copies,
+  (FARM_FINGERPRINT(row_id) & 16383) AS bucket,
+  `hash`,
+  v_1,
+  v_2,
+  v_3,
+  v_4,
+  v_5,
+  v_6,
+  v_7
+FROM wcdc_joined;
+
+-- copy_model
+CREATE TABLE `hightouch_planner`.`people_00000000000000000000000002_model`
+DEFAULT COLLATE ''
+OPTIONS (expiration_timestamp = TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL 1 DAY)) AS
+SELECT `it's` AS v_1, CAST(CAST(`select` AS BYTES) AS STRING) AS v_2, `-- dashes` AS v_3, `:name` AS v_4, `CamelCase` AS v_5, `naïve 名` AS v_6, `per%cent %s` AS v_7 FROM (
+select id as `it's`, email as `select`, ltv as `CamelCase`, ltv as `naïve 名`, ltv as `per%cent %s`, ltv as `:name`, ltv as `-- dashes` from sales.people
+) wcdc_model;
+
+-- plan
+CREATE TABLE `hightouch_planner`.`people_00000000000000000000000002_plan`
+DEFAULT COLLATE ''
+CLUSTER BY op, bucket
+OPTIONS (expiration_timestamp = NULL) AS
+WITH wcdc_model AS (
+SELECT * FROM `hightouch_planner`.`people_00000000000000000000000002_model`
+),
+wcdc_stored AS (
+  SELECT
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3,
+    v_4 AS v_4,
+    v_5 AS v_5,
+    v_6 AS v_6,
+    v_7 AS v_7
+  FROM wcdc_model
+),
+wcdc_found AS (
+  SELECT x.*, k.row_id
+  FROM wcdc_stored x
+  JOIN `hightouch_planner`.`people_00000000000000000000000002_keys` k ON x.v_1 = k.k_1 AND x.v_2 = k.k_2
+),
+wcdc_current AS (
+  SELECT x.*, FARM_FINGERPRINT(CONCAT(COALESCE(CONCAT(CAST(v_1 AS STRING), ','), ','), COALESCE(CONCAT(CAST(LENGTH(v_2) AS STRING), ':', v_2), ','), COALESCE(CONCAT(CAST(v_3 AS STRING), ','), ','), COALESCE(CONCAT(CAST(v_4 AS STRING), ','), ','), COALESCE(CONCAT(CAST(v_5 AS STRING), ','), ','), COALESCE(CONCAT(CAST(v_6 AS STRING), ','), ','), COALESCE(CONCAT(CAST(v_7 AS STRING), ','), ','))) AS `hash`, TRUE AS in_model
+  FROM wcdc_found x
+),
+wcdc_prior AS (
+SELECT
+  row_id,
+  state,
+  CASE WHEN op = 'unchanged' OR takes_new THEN 'b56ab3bea2f1180e' ELSE was_version END AS version,
+  CASE WHEN op = 'unchanged' OR takes_new THEN `hash` ELSE was_hash END AS `hash`,
+  CASE WHEN op = 'unchanged' OR outcome = 'succeeded' THEN TRUE ELSE coalesce(confirmed, FALSE) END AS confirmed,
+  op = 'removed' AS gone,
+  CASE WHEN outcome = 'unknown' THEN coalesce(key_run, '00000000000000000000000001') WHEN op = 'unchanged' OR outcome = 'succeeded' THEN NULL ELSE try_run END AS try_run,
+  CASE WHEN outcome = 'unknown' THEN op || ':' || coalesce(CAST(CASE WHEN op = 'removed' THEN was_hash ELSE `hash` END AS STRING), '') || ':b56ab3bea2f1180e' WHEN op = 'unchanged' OR outcome = 'succeeded' THEN NULL ELSE try_of END AS try_of,
+  CASE WHEN outcome IN ('failed', 'unknown') THEN coalesce(r_attempts, coalesce(tries, 0) + 1)
+       WHEN outcome IN ('aborted', 'none') AND op <> 'unchanged' THEN tries END AS tries,
+  CASE WHEN outcome IN ('failed', 'unknown') THEN coalesce(r_first_failed_at, failed_since)
+       WHEN outcome IN ('aborted', 'none') AND op <> 'unchanged' THEN failed_since END AS failed_since,
+  CASE WHEN op = 'unchanged' OR takes_new THEN v_1 ELSE p_1 END AS p_1,
+  CASE WHEN op = 'unchanged' OR takes_new THEN v_2 ELSE p_2 END AS p_2,
+  CASE WHEN op = 'unchanged' OR takes_new THEN v_3 ELSE p_3 END AS p_3,
+  CASE WHEN op = 'unchanged' OR takes_new THEN v_4 ELSE p_4 END AS p_4,
+  CASE WHEN op = 'unchanged' OR takes_new THEN v_5 ELSE p_5 END AS p_5,
+  CASE WHEN op = 'unchanged' OR takes_new THEN v_6 ELSE p_6 END AS p_6,
+  CASE WHEN op = 'unchanged' OR takes_new THEN v_7 ELSE p_7 END AS p_7
+FROM (
+  SELECT o.*,
+    CASE
+      WHEN op = 'unchanged' THEN 'present'
+      WHEN op = 'kept' THEN coalesce(was, 'absent')
+      WHEN op = 'removed' THEN
+        CASE WHEN outcome = 'succeeded' THEN NULL
+             WHEN outcome = 'unknown' OR was = 'unconfirmed' THEN 'unconfirmed'
+             ELSE 'stale' END
+      WHEN outcome = 'succeeded' THEN 'present'
+      WHEN op = 'changed' THEN 'stale'
+      WHEN op = 'added' AND outcome = 'unknown' THEN 'unconfirmed'
+      WHEN op = 'added' THEN coalesce(was, 'absent')
+    END AS state,
+    (op IN ('added', 'changed') AND outcome = 'succeeded')
+      OR (op = 'added' AND outcome = 'unknown' AND NOT coalesce(confirmed, FALSE)) AS takes_new
+  FROM (
+SELECT p.*,
+  r.attempts AS r_attempts, r.first_failed_at AS r_first_failed_at, r.reason AS r_reason,
+  CASE
+    WHEN p.op NOT IN ('added', 'changed', 'removed') THEN 'none'
+    WHEN p.op = 'removed' THEN 'succeeded'
+    WHEN r.outcome IS NOT NULL THEN r.outcome
+    WHEN p.op = 'removed' THEN 'succeeded'
+    WHEN p.op = 'changed' THEN 'succeeded'
+    WHEN p.op = 'added' THEN 'succeeded'
+    ELSE 'aborted'
+  END AS outcome
+FROM (SELECT wcdc_lean.*, CAST(NULL AS STRING) AS was, CAST(NULL AS BOOLEAN) AS pending, CAST(NULL AS INT64) AS base_hash, CAST(NULL AS INT64) AS was_hash, CAST(NULL AS STRING) AS was_version, CAST(NULL AS BOOLEAN) AS confirmed, CAST(NULL AS STRING) AS key_run, CAST(NULL AS STRING) AS try_run, CAST(NULL AS STRING) AS try_of, CAST(NULL AS INTEGER) AS tries, CAST(NULL AS TIMESTAMP) AS failed_since, CAST(NULL AS INT64) AS p_1, CAST(NULL AS STRING) AS p_2, CAST(NULL AS NUMERIC) AS p_3, CAST(NULL AS NUMERIC) AS p_4, CAST(NULL AS NUMERIC) AS p_5, CAST(NULL AS NUMERIC) AS p_6, CAST(NULL AS NUMERIC) AS p_7 FROM `hightouch_planner`.`people_00000000000000000000000001_plan` wcdc_lean) p
+LEFT JOIN (SELECT * FROM `hightouch_planner`.`people_00000000000000000000000001_rejections` WHERE chunk < 3) r ON r.row_id = p.row_id
+WHERE p.row_id IN (SELECT row_id FROM `hightouch_planner`.`people_00000000000000000000000002_keys`)
+
+  ) o
+) states
+WHERE state IS NOT NULL AND (state <> 'absent' OR tries IS NOT NULL OR outcome = 'failed')
+),
+wcdc_joined AS (
+  SELECT
+    k.row_id,
+    k.base_hash,
+    s.state AS was,
+    s.try_run, s.try_of, s.tries, s.failed_since, s.gone AS pending,
+    s.version AS was_version,
+    s.hash AS was_hash,
+    s.confirmed,
+    s.p_1,
+    s.p_2,
+    s.p_3,
+    s.p_4,
+    s.p_5,
+    s.p_6,
+    s.p_7,
+    k.k_1 AS v_1,
+    k.k_2 AS v_2,
+    m.v_3 AS v_3,
+    m.v_4 AS v_4,
+    m.v_5 AS v_5,
+    m.v_6 AS v_6,
+    m.v_7 AS v_7,
+    m.hash,
+    CASE
+      WHEN m.in_model AND m.row_id IS NULL THEN 'null_key'
+      WHEN m.in_model AND (s.state IS NULL OR s.state IN ('absent', 'unconfirmed')) THEN 'added'
+      WHEN m.in_model AND s.state = 'stale' THEN 'changed'
+      WHEN m.in_model AND (s.version IS NULL OR s.version <> 'b56ab3bea2f1180e') THEN 'changed'
+      WHEN m.in_model AND (
+        (s.hash IS NULL OR s.hash <> m.hash) AND ((m.v_3 IS DISTINCT FROM s.p_3) OR (m.v_4 IS DISTINCT FROM s.p_4) OR (m.v_5 IS DISTINCT FROM s.p_5) OR (m.v_6 IS DISTINCT FROM s.p_6) OR (m.v_7 IS DISTINCT FROM s.p_7))
+      ) THEN 'changed'
+      WHEN m.in_model THEN 'unchanged'
+      WHEN s.state <> 'absent' THEN 'removed'
+      ELSE 'gone'
+    END AS op
+  FROM `hightouch_planner`.`people_00000000000000000000000002_keys` k
+  LEFT JOIN wcdc_current m ON m.row_id = k.row_id
+  LEFT JOIN wcdc_prior s ON s.row_id = k.row_id
+)
+SELECT
+  row_id,
+  op,
+  CAST(NULL AS BIGINT) AS copies,
+  (FARM_FINGERPRINT(row_id) & 16383) AS bucket,
+  `hash`,
+  v_1,
+  v_2,
+  v_3,
+  v_4,
+  v_5,
+  v_6,
+  v_7,
+  was,
+  pending,
+  base_hash,
+  was_hash,
+  was_version,
+  confirmed,
+  CASE WHEN try_of = op || ':' || coalesce(CAST(CASE WHEN op = 'removed' THEN was_hash ELSE `hash` END AS STRING), '') || ':b56ab3bea2f1180e' THEN try_run END AS key_run,
+  try_run,
+  try_of,
+  tries,
+  failed_since,
+  CASE WHEN op NOT IN ('unchanged', 'gone') THEN p_1 END AS p_1,
+  CASE WHEN op NOT IN ('unchanged', 'gone') THEN p_2 END AS p_2,
+  CASE WHEN op NOT IN ('unchanged', 'gone') THEN p_3 END AS p_3,
+  CASE WHEN op NOT IN ('unchanged', 'gone') THEN p_4 END AS p_4,
+  CASE WHEN op NOT IN ('unchanged', 'gone') THEN p_5 END AS p_5,
+  CASE WHEN op NOT IN ('unchanged', 'gone') THEN p_6 END AS p_6,
+  CASE WHEN op NOT IN ('unchanged', 'gone') THEN p_7 END AS p_7
+FROM wcdc_joined;
+
+-- first_changelog
+INSERT INTO `hightouch_audit`.`sync_changelog` (sync_id, sync_run_id, op_type, row_id, status, failure_reason, fields)
+SELECT 'people', '00000000000000000000000001', op_type, row_id, status, failure_reason, fields
+FROM (
+SELECT
+  row_id,
+  outcome,
+  op,
+  CASE
+    WHEN copies > 1 THEN CASE WHEN coalesce(was, 'absent') = 'absent' THEN 'added' ELSE 'changed' END
+    WHEN op = 'kept' THEN 'unchanged'
+    ELSE op
+  END AS op_type,
+  CASE
+    WHEN copies > 1 THEN 'failed'
+    WHEN outcome IN ('failed', 'unknown') THEN 'failed'
+    WHEN outcome = 'aborted' THEN 'aborted'
+    ELSE 'succeeded'
+  END AS status,
+  CASE
+    WHEN copies > 1 THEN 'duplicate primary key (' || CAST(copies AS STRING) || ' rows)'
+    WHEN outcome = 'unknown' THEN 'outcome unknown' || coalesce(': ' || r_reason, '')
+    WHEN outcome = 'failed' THEN coalesce(r_reason, 'failed')
+    WHEN outcome = 'aborted' THEN 'not sent'
+  END AS failure_reason,
+  CASE WHEN op = 'removed' OR (op = 'kept' AND coalesce(copies, 1) = 1) THEN PARSE_JSON(CONCAT('{', '"it\'s":', COALESCE(CAST(p_1 AS STRING), 'null'), ',"select":', COALESCE(IF(p_2 IS NULL, NULL, TO_JSON_STRING(p_2)), 'null'), ',"-- dashes":', COALESCE(IF(LENGTH(REGEXP_REPLACE(CAST(p_3 AS STRING), '[-.]', '')) <= 15, CAST(p_3 AS STRING), CONCAT('"', CAST(p_3 AS STRING), '"')), 'null'), ',":name":', COALESCE(IF(LENGTH(REGEXP_REPLACE(CAST(p_4 AS STRING), '[-.]', '')) <= 15, CAST(p_4 AS STRING), CONCAT('"', CAST(p_4 AS STRING), '"')), 'null'), ',"CamelCase":', COALESCE(IF(LENGTH(REGEXP_REPLACE(CAST(p_5 AS STRING), '[-.]', '')) <= 15, CAST(p_5 AS STRING), CONCAT('"', CAST(p_5 AS STRING), '"')), 'null'), ',"naïve 名":', COALESCE(IF(LENGTH(REGEXP_REPLACE(CAST(p_6 AS STRING), '[-.]', '')) <= 15, CAST(p_6 AS STRING), CONCAT('"', CAST(p_6 AS STRING), '"')), 'null'), ',"per%cent %s":', COALESCE(IF(LENGTH(REGEXP_REPLACE(CAST(p_7 AS STRING), '[-.]', '')) <= 15, CAST(p_7 AS STRING), CONCAT('"', CAST(p_7 AS STRING), '"')), 'null'), '}'), wide_number_mode => 'round') ELSE PARSE_JSON(CONCAT('{', '"it\'s":', COALESCE(CAST(v_1 AS STRING), 'null'), ',"select":', COALESCE(IF(v_2 IS NULL, NULL, TO_JSON_STRING(v_2)), 'null'), ',"-- dashes":', COALESCE(IF(LENGTH(REGEXP_REPLACE(CAST(v_3 AS STRING), '[-.]', '')) <= 15, CAST(v_3 AS STRING), CONCAT('"', CAST(v_3 AS STRING), '"')), 'null'), ',":name":', COALESCE(IF(LENGTH(REGEXP_REPLACE(CAST(v_4 AS STRING), '[-.]', '')) <= 15, CAST(v_4 AS STRING), CONCAT('"', CAST(v_4 AS STRING), '"')), 'null'), ',"CamelCase":', COALESCE(IF(LENGTH(REGEXP_REPLACE(CAST(v_5 AS STRING), '[-.]', '')) <= 15, CAST(v_5 AS STRING), CONCAT('"', CAST(v_5 AS STRING), '"')), 'null'), ',"naïve 名":', COALESCE(IF(LENGTH(REGEXP_REPLACE(CAST(v_6 AS STRING), '[-.]', '')) <= 15, CAST(v_6 AS STRING), CONCAT('"', CAST(v_6 AS STRING), '"')), 'null'), ',"per%cent %s":', COALESCE(IF(LENGTH(REGEXP_REPLACE(CAST(v_7 AS STRING), '[-.]', '')) <= 15, CAST(v_7 AS STRING), CONCAT('"', CAST(v_7 AS STRING), '"')), 'null'), '}'), wide_number_mode => 'round') END AS fields
+FROM (
+SELECT p.*,
+  r.attempts AS r_attempts, r.first_failed_at AS r_first_failed_at, r.reason AS r_reason,
+  CASE
+    WHEN p.op NOT IN ('added', 'changed', 'removed') THEN 'none'
+    WHEN p.op = 'removed' THEN 'succeeded'
+    WHEN r.outcome IS NOT NULL THEN r.outcome
+    WHEN p.op = 'removed' THEN 'succeeded'
+    WHEN p.op = 'changed' THEN 'succeeded'
+    WHEN p.op = 'added' THEN 'succeeded'
+    ELSE 'aborted'
+  END AS outcome
+FROM (SELECT wcdc_lean.*, CAST(NULL AS STRING) AS was, CAST(NULL AS BOOLEAN) AS pending, CAST(NULL AS INT64) AS base_hash, CAST(NULL AS INT64) AS was_hash, CAST(NULL AS STRING) AS was_version, CAST(NULL AS BOOLEAN) AS confirmed, CAST(NULL AS STRING) AS key_run, CAST(NULL AS STRING) AS try_run, CAST(NULL AS STRING) AS try_of, CAST(NULL AS INTEGER) AS tries, CAST(NULL AS TIMESTAMP) AS failed_since, CAST(NULL AS INT64) AS p_1, CAST(NULL AS STRING) AS p_2, CAST(NULL AS NUMERIC) AS p_3, CAST(NULL AS NUMERIC) AS p_4, CAST(NULL AS NUMERIC) AS p_5, CAST(NULL AS NUMERIC) AS p_6, CAST(NULL AS NUMERIC) AS p_7 FROM `hightouch_planner`.`people_00000000000000000000000001_plan` wcdc_lean) p
+LEFT JOIN (SELECT * FROM `hightouch_planner`.`people_00000000000000000000000001_rejections` WHERE chunk < 3) r ON r.row_id = p.row_id
+WHERE p.op IN ('added', 'changed', 'removed') OR p.copies > 1
+
+) o
+WHERE op NOT IN ('null_key', 'gone')
+) a;

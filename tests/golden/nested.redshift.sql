@@ -1,0 +1,226 @@
+-- first_plan
+CREATE TABLE "hightouch_planner"."people_00000000000000000000000001_plan"
+DISTKEY (row_id)
+SORTKEY (op, bucket) AS
+WITH wcdc_model AS (
+select id as "id", stops as "stops", extra as "extra" from sales.people
+),
+wcdc_stored AS (
+  SELECT
+    "id" AS v_1,
+    JSON_SERIALIZE("extra") AS v_2,
+    JSON_SERIALIZE("stops") AS v_3
+  FROM wcdc_model
+),
+wcdc_current AS (
+  SELECT x.*, CAST(v_1 AS VARCHAR(65535)) AS row_id, FARMFINGERPRINT64(CASE WHEN v_1 IS NOT NULL THEN CAST(FNV_HASH(v_1) AS VARCHAR(20)) || ',' ELSE '-,' END || CASE WHEN v_2 IS NOT NULL THEN CAST(OCTET_LENGTH(v_2) AS VARCHAR(20)) || ':' || CAST(FARMFINGERPRINT64(v_2) AS VARCHAR(20)) || ',' ELSE '-,' END || CASE WHEN v_3 IS NOT NULL THEN CAST(OCTET_LENGTH(v_3) AS VARCHAR(20)) || ':' || CAST(FARMFINGERPRINT64(v_3) AS VARCHAR(20)) || ',' ELSE '-,' END) AS hash, TRUE AS in_model
+  FROM wcdc_stored x
+),
+wcdc_joined AS (
+  SELECT
+    m.row_id AS row_id,
+    m.v_1 AS v_1,
+    m.v_2 AS v_2,
+    m.v_3 AS v_3,
+    m.hash,
+    CASE
+      WHEN m.in_model AND m.row_id IS NULL THEN 'null_key'
+      ELSE 'added'
+    END AS op
+  FROM wcdc_current m
+)
+SELECT
+  row_id,
+  op,
+  CAST(NULL AS BIGINT) AS copies,
+  CAST(FARMFINGERPRINT64(row_id) & 16383 AS INTEGER) AS bucket,
+  hash,
+  v_1,
+  v_2,
+  v_3
+FROM wcdc_joined;
+
+-- copy_model
+CREATE TABLE "hightouch_planner"."people_00000000000000000000000002_model" AS
+SELECT "id" AS v_1, JSON_SERIALIZE("extra") AS v_2, JSON_SERIALIZE("stops") AS v_3 FROM (
+select id as "id", stops as "stops", extra as "extra" from sales.people
+) wcdc_model;
+
+-- plan
+CREATE TABLE "hightouch_planner"."people_00000000000000000000000002_plan"
+DISTKEY (row_id)
+SORTKEY (op, bucket) AS
+WITH wcdc_model AS (
+SELECT * FROM "hightouch_planner"."people_00000000000000000000000002_model"
+),
+wcdc_stored AS (
+  SELECT
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3
+  FROM wcdc_model
+),
+wcdc_found AS (
+  SELECT x.*, k.row_id
+  FROM wcdc_stored x
+  JOIN "hightouch_planner"."people_00000000000000000000000002_keys" k ON x.v_1 = k.k_1
+),
+wcdc_current AS (
+  SELECT x.*, FARMFINGERPRINT64(CASE WHEN v_1 IS NOT NULL THEN CAST(FNV_HASH(v_1) AS VARCHAR(20)) || ',' ELSE '-,' END || CASE WHEN v_2 IS NOT NULL THEN CAST(OCTET_LENGTH(v_2) AS VARCHAR(20)) || ':' || CAST(FARMFINGERPRINT64(v_2) AS VARCHAR(20)) || ',' ELSE '-,' END || CASE WHEN v_3 IS NOT NULL THEN CAST(OCTET_LENGTH(v_3) AS VARCHAR(20)) || ':' || CAST(FARMFINGERPRINT64(v_3) AS VARCHAR(20)) || ',' ELSE '-,' END) AS hash, TRUE AS in_model
+  FROM wcdc_found x
+),
+wcdc_prior AS (
+SELECT
+  row_id,
+  state,
+  CASE WHEN op = 'unchanged' OR takes_new THEN '03ee94938cf35cec' ELSE was_version END AS version,
+  CASE WHEN op = 'unchanged' OR takes_new THEN hash ELSE was_hash END AS hash,
+  CASE WHEN op = 'unchanged' OR outcome = 'succeeded' THEN TRUE ELSE coalesce(confirmed, FALSE) END AS confirmed,
+  op = 'removed' AS gone,
+  CASE WHEN outcome = 'unknown' THEN coalesce(key_run, '00000000000000000000000001') WHEN op = 'unchanged' OR outcome = 'succeeded' THEN NULL ELSE try_run END AS try_run,
+  CASE WHEN outcome = 'unknown' THEN op || ':' || coalesce(CAST(CASE WHEN op = 'removed' THEN was_hash ELSE hash END AS VARCHAR(65535)), '') || ':03ee94938cf35cec' WHEN op = 'unchanged' OR outcome = 'succeeded' THEN NULL ELSE try_of END AS try_of,
+  CASE WHEN outcome IN ('failed', 'unknown') THEN coalesce(r_attempts, coalesce(tries, 0) + 1)
+       WHEN outcome IN ('aborted', 'none') AND op <> 'unchanged' THEN tries END AS tries,
+  CASE WHEN outcome IN ('failed', 'unknown') THEN coalesce(r_first_failed_at, failed_since)
+       WHEN outcome IN ('aborted', 'none') AND op <> 'unchanged' THEN failed_since END AS failed_since,
+  CASE WHEN op = 'unchanged' OR takes_new THEN v_1 ELSE p_1 END AS p_1,
+  CASE WHEN op = 'unchanged' OR takes_new THEN v_2 ELSE p_2 END AS p_2,
+  CASE WHEN op = 'unchanged' OR takes_new THEN v_3 ELSE p_3 END AS p_3
+FROM (
+  SELECT o.*,
+    CASE
+      WHEN op = 'unchanged' THEN 'present'
+      WHEN op = 'kept' THEN coalesce(was, 'absent')
+      WHEN op = 'removed' THEN
+        CASE WHEN outcome = 'succeeded' THEN NULL
+             WHEN outcome = 'unknown' OR was = 'unconfirmed' THEN 'unconfirmed'
+             ELSE 'stale' END
+      WHEN outcome = 'succeeded' THEN 'present'
+      WHEN op = 'changed' THEN 'stale'
+      WHEN op = 'added' AND outcome = 'unknown' THEN 'unconfirmed'
+      WHEN op = 'added' THEN coalesce(was, 'absent')
+    END AS state,
+    (op IN ('added', 'changed') AND outcome = 'succeeded')
+      OR (op = 'added' AND outcome = 'unknown' AND NOT coalesce(confirmed, FALSE)) AS takes_new
+  FROM (
+SELECT p.*,
+  r.attempts AS r_attempts, r.first_failed_at AS r_first_failed_at, r.reason AS r_reason,
+  CASE
+    WHEN p.op NOT IN ('added', 'changed', 'removed') THEN 'none'
+    WHEN p.op = 'removed' THEN 'succeeded'
+    WHEN r.outcome IS NOT NULL THEN r.outcome
+    WHEN p.op = 'removed' THEN 'succeeded'
+    WHEN p.op = 'changed' THEN 'succeeded'
+    WHEN p.op = 'added' THEN 'succeeded'
+    ELSE 'aborted'
+  END AS outcome
+FROM (SELECT wcdc_lean.*, CAST(NULL AS VARCHAR(65535)) AS was, CAST(NULL AS BOOLEAN) AS pending, CAST(NULL AS BIGINT) AS base_hash, CAST(NULL AS BIGINT) AS was_hash, CAST(NULL AS VARCHAR(65535)) AS was_version, CAST(NULL AS BOOLEAN) AS confirmed, CAST(NULL AS VARCHAR(65535)) AS key_run, CAST(NULL AS VARCHAR(65535)) AS try_run, CAST(NULL AS VARCHAR(65535)) AS try_of, CAST(NULL AS INTEGER) AS tries, CAST(NULL AS TIMESTAMPTZ) AS failed_since, CAST(NULL AS BIGINT) AS p_1, CAST(NULL AS VARCHAR(65535)) AS p_2, CAST(NULL AS VARCHAR(65535)) AS p_3 FROM "hightouch_planner"."people_00000000000000000000000001_plan" wcdc_lean) p
+LEFT JOIN (SELECT * FROM "hightouch_planner"."people_00000000000000000000000001_rejections" WHERE chunk < 3) r ON (r.row_id = p.row_id AND SHA2(r.row_id, 256) = SHA2(p.row_id, 256))
+WHERE p.row_id IN (SELECT row_id FROM "hightouch_planner"."people_00000000000000000000000002_keys")
+
+  ) o
+) states
+WHERE state IS NOT NULL AND (state <> 'absent' OR tries IS NOT NULL OR outcome = 'failed')
+),
+wcdc_joined AS (
+  SELECT
+    k.row_id,
+    k.base_hash,
+    s.state AS was,
+    s.try_run, s.try_of, s.tries, s.failed_since, s.gone AS pending,
+    s.version AS was_version,
+    s.hash AS was_hash,
+    s.confirmed,
+    s.p_1,
+    s.p_2,
+    s.p_3,
+    k.k_1 AS v_1,
+    m.v_2 AS v_2,
+    m.v_3 AS v_3,
+    m.hash,
+    CASE
+      WHEN m.in_model AND m.row_id IS NULL THEN 'null_key'
+      WHEN m.in_model AND (s.state IS NULL OR s.state IN ('absent', 'unconfirmed')) THEN 'added'
+      WHEN m.in_model AND s.state = 'stale' THEN 'changed'
+      WHEN m.in_model AND (s.version IS NULL OR s.version <> '03ee94938cf35cec') THEN 'changed'
+      WHEN m.in_model AND (
+        (s.hash IS NULL OR s.hash <> m.hash) AND (((SHA2(m.v_2, 256) IS NOT NULL AND SHA2(s.p_2, 256) IS NOT NULL AND SHA2(m.v_2, 256) <> SHA2(s.p_2, 256)) OR (SHA2(m.v_2, 256) IS NULL AND SHA2(s.p_2, 256) IS NOT NULL) OR (SHA2(m.v_2, 256) IS NOT NULL AND SHA2(s.p_2, 256) IS NULL)) OR ((SHA2(m.v_3, 256) IS NOT NULL AND SHA2(s.p_3, 256) IS NOT NULL AND SHA2(m.v_3, 256) <> SHA2(s.p_3, 256)) OR (SHA2(m.v_3, 256) IS NULL AND SHA2(s.p_3, 256) IS NOT NULL) OR (SHA2(m.v_3, 256) IS NOT NULL AND SHA2(s.p_3, 256) IS NULL)))
+      ) THEN 'changed'
+      WHEN m.in_model THEN 'unchanged'
+      WHEN s.state <> 'absent' THEN 'removed'
+      ELSE 'gone'
+    END AS op
+  FROM "hightouch_planner"."people_00000000000000000000000002_keys" k
+  LEFT JOIN wcdc_current m ON (m.row_id = k.row_id AND SHA2(m.row_id, 256) = SHA2(k.row_id, 256))
+  LEFT JOIN wcdc_prior s ON (s.row_id = k.row_id AND SHA2(s.row_id, 256) = SHA2(k.row_id, 256))
+)
+SELECT
+  row_id,
+  op,
+  CAST(NULL AS BIGINT) AS copies,
+  CAST(FARMFINGERPRINT64(row_id) & 16383 AS INTEGER) AS bucket,
+  hash,
+  v_1,
+  v_2,
+  v_3,
+  was,
+  pending,
+  base_hash,
+  was_hash,
+  was_version,
+  confirmed,
+  CASE WHEN try_of = op || ':' || coalesce(CAST(CASE WHEN op = 'removed' THEN was_hash ELSE hash END AS VARCHAR(65535)), '') || ':03ee94938cf35cec' THEN try_run END AS key_run,
+  try_run,
+  try_of,
+  tries,
+  failed_since,
+  CASE WHEN op NOT IN ('unchanged', 'gone') THEN p_1 END AS p_1,
+  CASE WHEN op NOT IN ('unchanged', 'gone') THEN p_2 END AS p_2,
+  CASE WHEN op NOT IN ('unchanged', 'gone') THEN p_3 END AS p_3
+FROM wcdc_joined;
+
+-- first_changelog
+INSERT INTO "hightouch_audit"."sync_changelog" (sync_id, sync_run_id, op_type, row_id, status, failure_reason, fields)
+SELECT 'people', '00000000000000000000000001', op_type, row_id, status, failure_reason, fields
+FROM (
+SELECT
+  row_id,
+  outcome,
+  op,
+  CASE
+    WHEN copies > 1 THEN CASE WHEN coalesce(was, 'absent') = 'absent' THEN 'added' ELSE 'changed' END
+    WHEN op = 'kept' THEN 'unchanged'
+    ELSE op
+  END AS op_type,
+  CASE
+    WHEN copies > 1 THEN 'failed'
+    WHEN outcome IN ('failed', 'unknown') THEN 'failed'
+    WHEN outcome = 'aborted' THEN 'aborted'
+    ELSE 'succeeded'
+  END AS status,
+  CASE
+    WHEN copies > 1 THEN 'duplicate primary key (' || CAST(copies AS VARCHAR(65535)) || ' rows)'
+    WHEN outcome = 'unknown' THEN 'outcome unknown' || coalesce(': ' || r_reason, '')
+    WHEN outcome = 'failed' THEN coalesce(r_reason, 'failed')
+    WHEN outcome = 'aborted' THEN 'not sent'
+  END AS failure_reason,
+  CASE WHEN op = 'removed' OR (op = 'kept' AND coalesce(copies, 1) = 1) THEN CASE WHEN COALESCE(OCTET_LENGTH(p_2), 0) + COALESCE(OCTET_LENGTH(p_3), 0) <= 65271 THEN JSON_PARSE('{' || '"id":' || COALESCE(CAST(p_1 AS VARCHAR(65535)), 'null') || ',' || '"extra":' || COALESCE(p_2, 'null') || ',' || '"stops":' || COALESCE(p_3, 'null') || '}') ELSE JSON_PARSE('{' || '"id":' || COALESCE(CAST(p_1 AS VARCHAR(65535)), 'null') || ',' || '"extra":' || COALESCE(CASE WHEN COALESCE(OCTET_LENGTH(p_2), 0) <= 32635 THEN p_2 ELSE JSON_SERIALIZE(CAST(LEFT(p_2, 5439) AS SUPER)) END, 'null') || ',' || '"stops":' || COALESCE(CASE WHEN COALESCE(OCTET_LENGTH(p_3), 0) <= 32635 THEN p_3 ELSE JSON_SERIALIZE(CAST(LEFT(p_3, 5439) AS SUPER)) END, 'null') || '}') END ELSE CASE WHEN COALESCE(OCTET_LENGTH(v_2), 0) + COALESCE(OCTET_LENGTH(v_3), 0) <= 65271 THEN JSON_PARSE('{' || '"id":' || COALESCE(CAST(v_1 AS VARCHAR(65535)), 'null') || ',' || '"extra":' || COALESCE(v_2, 'null') || ',' || '"stops":' || COALESCE(v_3, 'null') || '}') ELSE JSON_PARSE('{' || '"id":' || COALESCE(CAST(v_1 AS VARCHAR(65535)), 'null') || ',' || '"extra":' || COALESCE(CASE WHEN COALESCE(OCTET_LENGTH(v_2), 0) <= 32635 THEN v_2 ELSE JSON_SERIALIZE(CAST(LEFT(v_2, 5439) AS SUPER)) END, 'null') || ',' || '"stops":' || COALESCE(CASE WHEN COALESCE(OCTET_LENGTH(v_3), 0) <= 32635 THEN v_3 ELSE JSON_SERIALIZE(CAST(LEFT(v_3, 5439) AS SUPER)) END, 'null') || '}') END END AS fields
+FROM (
+SELECT p.*,
+  r.attempts AS r_attempts, r.first_failed_at AS r_first_failed_at, r.reason AS r_reason,
+  CASE
+    WHEN p.op NOT IN ('added', 'changed', 'removed') THEN 'none'
+    WHEN p.op = 'removed' THEN 'succeeded'
+    WHEN r.outcome IS NOT NULL THEN r.outcome
+    WHEN p.op = 'removed' THEN 'succeeded'
+    WHEN p.op = 'changed' THEN 'succeeded'
+    WHEN p.op = 'added' THEN 'succeeded'
+    ELSE 'aborted'
+  END AS outcome
+FROM (SELECT wcdc_lean.*, CAST(NULL AS VARCHAR(65535)) AS was, CAST(NULL AS BOOLEAN) AS pending, CAST(NULL AS BIGINT) AS base_hash, CAST(NULL AS BIGINT) AS was_hash, CAST(NULL AS VARCHAR(65535)) AS was_version, CAST(NULL AS BOOLEAN) AS confirmed, CAST(NULL AS VARCHAR(65535)) AS key_run, CAST(NULL AS VARCHAR(65535)) AS try_run, CAST(NULL AS VARCHAR(65535)) AS try_of, CAST(NULL AS INTEGER) AS tries, CAST(NULL AS TIMESTAMPTZ) AS failed_since, CAST(NULL AS BIGINT) AS p_1, CAST(NULL AS VARCHAR(65535)) AS p_2, CAST(NULL AS VARCHAR(65535)) AS p_3 FROM "hightouch_planner"."people_00000000000000000000000001_plan" wcdc_lean) p
+LEFT JOIN (SELECT * FROM "hightouch_planner"."people_00000000000000000000000001_rejections" WHERE chunk < 3) r ON (r.row_id = p.row_id AND SHA2(r.row_id, 256) = SHA2(p.row_id, 256))
+WHERE p.op IN ('added', 'changed', 'removed') OR p.copies > 1
+
+) o
+WHERE op NOT IN ('null_key', 'gone')
+) a;
