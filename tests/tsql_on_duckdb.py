@@ -30,7 +30,7 @@ _SETUP = (
     "CREATE MACRO code_point(n) AS chr(n)",
     "CREATE MACRO utc_now() AS CAST(get_current_timestamp() AT TIME ZONE 'UTC' AS TIMESTAMP)",
     "CREATE MACRO seconds_between(a, b) AS date_diff('second', a, b)",
-    "CREATE MACRO nanoseconds(x) AS epoch_ns(x) % 1000000000",
+    "CREATE MACRO nanoseconds(x) AS microsecond(x) % 1000000 * 1000",
     "CREATE MACRO switch_offset(x, zone) AS x AT TIME ZONE 'UTC'",
     "CREATE MACRO convert_2(x) AS upper(hex(x))",
     "CREATE MACRO convert_3(x) AS printf('%.16e', x)",

@@ -65,7 +65,10 @@ def _engine_of(item: pytest.Item) -> str | None:
 
 
 @pytest.fixture(
-    params=[pytest.param(name, marks=getattr(pytest.mark, name)) for name in (*ENGINES, *ON_SERVERS)]
+    params=[
+        pytest.param(name, marks=getattr(pytest.mark, name))
+        for name in (*ENGINES, "postgres_old", *ON_SERVERS)
+    ]
 )
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
     """A fresh database on one engine."""
@@ -81,6 +84,9 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
     elif name in ON_SERVERS:
         with ON_SERVERS[name].opened(request.getfixturevalue("server_of")(name)) as found:
             yield found
+    elif name == "postgres_old":
+        with postgres_engine(request.getfixturevalue("server_of")(name)) as old:
+            yield old
     else:
         kind = TablesEngine if name == "tables" else PostgresEngine
         with postgres_engine(request.getfixturevalue("postgres_url"), kind) as postgres:

@@ -39,9 +39,11 @@ def make_world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Calla
         number = next(_NUMBERS)
         folder = tmp_path / f"world{number}"
         folder.mkdir()
-        if engine in ("postgres", "tables"):
+        if engine != "duckdb":
+            old = engine == "postgres_old"
+            server = request.getfixturevalue("server_of")(engine) if old else None
             # A statement that waits for a lock for ever would hang the test.
-            url = request.getfixturevalue("postgres_url") + "?options=-c%20lock_timeout%3D20s"
+            url = (server or request.getfixturevalue("postgres_url")) + "?options=-c%20lock_timeout%3D20s"
             world = World(url, f"crash_{os.getpid()}_{number}", str(folder), engine == "tables")
             world.drop()
         else:
@@ -57,7 +59,10 @@ def make_world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Calla
 
 
 @pytest.fixture(
-    params=[pytest.param(e, marks=getattr(pytest.mark, e)) for e in ("duckdb", "postgres", "tables")]
+    params=[
+        pytest.param(e, marks=getattr(pytest.mark, e))
+        for e in ("duckdb", "postgres", "postgres_old", "tables")
+    ]
 )
 def world(request: pytest.FixtureRequest, make_world: Callable[..., World]) -> Any:
     """A world on each engine."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -321,6 +321,13 @@ def test_every_statement_runs_in_the_order_in_which_runs_send_them(
             if name == "redshift":
                 engine.execute(*REDSHIFTS_FUNCTIONS)
             _run_all(engine, case, name)
+
+
+@pytest.mark.postgres_old
+@pytest.mark.parametrize("case", CASES)
+def test_every_statement_runs_on_an_old_postgres(case: str, server_of: Callable[[str], str]) -> None:
+    with postgres_engine(server_of("postgres_old")) as engine:
+        _run_all(engine, case, "postgres")
 
 
 def _run_all(engine: Engine, case: str, name: str) -> None:

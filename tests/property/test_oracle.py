@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
 import duckdb
@@ -429,13 +430,19 @@ def duck() -> Iterator[Any]:
     connection.close()
 
 
-@pytest.fixture
-def post(postgres_url: str) -> Iterator[Any]:
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
+@contextlib.contextmanager
+def empty_schemas(url: str) -> Iterator[Any]:
+    with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("DROP SCHEMA IF EXISTS oracle_planner CASCADE")
         connection.execute("DROP SCHEMA IF EXISTS oracle_audit CASCADE")
         connection.execute("CREATE SCHEMA oracle_planner")
         connection.execute("CREATE SCHEMA oracle_audit")
+        yield connection
+
+
+@pytest.fixture
+def post(postgres_url: str) -> Iterator[Any]:
+    with empty_schemas(postgres_url) as connection:
         yield connection
 
 
@@ -466,6 +473,16 @@ def test_duckdb_agrees_with_the_oracle(duck: Any) -> None:
 
 
 def test_postgres_agrees_with_the_oracle(post: Any) -> None:
+    check_postgres(post, STEPS)
+
+
+@pytest.mark.postgres_old
+def test_an_old_postgres_agrees_with_the_oracle(server_of: Callable[[str], str]) -> None:
+    with empty_schemas(server_of("postgres_old")) as old:
+        check_postgres(old, settings(STEPS, max_examples=EXPLORE or 6))
+
+
+def check_postgres(post: Any, steps: settings) -> None:
     class OnPostgres(Machine):
         connection = post
         schemas = Schemas("oracle_planner", "oracle_audit")
@@ -476,7 +493,7 @@ def test_postgres_agrees_with_the_oracle(post: Any) -> None:
         def fetch(self, sql: str) -> list[tuple[Any, ...]]:
             return post.execute(sql).fetchall()
 
-    run_state_machine_as_test(OnPostgres, settings=STEPS)
+    run_state_machine_as_test(OnPostgres, settings=steps)
 
 
 def test_runs_that_are_recorded_in_tables_agree_with_the_oracle(post: Any, postgres_url: str) -> None:
