@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.conformance.helpers import Engine, Recorder, sync_of
-from tests.models import HOSTILE, SHAPES, has
+from tests.models import HOSTILE, NESTED, SHAPES, has
 
 
 def test_models_of_every_shape(engine: Engine, crm: Recorder) -> None:
@@ -51,3 +51,39 @@ def test_models_of_every_shape(engine: Engine, crm: Recorder) -> None:
         {hostile.key[0]: 1, hostile.key[1]: "a"} | dict.fromkeys(hostile.columns, 9)
     ]
     assert len({*hostile.key, *hostile.columns}) == len(HOSTILE) or engine.name == "bigquery"
+
+
+CHANGES = {
+    "duckdb": {
+        "stops": ("[{'a': 1, 'b': 'x'}, NULL]", "[{'a': 1, 'b': NULL}, NULL]"),
+        "marks": ("MAP {'k': 1, 'l': NULL}", "MAP {'k': 1}"),
+        "extra": ("""'{"z": [1, {"y": null}]}'""", """'{"z": [1, {}]}'"""),
+    },
+    "postgres": {
+        "stops": ("""ARRAY['{"a": 1, "b": "x"}', NULL]::JSONB[]""", """ARRAY['{"a": 1}', NULL]::JSONB[]"""),
+        "marks": ("'{{1, 2}, {3, NULL}}'", "'{{1, 2, 3, NULL}}'"),
+        "extra": ("""'{"z": [1, {"y": null}]}'""", """'{"z": [1, {}]}'"""),
+    },
+}
+"""A value and another one, by engine and column."""
+
+
+def test_nested_values_compare_by_content(engine: Engine, crm: Recorder) -> None:
+    columns, changes = NESTED[engine.name], CHANGES[engine.name]
+    first = [value for value, _other in changes.values()]
+    back = ", ".join(f"{name} = {value}" for name, value in zip(changes, first, strict=True))
+    rows = [f"({number}, {', '.join(first)})" for number in range(len(changes) + 1)]
+    engine.table(f"id INTEGER, {', '.join(f'{name} {kind}' for name, kind in columns.items())}", *rows)
+    warehouse, sync = engine.connect(), sync_of(crm)
+    warehouse.run(sync)
+    assert len(crm.take()) == len(rows)
+    for number, (name, (_value, other)) in enumerate(changes.items()):
+        engine.execute(f"UPDATE people SET {name} = {other} WHERE id = {number}")
+    warehouse.run(sync)
+    assert crm.take() == {("changed", str(number)) for number in range(len(changes))}
+    engine.execute(f"UPDATE people SET {back}")
+    warehouse.run(sync)
+    assert crm.take() == {("changed", str(number)) for number in range(len(changes))}
+    engine.execute("UPDATE people SET stops = NULL WHERE id = 0", "DELETE FROM people WHERE id = 1")
+    warehouse.run(sync)
+    assert crm.take() == {("changed", "0"), ("removed", "1")}
