@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from warehouse_cdc.compile.determinism import tables_of
@@ -13,9 +14,10 @@ from warehouse_cdc.engine.interruption import interruptible
 from warehouse_cdc.engine.lease import Lease
 from warehouse_cdc.engine.planning import Summary
 from warehouse_cdc.engine.settings import Settings
-from warehouse_cdc.engine.store import verify_rows
+from warehouse_cdc.engine.store import own_tables, verify_rows
 from warehouse_cdc.engine.transitions import Observer, Step, observed
 from warehouse_cdc.engine.unchanged import can_skip, reads_rows_only, resting, source_version
+from warehouse_cdc.errors import CdcError, LeaseLostError, WarehouseError
 from warehouse_cdc.plan.record import PlanColumn, PlanRecord
 from warehouse_cdc.plan.state import Prior
 from warehouse_cdc.plan.statements import Statements
@@ -75,15 +77,28 @@ class Planner:
             GuardError: A guard stopped the run; what was written is garbage.
             Interrupted: The run was cancelled; what was written is garbage.
             StateError: The state's tables don't hold what they held.
+            LeaseLostError: What was written is gone again: others may have forgotten this run.
         """
-        with interruptible(self.connection, self.cancelled):
-            record = self._written(lease, query)
-        if record.idle:
-            return record
-        with observed(self.observer, Step.JOURNAL_PLAN), lease.fenced():
-            lease.plan(record)
+        try:
+            with interruptible(self.connection, self.cancelled):
+                record = self._written(lease, query)
+            if record.idle:
+                return record
+            with observed(self.observer, Step.JOURNAL_PLAN), lease.fenced():
+                lease.plan(record)
+        except LeaseLostError:
+            self._sweep(lease.generation.run_id)
+            raise
         lease.generation.plan = record
         return record
+
+    def _sweep(self, run_id: str) -> None:
+        """Drop what the run has made, as far as its successor hasn't."""
+        with suppress(CdcError):
+            for name in own_tables(self.connection, self.statements):
+                if run_id.lower() in name:
+                    with suppress(WarehouseError):
+                        self.connection.execute(self.statements.drop(name))
 
     def _written(self, lease: Lease, query: ModelQuery) -> PlanRecord:
         run_id = lease.generation.run_id
@@ -250,6 +265,7 @@ class Planner:
         else:
             select = self.statements.plan(self.sync, self.layout, model_sql, self.kind, self.prior)
         with observed(self.observer, Step.WRITE_PLAN):
+            lease.check()
             self.connection.execute(self.statements.create_plan(table, select), work="scan")
         return self._checked(lease, _Rows(), 0)
 
