@@ -6,7 +6,7 @@ import difflib
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from warehouse_cdc.dialects import ColumnType, Dialect
@@ -59,6 +59,7 @@ class Layout:
         primary_key: Names of the key's columns, in order.
         match: Pairs (column, destination field) that identify a record.
         fields: Pairs (column, destination field) in the order of sending, the match fields first.
+        mapped: Pairs (column, destination field) without those that only identify a record.
         mapping_version: Changes when mappings, compared columns or a type's family change (D7).
         fingerprint_version: Changes when equal values could hash differently (D6).
     """
@@ -67,6 +68,7 @@ class Layout:
     primary_key: tuple[str, ...]
     match: tuple[tuple[str, str], ...]
     fields: tuple[tuple[str, str], ...]
+    mapped: tuple[tuple[str, str], ...]
     mapping_version: str
     fingerprint_version: str
 
@@ -78,6 +80,10 @@ class Layout:
     def key(self) -> tuple[Column, ...]:
         """The key's columns, in the order of the primary key."""
         return tuple(self.column(name) for name in self.primary_key)
+
+    def version_of(self, families: Mapping[str, str]) -> str:
+        """The mapping's version if the compared columns were of these families (D7)."""
+        return _mapping_version(self.mapped, self.match, families)
 
     def of_copy(self) -> Layout:
         """The same for a copy of the model, whose columns hold the stored values already.
@@ -126,13 +132,18 @@ def lay_out(
         primary_key=primary_key,
         match=match,
         fields=fields,
-        mapping_version=_digest(
-            sorted(mapped), sorted(match), sorted((c.name, c.described.family) for c in columns)
-        ),
+        mapped=mapped,
+        mapping_version=_mapping_version(mapped, match, {c.name: c.described.family for c in columns}),
         fingerprint_version=_digest(
             FINGERPRINT_ENCODING, dialect.name, engine_version, [(c.name, c.described.name) for c in columns]
         ),
     )
+
+
+def _mapping_version(
+    mapped: Sequence[tuple[str, str]], match: Sequence[tuple[str, str]], families: Mapping[str, str]
+) -> str:
+    return _digest(sorted(mapped), sorted(match), sorted(families.items()))
 
 
 def _digest(*parts: object) -> str:

@@ -76,5 +76,7 @@ def type_of(kind: pa.DataType) -> str:
     if types.is_time(kind):
         return "TIME"
     if types.is_timestamp(kind):
-        return "TIMESTAMP" if kind.tz is None else "TIMESTAMP WITH TIME ZONE"
+        if kind.tz is not None:
+            return "TIMESTAMP WITH TIME ZONE"
+        return "TIMESTAMP_NS" if kind.unit == "ns" else "TIMESTAMP"
     return "VARCHAR"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from os import PathLike
 from typing import Any
 
@@ -125,7 +126,8 @@ class PulledConnection(DuckDBConnection):
                         hint="Cast the column to text in the model.",
                     ) from None
                 finally:
-                    self._cursor.unregister("wcdc_batch")
+                    with suppress(duckdb.Error):  # a failed statement has ended the transaction
+                        self._cursor.unregister("wcdc_batch")
         return f"SELECT * FROM {where}"
 
     def probe(self, sql: str) -> None:

@@ -24,7 +24,7 @@ class WarehouseOrigin(Origin):
         self.spoken = connection.dialect
         self._connection = connection
         self._owned = owned
-        self._described: dict[str, dict[str, str]] = {}
+        self._described: dict[str, dict[str, tuple[ColumnType, str]]] = {}
 
     @property
     def connection(self) -> Connection:
@@ -36,22 +36,24 @@ class WarehouseOrigin(Origin):
     def describe(self, sql: str) -> list[tuple[str, str]]:
         """The types that its values have on their way."""
         described = self.connection.describe(sql)
-        self._described = {sql: dict(described)}
-        kinds = [self._connection.dialect.column_type(text) for _name, text in described]
-        stored = [self._connection.dialect.stored("x", kind)[1] for kind in kinds]
+        dialect = self._connection.dialect
+        kinds = [dialect.column_type(text) for _name, text in described]
+        stored = [dialect.stored("x", kind)[1] for kind in kinds]
         arrow = self._connection.arrow_types(stored)
-        return [
-            (name, _kept(kind, part, way))
-            for (name, _text), kind, part, way in zip(described, kinds, stored, arrow, strict=True)
-        ]
+        kept = [_kept(*each) for each in zip(kinds, stored, arrow, strict=True)]
+        names = [name for name, _text in described]
+        self._described = {sql: dict(zip(names, zip(kinds, kept, strict=True), strict=True))}
+        return list(zip(names, kept, strict=True))
 
     def rows(self, sql: str, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """As its dialect stores and sends them."""
         dialect = self._connection.dialect
-        described = self._described[sql]
         values, kinds = [], []
         for name in names:
-            value, kind = dialect.stored(dialect.quote(name), dialect.column_type(described[name]))
+            described, kept = self._described[sql][name]
+            value, kind = dialect.stored(dialect.quote(name), described)
+            if kind.kind == "decimal" and kept == "VARCHAR":
+                value, kind = dialect.canonical_text(value, kind), dialect.column_type(dialect.text_type)
             values.append(f"{dialect.transport(value, kind)[0]} AS {dialect.quote(name)}")
             kinds.append(kind)
         select = f"SELECT {', '.join(values)} FROM (\n{sql}\n) wcdc_model"
