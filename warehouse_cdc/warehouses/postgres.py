@@ -35,11 +35,16 @@ from warehouse_cdc.warehouses.base import Connection, Work, redacted, schema_mis
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-_SETTINGS = (
-    "SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, YMD'; SET LOCAL IntervalStyle = 'iso_8601'; "
-    "SET LOCAL extra_float_digits = 1; SET LOCAL bytea_output = 'hex'; SET LOCAL xmloption = 'content'; "
-    "SET LOCAL standard_conforming_strings = on; SET LOCAL client_encoding = 'UTF8'"
+_LOCAL = {
+    **{"TimeZone": "UTC", "DateStyle": "ISO, YMD", "IntervalStyle": "iso_8601", "extra_float_digits": "1"},
+    **{"bytea_output": "hex", "xmloption": "content"},
+    **{"standard_conforming_strings": "on", "client_encoding": "UTF8"},
+}
+_SETTINGS = "; ".join(f"SET LOCAL {name} = '{value}'" for name, value in _LOCAL.items())
+_AS_A_QUERY = (
+    f"SELECT {', '.join(f'set_config({name!r}, {value!r}, true)' for name, value in _LOCAL.items())}"
 )
+"""The same for a driver that takes one statement at a time."""
 _LOOKUP_MEMORY = 64 * 2**20
 _READING = {"client_encoding": ("UTF8", "UNICODE"), "standard_conforming_strings": ("on",)}
 """What settings of the session must be, by any name, for a statement to be read as it is written."""
@@ -136,11 +141,14 @@ def _adbc_session(conninfo: str) -> Any:
         return None
 
 
-def _copied(session: Any, sql: str, types: Sequence[pa.DataType]) -> Iterator[pa.RecordBatch]:
+def _copied(session: Any, sql: str, comment: str, types: Sequence[pa.DataType]) -> Iterator[pa.RecordBatch]:
     """A query's rows as the ADBC driver reads them, in exactly these types."""
     try:
         with session, session.cursor() as cursor:
-            cursor.execute(sql)
+            # For the transaction that the driver has begun: what is cast to text depends on them.
+            cursor.execute(_AS_A_QUERY)
+            cursor.fetchall()
+            cursor.execute(f"{comment}{sql}")
             for batch in cursor.fetch_record_batch():
                 columns = zip(batch.columns, types, strict=True)
                 yield pa.RecordBatch.from_arrays([_exact(c, t) for c, t in columns], batch.schema.names)
@@ -288,6 +296,7 @@ class PostgresConnection(Connection):
         self._connection = connection
         self._owned = owned
         self._in_transaction = False
+        self._copying: Any = None
         self._was_autocommit = connection.autocommit
         if connection.closed:
             raise ConnectionLostError("The given PostgreSQL connection is closed.")
@@ -416,7 +425,11 @@ class PostgresConnection(Connection):
             session = _adbc_session(self._conninfo)
             if session is not None:
                 self.statements += 1
-                yield from _copied(session, sql, types)
+                self._copying = session
+                try:
+                    yield from _copied(session, sql, self.labels.comment(), types)
+                finally:
+                    self._copying = None
                 return
         pa.array([])  # the first array imports pandas where it is installed: not inside the transaction
         with self.transaction(idle_timeout=idle_timeout), self._mapped(sql):
@@ -532,6 +545,10 @@ class PostgresConnection(Connection):
 
     def cancel_statement(self) -> None:
         """Ask the server by a connection of its own."""
+        if (copying := self._copying) is not None:
+            with suppress(Exception):  # it may be over already, or closed
+                copying.adbc_cancel()
+            return
         with suppress(psycopg.Error):  # it may be over already
             getattr(self._connection, "cancel_safe", self._connection.cancel)()
 
