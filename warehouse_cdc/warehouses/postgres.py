@@ -7,6 +7,7 @@ and no cursor outlives its transaction, so a pooler in transaction mode may stan
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
@@ -227,8 +228,11 @@ def sign_in(conninfo: str, options: Mapping[str, str]) -> psycopg.Connection[Any
         ConnectionLostError: The server can't be reached or refuses the sign-in.
     """
     try:
-        target = psycopg.conninfo.make_conninfo(conninfo, **options)
-        return psycopg.connect(target, autocommit=True, prepare_threshold=None, connect_timeout=15)
+        given = dict(options)
+        if "connect_timeout" not in psycopg.conninfo.conninfo_to_dict(conninfo, **options):
+            given["connect_timeout"] = os.environ.get("PGCONNECT_TIMEOUT", "15")
+        target = psycopg.conninfo.make_conninfo(conninfo, **given)
+        return psycopg.connect(target, autocommit=True, prepare_threshold=None)
     except psycopg.ProgrammingError:
         raise ConnectionLostError(
             "The PostgreSQL connection string can't be read.",
