@@ -78,6 +78,8 @@ class BigQuery(Dialect):
     now = "CURRENT_TIMESTAMP()"
     current_user = "SESSION_USER()"
     scratch = "OPTIONS (expiration_timestamp = TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL 1 DAY))"
+    lasting = "OPTIONS (expiration_timestamp = TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL 36500 DAY))"
+    """In a hundred years: CREATE TABLE ignores an option that is NULL, and the data set's default applies."""
 
     def __init__(self, location: str | None = None) -> None:
         """Take where ``setup`` makes data sets; the service's default if None."""
@@ -109,7 +111,7 @@ class BigQuery(Dialect):
     def distribution(self, column: str = "") -> str:
         """What a table says for itself, and what it is clustered by."""
         cluster = f"\nCLUSTER BY {column}" if column else ""
-        return f"\nDEFAULT COLLATE ''{cluster}\nOPTIONS (expiration_timestamp = NULL)"
+        return f"\nDEFAULT COLLATE ''{cluster}\n{self.lasting}"
 
     def seconds_since(self, timestamp: str) -> str:
         """By microseconds."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pytest
 import sqlalchemy
@@ -28,6 +29,7 @@ from tests.conformance.helpers import (
 from warehouse_cdc.engine.transitions import Step
 from warehouse_cdc.pull.base import type_of
 from warehouse_cdc.pull.database import _Read
+from warehouse_cdc.warehouses.duckdb import DuckDBConnection
 
 SHORT = {"lease_seconds": 2.0, "lease_margin": 0.5}
 NOON = datetime(2024, 1, 1, 12)
@@ -348,6 +350,86 @@ def test_nothing_is_left_of_what_was_read(
 
 
 # -- moving the state into the warehouse ------------------------------------------------------------
+
+
+def test_an_interrupt_that_comes_late_leaves_no_transaction_open() -> None:
+    """A cancelled run interrupts both databases, of which one may be rolling back already."""
+    connection = DuckDBConnection(duckdb.connect(), owned=True)
+    cursor, late = connection._cursor, [duckdb.InterruptException("late")]
+
+    class Interrupted:
+        def execute(self, sql: str) -> Any:
+            if sql == "ROLLBACK" and late:
+                raise late.pop()
+            return cursor.execute(sql)
+
+    connection._cursor = Interrupted()  # type: ignore[assignment]
+    with pytest.raises(KeyError), connection.transaction():
+        raise KeyError
+    with connection.transaction():
+        connection.execute("SELECT 1")
+    connection.parent.close()
+
+
+OF_SETTINGS = "id bigint, i interval, r tstzrange, a timestamptz[]"
+OF_SETTINGS_VALUES = """
+    (1, '1 day 02:00', '[2024-01-01 00:00+00,2024-01-02 00:00+00)', ARRAY['2024-01-01 12:00+00'::timestamptz])
+"""
+
+
+@pytest.mark.postgres
+def test_values_are_those_of_no_setting_of_the_server(
+    postgres: PostgresEngine, crm: Recorder, tmp_path: Path
+) -> None:
+    """Also where the driver with sessions of its own reads them."""
+    postgres.table(OF_SETTINGS, OF_SETTINGS_VALUES)
+    sync = sync_of(crm)
+    url = f"{postgres.url}?options=-ctimezone%3DAmerica/New_York"
+    with wcdc.connect(url, state=tmp_path / "s.duckdb") as pulled:
+        assert planned(pulled.run(sync))["added"] == 1
+    (row,) = crm.rows
+    assert row["i"] == "P1DT2H" and row["a"] == ["2024-01-01T12:00:00+00:00"]
+    assert row["r"] == '["2024-01-01 00:00:00+00","2024-01-02 00:00:00+00")'
+    with wcdc.connect(url) as warehouse:
+        warehouse.adopt(sync, tmp_path / "s.duckdb")
+        assert planned(warehouse.run(sync)) == {"added": 0, "changed": 0, "removed": 0}
+
+
+@pytest.mark.postgres
+def test_a_given_session_reads_what_it_sees_itself(
+    postgres: PostgresEngine, crm: Recorder, tmp_path: Path
+) -> None:
+    postgres.table("id bigint, place text", "(1, 'public')")
+    with postgres.raw() as session:
+        session.execute("CREATE TEMP TABLE people AS SELECT 1::bigint AS id, 'of the session' AS place")
+        with wcdc.connect(session, state=tmp_path / "s.duckdb") as pulled:
+            assert planned(pulled.run(sync_of(crm)))["added"] == 1
+    assert [row["place"] for row in crm.rows] == ["of the session"]
+
+
+@pytest.mark.postgres
+def test_what_is_sent_to_the_origin_says_what_it_is_for(
+    postgres: PostgresEngine, crm: Recorder, tmp_path: Path
+) -> None:
+    with wcdc.connect(postgres.url, state=tmp_path / "s.duckdb") as pulled:
+        pulled.run(sync_of(crm, "select 1 as id, current_query() as sent"))
+    (row,) = crm.rows
+    assert "/* warehouse-cdc sync=people-sync run=0" in row["sent"]
+
+
+@pytest.mark.postgres
+def test_a_cancelled_run_stops_the_query_that_is_pulled(
+    postgres: PostgresEngine, crm: Recorder, tmp_path: Path
+) -> None:
+    slow = "select g as id, pg_sleep(0.001) is null as x from generate_series(1, 60000) g"
+    with wcdc.connect(postgres.url, state=tmp_path / "s.duckdb") as pulled:
+        threading.Timer(1, pulled.cancel).start()
+        began = monotonic()
+        assert pulled.run(sync_of(crm, slow)).status == "cancelled"
+        assert monotonic() - began < 20
+    running = "SELECT 1 FROM pg_stat_activity WHERE query LIKE '%pg_sleep(0.001)%' AND state = 'active'"
+    assert postgres.query(f"{running} AND pid <> pg_backend_pid()") == []
+
 
 EVERY_TYPE = """
     id bigint, whole integer, n numeric(10, 2), big numeric, f double precision, r real, t text, ok boolean,

@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
-from local_bigquery.catalog import options
 from local_bigquery.cli import main
 from local_bigquery.engine import database
 from local_bigquery.sql import rules
 from local_bigquery.sql.rules.typing import BYTES, TEXT, kind
 from sqlglot import exp
-
-
-def expiration_may_be_null() -> None:
-    """A table can be told not to expire."""
-    option = options.TABLE_OPTIONS["expiration_timestamp"]
-
-    def parse(node: exp.Expression, evaluate: Any) -> Any:
-        return None if isinstance(node, exp.Null) else option.parse(node, evaluate)
-
-    options.TABLE_OPTIONS["expiration_timestamp"] = dataclasses.replace(option, parse=parse)
 
 
 def tables_stay_in_their_data_set() -> None:
@@ -68,7 +56,6 @@ def tables_are_kept_in_memory() -> None:
 
 
 if __name__ == "__main__":
-    expiration_may_be_null()
     tables_stay_in_their_data_set()
     bytes_are_utf_8()
     tables_are_kept_in_memory()

@@ -678,7 +678,7 @@ WHERE op NOT IN ('null_key', 'gone')
 -- snapshot_1
 UPDATE "hightouch_audit"."sync_snapshot"
 SET op_type = 'unchanged', status = 'succeeded', failure_reason = NULL, sync_run_id = '00000000000000000000000002'
-WHERE sync_id = 'It''s a sync' AND op_type <> 'unchanged'
+WHERE (sync_id = 'It''s a sync' AND SHA2(sync_id, 256) = SHA2('It''s a sync', 256)) AND op_type <> 'unchanged'
 AND NOT EXISTS (SELECT 1 FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000002_plan" p WHERE (p.row_id = "hightouch_audit"."sync_snapshot".row_id AND SHA2(p.row_id, 256) = SHA2("hightouch_audit"."sync_snapshot".row_id, 256)));
 
 -- snapshot_2

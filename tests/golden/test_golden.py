@@ -373,3 +373,13 @@ def test_an_unknown_dialect_is_an_error_that_names_the_known_ones() -> None:
     with pytest.raises(wcdc.UnsupportedError) as caught:
         wcdc.compile(CASES["insert"], "oracle", SCHEMA)
     assert all(name in caught.value.hint for name in DIALECTS)
+
+
+@pytest.mark.parametrize("name", ["redshift", "synapse", "fabric"])
+def test_a_sync_is_told_from_one_whose_id_has_more_spaces(name: str) -> None:
+    """Where = ignores spaces at the end, no statement goes by it alone."""
+    exactly = {"redshift": "SHA2(", "synapse": "DATALENGTH(", "fabric": "DATALENGTH("}[name]
+    for case in CASES:
+        for label, sql in compiled(case, name).statements.items():
+            for place in re.finditer(r"\b((?:\w+\.)?sync_id) = N?'", sql):
+                assert f"{exactly}{place[1]}" in sql[place.start() : place.start() + 200], (case, label)

@@ -11,7 +11,7 @@ from sqlglot import exp
 
 if TYPE_CHECKING:
     from warehouse_cdc.compile.parse import Spoken
-    from warehouse_cdc.warehouses.base import Connection
+    from warehouse_cdc.warehouses.base import Connection, Labels
 
 
 class Origin(ABC):
@@ -48,6 +48,9 @@ class Origin(ABC):
     def version_of(self, tables: Sequence[exp.Table]) -> str | None:
         """As of ``Connection``."""
         return None
+
+    def label(self, labels: Labels) -> None:  # noqa: B027
+        """Take what the next statements are for, where they can say it."""
 
     def cancel_statement(self) -> None:  # noqa: B027
         """As of ``Connection``."""

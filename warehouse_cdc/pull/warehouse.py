@@ -10,7 +10,7 @@ from sqlglot import exp
 
 from warehouse_cdc.dialects import ColumnType
 from warehouse_cdc.pull.base import Origin, type_of
-from warehouse_cdc.warehouses.base import Connection
+from warehouse_cdc.warehouses.base import Connection, Labels
 
 MANY = 1_000_000
 """Rows that make the fastest way of reading worth it: how many there are isn't known."""
@@ -30,8 +30,14 @@ class WarehouseOrigin(Origin):
     def connection(self) -> Connection:
         """The session, or a new one in its place if it broke."""
         if self._owned and self._connection.closed:
+            labels = self._connection.labels
             self._connection = self._connection.clone()
+            self._connection.labels = labels
         return self._connection
+
+    def label(self, labels: Labels) -> None:
+        """Pass it on."""
+        self._connection.labels = labels
 
     def describe(self, sql: str) -> list[tuple[str, str]]:
         """The types that its values have on their way."""
@@ -57,7 +63,9 @@ class WarehouseOrigin(Origin):
             values.append(f"{dialect.transport(value, kind)[0]} AS {dialect.quote(name)}")
             kinds.append(kind)
         select = f"SELECT {', '.join(values)} FROM (\n{sql}\n) wcdc_model"
-        for batch in self._connection.stream(dialect.finished(select), kinds, expected_rows=MANY):
+        # A session that is somebody else's may have tables and a search path that a second one hasn't.
+        expected = MANY if self._owned else 0
+        for batch in self._connection.stream(dialect.finished(select), kinds, expected_rows=expected):
             yield batch.rename_columns(list(names))
 
     def probe(self, sql: str) -> None:

@@ -67,7 +67,12 @@ def open_target(target: Any) -> tuple[Connection, bool]:
         for kind in _CLASSES:
             if kind.engine == target.dialect.name:
                 return kind.from_engine(target), True
-        return source_of(target.url.render_as_string(hide_password=False)).open(), True
+        # By its URL alone, what it signs in with might be lost.
+        raise UnsupportedError(
+            f"An Engine of {target.dialect.name} can't be used.",
+            code="connect-target",
+            hint="Pass the URL, or an object of warehouse_cdc.sources.",
+        )
     for kind in _CLASSES:
         if module in kind.modules:
             return kind.adopt(target), False

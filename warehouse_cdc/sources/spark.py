@@ -47,6 +47,7 @@ class Spark(Source):
 
     def __post_init__(self) -> None:
         """Refuse a token that would travel in the clear."""
+        super().__post_init__()
         if self.token is not None and not self.use_ssl:
             raise self._refuse("token needs use_ssl.")
 

@@ -45,6 +45,21 @@ class Trino(Source):
     http_scheme: Literal["https", "http"] = "https"
     verify: str | PathLike[str] | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse a password that would travel in the clear, and what no HTTP header can hold.
+
+        Raises:
+            ConfigError: There is one (code ``source-field``).
+        """
+        super().__post_init__()
+        if "/" in self.host:
+            raise self._refuse("host must be the server's name alone.", "Without https:// and slashes.")
+        if self.password is not None and self.http_scheme != "https":
+            raise self._refuse("password needs http_scheme https.", "Without encryption, give a user alone.")
+        for name in ("user", "password", "catalog", "schema"):
+            if any(ord(character) > 255 for character in getattr(self, name) or ""):
+                raise self._refuse(f"{name} must have characters of Latin-1 only: it is sent in a header.")
+
     def _open(self) -> Connection:
         from warehouse_cdc.warehouses.trino import open_trino
 

@@ -40,6 +40,8 @@ from warehouse_cdc.warehouses.base import ESCAPED, Work, redacted, schema_missin
 _SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 _PATIENCE = 90.0
 """Seconds for which a request is repeated that fails for reasons that may pass."""
+_ANSWER = 60.0
+"""Seconds for which the answer to one request is waited for; the client itself would wait for ever."""
 _ATTEMPTS = 6
 """How often a job is sent that fails for such reasons: it has done nothing."""
 _POLLS = (0.05, 1.0)
@@ -173,7 +175,7 @@ class BigQueryConnection(AloneConnection):
     def _sent(self, sql: str, job_id: str) -> bigquery.QueryJob:
         """Start a job, which is there once however often it is sent."""
         self.statements += 1
-        at = {"location": self._source.location, "retry": _retry}
+        at = {"location": self._source.location, "retry": _retry, "timeout": _ANSWER}
         try:
             return self._client.query(sql, self._config(), job_id=job_id, job_retry=None, **at)
         except api.Conflict as conflict:
@@ -190,7 +192,7 @@ class BigQueryConnection(AloneConnection):
             while job.state != "DONE":
                 time.sleep(wait)
                 wait = min(wait * 1.5, longest)
-                job.reload(retry=_retry)
+                job.reload(retry=_retry, timeout=_ANSWER)
         except _FAILURES:
             raise
         except BaseException:
@@ -201,7 +203,7 @@ class BigQueryConnection(AloneConnection):
 
     def _rows(self, job: bigquery.QueryJob, page_size: int | None = None) -> Any:
         """A job's result."""
-        return job.result(page_size=page_size, retry=_retry, job_retry=None)
+        return job.result(page_size=page_size, retry=_retry, timeout=_ANSWER, job_retry=None)
 
     def _dry(self, sql: str) -> bigquery.QueryJob:
         """What the service says of a statement without running it."""
@@ -212,6 +214,7 @@ class BigQueryConnection(AloneConnection):
                 self._config(dry_run=True, use_query_cache=False),
                 location=self._source.location,
                 retry=_retry,
+                timeout=_ANSWER,
                 job_retry=None,
             )
 
@@ -314,7 +317,8 @@ class BigQueryConnection(AloneConnection):
         for schema in schemas:
             try:
                 with _mapping("", None, raised=(api.NotFound,)):
-                    listed = list(self._client.list_tables(self._dataset(schema), retry=_retry))
+                    pages = self._client.list_tables(self._dataset(schema), retry=_retry, timeout=_ANSWER)
+                    listed = list(pages)
             except api.NotFound:
                 missing.append(schema)
             else:

@@ -87,7 +87,12 @@ def _sign_in(source: Source) -> dict[str, Any]:
 
     def provider() -> Callable[[], dict[str, str]]:
         server = f"https://{source.host}:{source.port}"
-        config = Config(host=server, client_id=source.client_id, client_secret=source.client_secret)
+        config = Config(
+            host=server,
+            client_id=source.client_id,
+            client_secret=source.client_secret,
+            auth_type="oauth-m2m",  # whatever else the environment or a profile would sign in with
+        )
         headers: Callable[[], dict[str, str]] = oauth_service_principal(config)
         return headers
 

@@ -37,17 +37,17 @@ def open_duckdb(path: str, config: dict[str, Any]) -> DuckDBConnection:
                 "Another process holds this DuckDB file.",
                 code="warehouse-locked",
                 hint="DuckDB lets one process at a time open a file for writing: wait for it, or close it.",
-            ) from error
+            ) from None
         raise ConnectionLostError(
             f"The DuckDB file can't be opened ({type(error).__name__}).",
             hint="Check the path and its folder.",
-        ) from error
+        ) from None
     except duckdb.Error as error:
         raise ConnectionLostError(
             f"The DuckDB file can't be opened ({type(error).__name__}).",
             hint="Check that it is a DuckDB file of a version that the installed duckdb package reads, and "
             "that no connection of this process has it open with another configuration.",
-        ) from error
+        ) from None  # its message shows the settings, which may hold a token
 
 
 class DuckDBConnection(Connection):
@@ -97,7 +97,10 @@ class DuckDBConnection(Connection):
             yield
         except BaseException:
             with suppress(duckdb.Error):  # the failure has ended the transaction already
-                self._cursor.execute("ROLLBACK")
+                try:
+                    self._cursor.execute("ROLLBACK")
+                except duckdb.InterruptException:  # which was meant for what failed
+                    self._cursor.execute("ROLLBACK")
             raise
         self._run("COMMIT")
 

@@ -7,6 +7,7 @@ and no cursor outlives its transaction, so a pooler in transaction mode may stan
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
@@ -207,8 +208,11 @@ def sign_in(conninfo: str, options: Mapping[str, str]) -> psycopg.Connection[Any
         ConnectionLostError: The server can't be reached or refuses the sign-in.
     """
     try:
-        target = psycopg.conninfo.make_conninfo(conninfo, **options)
-        return psycopg.connect(target, autocommit=True, prepare_threshold=None, connect_timeout=15)
+        given = dict(options)
+        if "connect_timeout" not in psycopg.conninfo.conninfo_to_dict(conninfo, **options):
+            given["connect_timeout"] = os.environ.get("PGCONNECT_TIMEOUT", "15")
+        target = psycopg.conninfo.make_conninfo(conninfo, **given)
+        return psycopg.connect(target, autocommit=True, prepare_threshold=None)
     except psycopg.ProgrammingError:
         raise ConnectionLostError(
             "The PostgreSQL connection string can't be read.",
@@ -270,13 +274,13 @@ class PostgresConnection(Connection):
             opener: Makes another one like it; by its own parameters if None.
             dialect: What is spoken there; PostgreSQL if None.
         """
-        self._copying: Any = None
         self._opener = opener
         self.dialect = Postgres() if dialect is None else dialect
         self.statements = 0
         self._connection = connection
         self._owned = owned
         self._in_transaction = False
+        self._copying: Any = None
         self._was_autocommit = connection.autocommit
         if connection.closed:
             raise ConnectionLostError("The given PostgreSQL connection is closed.")
@@ -541,7 +545,9 @@ class PostgresConnection(Connection):
     def cancel_statement(self) -> None:
         """Ask the server by a connection of its own."""
         if (copying := self._copying) is not None:
-            copying.adbc_cancel()
+            with suppress(Exception):  # it may be over already, or closed
+                copying.adbc_cancel()
+            return
         with suppress(psycopg.Error):  # it may be over already
             getattr(self._connection, "cancel_safe", self._connection.cancel)()
 

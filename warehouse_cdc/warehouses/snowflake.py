@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from warehouse_cdc.sources.snowflake import Snowflake as Source
 
 _VERSION = int(connector.__version__.partition(".")[0])
+_CUT = {"force_microsecond_precision": True} if _VERSION >= 5 else {}
+"""Otherwise nanoseconds before 1678 and after 2262 can't be read."""
 _ATTEMPTS = 6
 """How often a statement is tried for which too many others waited already."""
 _LITERAL = re.compile(r"'(?:[^'\\]|\\.|'')*'|\$\$.*?\$\$", re.DOTALL)
@@ -331,7 +333,7 @@ class SnowflakeConnection(AloneConnection):
     ) -> Iterator[pa.RecordBatch]:
         """The server's Arrow, part by part."""
         with self._cursor(sql) as cursor:
-            for table in cursor.fetch_arrow_batches():
+            for table in cursor.fetch_arrow_batches(**_CUT):
                 names = [name.lower() for name in table.column_names]
                 try:
                     arrays = [

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import requests
 import trino
+from trino import constants
 from trino.auth import BasicAuthentication
 from trino.exceptions import Error as DriverError
 from trino.exceptions import HttpError, TrinoAuthError, TrinoConnectionError, TrinoQueryError
@@ -42,6 +43,11 @@ _END_SECONDS = 600.0
 """How long a killed statement may take to end; Trino gives up those without a client after five minutes."""
 _SETTLE_SECONDS = 2.0
 """What a statement was about to commit when it was ended may land a moment later."""
+_QUEUE_FULL = "QUERY_QUEUE_FULL"
+_REQUESTS = 6
+"""How often a request is sent that the server is too busy for, after growing waits of seconds in all."""
+_QUEUE_SECONDS = 600.0
+"""How long a statement waits for a place in the server's queue."""
 _FAILURES = (DriverError, HttpError, requests.exceptions.RequestException)
 
 
@@ -82,6 +88,7 @@ def open_trino(source: Source) -> TrinoConnection:
     with closing(TrinoConnection(arguments, verify)) as first:
         first.query("SELECT 1")
         connector = source.connector or _connector(first, source.catalog)
+    arguments["max_attempts"] = _REQUESTS
     if connector == "hive":
         # Otherwise its tables hold milliseconds, and refuse what is finer.
         arguments["session_properties"] = {f"{source.catalog}.timestamp_precision": "MICROSECONDS"}
@@ -136,11 +143,13 @@ class TrinoConnection(AloneConnection):
         """
         self.statements += 1
         told = {"source": _source(self.labels.run), "client_tags": _tags(self.labels)}
+        # The client leaves the tags of the statement before where a statement has none.
+        self._http.headers.pop(constants.HEADER_CLIENT_TAGS, None)
         session = _session(**self._arguments, **told, http_session=self._http)
         cursor = session.cursor(legacy_primitive_types=spelled)
         self._under_way = cursor
         try:
-            cursor.execute(sql)
+            self._begin(cursor, sql)
             yield cursor
             if self._stopped is cursor:  # of which the client itself says nothing
                 raise QueryError("The statement was cancelled.", sql=redacted(sql), query_id=cursor.query_id)
@@ -152,6 +161,19 @@ class TrinoConnection(AloneConnection):
             raise
         finally:
             self._under_way = None
+
+    def _begin(self, cursor: Any, sql: str) -> None:
+        """Send it; again after growing waits while the server's queue is full, for then it runs nothing."""
+        end, pause = time.monotonic() + _QUEUE_SECONDS, 1.0
+        while True:
+            try:
+                cursor.execute(sql)
+                return
+            except TrinoQueryError as error:
+                if error.error_name != _QUEUE_FULL or time.monotonic() > end or self._stopped is cursor:
+                    raise
+            time.sleep(pause)
+            pause = min(2 * pause, 30.0)
 
     def stream(
         self,
@@ -266,7 +288,9 @@ def _tags(labels: Labels) -> list[str]:
 
 def _mapped(error: Exception, sql: str) -> WarehouseError:
     shown = redacted(sql)
-    if isinstance(error, TrinoAuthError) or (isinstance(error, HttpError) and "401" in str(error)):
+    if isinstance(error, TrinoAuthError) or (
+        isinstance(error, HttpError) and str(error).startswith("error 401")
+    ):
         return ConnectionLostError(
             "Trino refused the sign-in.", sql=shown, hint="Check user and password.", retryable=False
         )
@@ -287,6 +311,15 @@ def _mapped(error: Exception, sql: str) -> WarehouseError:
             query_id=error.query_id,
             hint="The user needs to create, read, write and drop tables in the two schemas, and to read the "
             "model's tables: see `warehouse-cdc check`.",
+        )
+    if name == _QUEUE_FULL:
+        return QueryError(
+            "Trino's queue is full.",
+            sql=shown,
+            query_id=error.query_id,
+            hint="Run fewer syncs at once, or raise the limit of the user's resource group.",
+            code="query-busy",
+            retryable=True,
         )
     conflict = name in CONFLICTS
     return QueryError(
