@@ -223,6 +223,8 @@ class Snowflake(Dialect):
             text = self._clock(expression, kind)
         else:
             text = self.canonical_text(expression, kind)
+        if kind.kind == "binary":
+            text = f"'x' || {text}"
         return f"COALESCE({text}, '') || ','"
 
     def _exact_text(self, number: str) -> str:

@@ -132,6 +132,8 @@ def execute_transformed(self, transformed, params=None):
             if error.errno == 2003 and "already exists" in error.msg:
                 raise ProgrammingError(msg=error.msg, errno=2002, sqlstate="42710") from None
             raise
+        except duckdb.Error as error:  # of which the emulator makes a failure that is tried again
+            raise ProgrammingError(msg=str(error), errno=100000, sqlstate="22000") from None
 
 
 def execute(self, command, *arguments, **more):
