@@ -285,6 +285,12 @@ class Snowflake(Dialect):
             f"GRANT OWNERSHIP ON SCHEMA {self.schema(schema)} TO ROLE {self.quote(self.folded(principal))}"
         ]
 
+    def read_grant(self, principal: str) -> str:
+        """Principals are roles, which also need the use of what the tables are in."""
+        role = f"TO ROLE {self.quote(self.folded(principal))}"
+        used = f"GRANT USAGE ON DATABASE <theirs> {role}; GRANT USAGE ON SCHEMA <theirs> {role}"
+        return f"GRANT SELECT ON TABLE <each of the model's tables> {role}; {used}"
+
 
 def _fine(text: str) -> str:
     """A time's text with nine digits, without zeros at the end beyond microseconds."""
