@@ -630,6 +630,23 @@ def test_setup_names_the_user_and_the_location(lake: BigQueryEngine) -> None:
     assert "'serviceAccount:syncs@p.iam.gserviceaccount.com'" in printed[2]
 
 
+def test_check_says_how_reading_is_granted(
+    lake: BigQueryEngine, crm: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warehouse = lake.connect()
+
+    def denied(_sql: str) -> Any:
+        raise wcdc.PermissionDeniedError("BigQuery denied a statement.", sql="", query_id=None)
+
+    monkeypatch.setattr(warehouse._connection, "describe", denied)
+    monkeypatch.setattr(warehouse._connection, "user", lambda: "syncs@p.iam.gserviceaccount.com")
+    (finding,) = [finding for finding in warehouse.check(sync_of(crm)) if not finding.ok]
+    assert finding.fix == (
+        "GRANT `roles/bigquery.dataViewer` ON SCHEMA <the model's data sets> "
+        "TO 'serviceAccount:syncs@p.iam.gserviceaccount.com'"
+    )
+
+
 def test_a_client_of_ones_own_is_used_and_stays_open(lake: BigQueryEngine, crm: Recorder) -> None:
     from google.auth.credentials import AnonymousCredentials
     from google.cloud import bigquery
