@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from tests.conformance import spark_engine
 from tests.conformance.helpers import AUDIT, PLANNER, RecordsInTables
 from tests.conformance.spelling import Spelling
 from warehouse_cdc.dialects import get_dialect
@@ -18,6 +19,9 @@ MODELS = "models"
 
 GAPS: dict[str, str] = {}
 """Tests that fail on it, with the reason; one that passes is an error."""
+
+LEFT_OUT = spark_engine.LEFT_OUT
+"""Tests that run only with ``WCDC_TEST_BIGQUERY=all``, for the same reason as there."""
 
 HISTORY = {"": (2_000, 6)}
 """``WCDC_TEST_HISTORY`` to rows and runs of the history that gives the same answers everywhere."""

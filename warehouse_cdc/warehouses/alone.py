@@ -84,8 +84,7 @@ class AloneConnection(Connection):
         Raises:
             QueryError: They go on.
         """
-        until, told = time.monotonic() + _END_SECONDS, set[str]()
-        pause = 0.2
+        until, pause, any_found = time.monotonic() + _END_SECONDS, 0.2, False
         while found := running():
             if time.monotonic() > until:
                 raise QueryError(
@@ -95,14 +94,13 @@ class AloneConnection(Connection):
                     retryable=True,
                 )
             for each in found:
-                if each not in told:
-                    end(each)
-                    told.add(each)
+                end(each)
+            any_found = True
             time.sleep(pause)
             pause = min(pause * 1.5, 5.0)
-        if told:
+        if any_found:
             time.sleep(_SETTLE_SECONDS)
-        return bool(told)
+        return any_found
 
     def columns_of(self, tables: Sequence[exp.Table]) -> list[frozenset[str]] | None:
         """None: two statements see two states of a table, so that a model is copied before it is compared."""
