@@ -496,7 +496,7 @@ def test_runs_that_are_recorded_in_tables_agree_with_the_oracle(post: Any, postg
     run_state_machine_as_test(InTables, settings=STEPS)
 
 
-SERVERS = {"bigquery": (5, 50), "snowflake": (8, 50)}
+SERVERS = {"bigquery": (4, 50), "snowflake": (8, 50)}
 """An engine whose statements take their time to so many histories, and steps of each."""
 
 
