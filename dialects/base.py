@@ -322,6 +322,10 @@ class Dialect(ABC):
         """The statements that let somebody make tables in a schema; none where that isn't SQL."""
         return [f"GRANT CREATE, USAGE ON SCHEMA {self.schema(schema)} TO {self.quote(principal)}"]
 
+    def read_grant(self, principal: str) -> str:
+        """What lets somebody read a model's tables, for an administrator to fill in."""
+        return f"GRANT SELECT ON <the model's tables> TO {self.quote(principal)}"
+
     @abstractmethod
     def setup(self, planner: str, audit: str, principal: str | None) -> list[str]:
         """The statements that an administrator runs once."""

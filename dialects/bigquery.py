@@ -289,6 +289,11 @@ class BigQuery(Dialect):
         roles = "`roles/bigquery.dataViewer`, `roles/bigquery.dataEditor`"
         return [f"GRANT {roles} ON SCHEMA {self.schema(schema)} TO {member}"]
 
+    def read_grant(self, principal: str) -> str:
+        """A role on data sets."""
+        member = self.literal(_member(principal))
+        return f"GRANT `roles/bigquery.dataViewer` ON SCHEMA <the model's data sets> TO {member}"
+
     def setup(self, planner: str, audit: str, principal: str | None) -> list[str]:
         """Two data sets, and who may write to them; what SQL can't grant is in a comment."""
         statements = [self.make_schema(schema) for schema in (audit, planner)]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.crash.child import Nursery
-from tests.crash.world import World
+from tests.crash.world import OPENED, World
 
 _NUMBERS = itertools.count(1)
 
@@ -46,6 +46,9 @@ def make_world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Calla
             url = (server or request.getfixturevalue("postgres_url")) + "?options=-c%20lock_timeout%3D20s"
             world = World(url, f"crash_{os.getpid()}_{number}", str(folder), engine == "tables")
             world.drop()
+        elif engine in OPENED:
+            url = request.getfixturevalue("server_of")(engine)
+            world = World(url, f"crash_{os.getpid()}_{number}", str(folder), tables=True)
         else:
             world = World(f"duckdb:///{folder / 'warehouse.duckdb'}", "shop", str(folder))
         made.append(world)
@@ -54,7 +57,7 @@ def make_world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Calla
 
     yield make
     for world in made:
-        if world.postgres:
+        if not world.duckdb:
             world.drop()
 
 

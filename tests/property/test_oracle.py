@@ -23,6 +23,8 @@ from hypothesis.stateful import (
 )
 
 import warehouse_cdc as wcdc
+from tests.conformance.helpers import AUDIT, PLANNER
+from tests.conformance.on_servers import ON_SERVERS
 from tests.property.oracle import Held, Plan, Setup, counts, plan, remembered, settle, snapshot
 from tests.stand_ins import connect_without_transactions
 from warehouse_cdc.destinations import rejected, retryable, unknown
@@ -509,6 +511,31 @@ def test_runs_that_are_recorded_in_tables_agree_with_the_oracle(post: Any, postg
             return post.execute(sql).fetchall()
 
     run_state_machine_as_test(InTables, settings=STEPS)
+
+
+SERVERS = {"bigquery": (4, 50), "snowflake": (8, 50)}
+"""An engine whose statements take their time to so many histories, and steps of each."""
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=getattr(pytest.mark, name)) for name in SERVERS])
+def test_servers_agree_with_the_oracle(name: str, server_of: Callable[[str], str]) -> None:
+    examples, steps = SERVERS[name]
+    with ON_SERVERS[name].opened(server_of(name)) as engine:
+
+        class OnServer(Machine):
+            connection = engine.url
+            schemas = Schemas(PLANNER, AUDIT)
+
+            def execute(self, sql: str) -> None:
+                engine.execute(sql)
+
+            def fetch(self, sql: str) -> list[tuple[Any, ...]]:
+                found: list[tuple[Any, ...]] = engine.query(sql)
+                return found
+
+        run_state_machine_as_test(
+            OnServer, settings=settings(STEPS, max_examples=EXPLORE or examples, stateful_step_count=steps)
+        )
 
 
 @pytest.mark.tsql

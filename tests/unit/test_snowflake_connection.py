@@ -20,6 +20,7 @@ import pyarrow as pa
 import pytest
 
 import warehouse_cdc as wcdc
+from tests.conformance.helpers import until
 
 connector = pytest.importorskip("snowflake.connector")
 from cryptography.hazmat.primitives import hashes, serialization  # noqa: E402
@@ -243,6 +244,23 @@ def test_a_statement_that_nobody_waits_for_is_cancelled(
     texts = [query["sqlText"] for query in server.queries]
     assert texts == ["CREATE TABLE t AS SELECT 1", "SELECT SYSTEM$CANCEL_ALL_QUERIES(77)"]
     assert len(server.logins) == 2
+    connection.close()
+
+
+def test_cancelling_ends_the_statement_under_way_and_nothing_else(server: Server) -> None:
+    connection = server.source(user="syncs", password="pw").open()
+    connection.cancel_statement()
+    assert server.queries == [], "nothing is under way"
+    server.blocked.clear()
+    thread = threading.Thread(target=connection.execute, args=("CREATE TABLE t AS SELECT 1",))
+    thread.start()
+    until(lambda: server.queries)
+    connection.cancel_statement()
+    thread.join(20)
+    texts = [query["sqlText"] for query in server.queries]
+    assert texts == ["CREATE TABLE t AS SELECT 1", "SELECT SYSTEM$CANCEL_ALL_QUERIES(77)"]
+    connection.cancel_statement()
+    assert len(server.queries) == 2, "it is over"
     connection.close()
 
 

@@ -141,6 +141,7 @@ class BigQueryConnection(AloneConnection):
         self._source = source
         self._owned = owned
         self._reader: Any = None
+        self._under_way: str | None = None
         self._storage = source.storage
 
     # -- jobs -------------------------------------------------------------------------------------
@@ -163,8 +164,12 @@ class BigQueryConnection(AloneConnection):
         """Run a statement to its end; again, if it failed for a reason that may pass."""
         for attempt in range(1, _ATTEMPTS + 1):
             job_id = f"wcdc_{ULID()}"
-            with _mapping(sql, job_id):
-                job = self._ended(self._sent(sql, job_id))
+            self._under_way = job_id
+            try:
+                with _mapping(sql, job_id):
+                    job = self._ended(self._sent(sql, job_id))
+            finally:
+                self._under_way = None
             if job.error_result is None:
                 return job
             if not _passes(job.error_result) or attempt == _ATTEMPTS:
@@ -200,6 +205,31 @@ class BigQueryConnection(AloneConnection):
                 job.cancel(retry=None, timeout=5)
             raise
         return job
+
+    def cancel_statement(self) -> None:
+        """Cancel its job."""
+        if (job_id := self._under_way) is not None:
+            with suppress(*_FAILURES):  # it may be over, or not there yet: then this is called again
+                self._client.cancel_job(job_id, location=self._source.location, retry=None, timeout=5)
+
+    def end_statements(self, run_id: str) -> bool:
+        """Cancel its jobs, by their label: a user lists and cancels jobs of their own without a grant."""
+        wanted = labels({"run": run_id}).items()
+
+        def running() -> list[str]:
+            with _mapping("", None):
+                return [
+                    job.job_id
+                    for state in ("pending", "running")
+                    for job in self._client.list_jobs(state_filter=state, retry=_retry)
+                    if wanted <= job.labels.items()
+                ]
+
+        def end(job_id: str) -> None:
+            with _mapping("", job_id):
+                self._client.cancel_job(job_id, location=self._source.location, retry=_retry)
+
+        return self._end(run_id, running, end)
 
     def _rows(self, job: bigquery.QueryJob, page_size: int | None = None) -> Any:
         """A job's result."""
