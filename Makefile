@@ -63,7 +63,9 @@ test-engines: $(STAMP) ## Run the tests that need servers, stand-ins or slow par
 
 test-engines-full: export WCDC_TEST_FAULTS := all
 test-engines-full: export WCDC_TEST_HISTORY := all
+test-engines-full: export WCDC_TEST_ATHENA := all
 test-engines-full: export WCDC_TEST_SPARK := all
+test-engines-full: export WCDC_TEST_TRINO := all
 test-engines-full: ## Run them on every engine, with every fault and whole histories: more than an hour
 	$(MAKE) test-engines ENGINES="$(ALL_ENGINES)"
 

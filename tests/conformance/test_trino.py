@@ -137,7 +137,8 @@ def test_d17_a_killed_run_is_closed_and_continued(trino: TrinoEngine, crm: Recor
     assert (closed["sync_run_id"], closed["status"], closed["error"]) == (run.closed, "failed", "interrupted")
     assert ended["num_planned_add"] == len(after)
     assert counted(warehouse.run(sync)) == {}
-    assert {row["op_type"] for row in trino.audit("sync_snapshot")} == {"unchanged"}
+    if trino.capabilities.row_level_dml:
+        assert {row["op_type"] for row in trino.audit("sync_snapshot")} == {"unchanged"}
 
 
 SLOW_CHANGELOG = """
