@@ -9,7 +9,7 @@ import json
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import duckdb
 import psycopg
 
 import warehouse_cdc as wcdc
+from tests.conformance.trino_engine import TrinoEngine
 from tests.stand_ins import connect_without_transactions
 from warehouse_cdc.destinations import Batch, JsonLines, Outcome, RunContext, Writer, rejected
 from warehouse_cdc.sync import OPERATIONS
@@ -61,10 +62,21 @@ class World:
     folder: str
     tables: bool = False
     """Without transactions: runs are recorded in tables."""
+    behind: str = ""
+    """Trino, by which the tables are looked at; its statements take their time."""
 
     @property
     def postgres(self) -> bool:
         return self.url.startswith("postgres")
+
+    @property
+    def in_a_file(self) -> bool:
+        return self.url.startswith("duckdb")
+
+    @property
+    def patience(self) -> float:
+        """How many times longer everything takes."""
+        return 8.0 if self.behind else 1.0
 
     @property
     def table(self) -> str:
@@ -88,12 +100,12 @@ class World:
 
     def connect(self, lease: float = LONG_LEASE, compaction: float = 100.0) -> wcdc.Warehouse:
         """All plans but the first are of differences, unless ``compaction`` is 0."""
-        connect = connect_without_transactions if self.tables else wcdc.connect
+        connect = connect_without_transactions if self.tables and self.postgres else wcdc.connect
         return connect(
             self.url,
             planner_schema=self.planner,
             audit_schema=self.audit,
-            lease_seconds=lease,
+            lease_seconds=lease * self.patience,
             lease_margin=MARGIN,
             compaction=compaction,
         )
@@ -109,6 +121,9 @@ class World:
                     return cursor.fetchall() if cursor.description else []
 
                 yield run
+        elif self.behind:
+            with closing(TrinoEngine(self.behind)) as trino:
+                yield trino.query
         else:
             opened = duckdb.connect(self.url.removeprefix("duckdb:///"))
             try:
@@ -164,11 +179,11 @@ class World:
         """As if the lease had run out; where its process is dead, wait until the server knows that."""
         if self.tables:
             names = self.sql(
-                "SELECT table_name FROM information_schema.tables "
-                f"WHERE table_schema = '{self.planner}' AND table_name ~ '_(claim|beats)$'"
+                f"SELECT table_name FROM information_schema.tables WHERE table_schema = '{self.planner}'"
             )
-            hour = "recorded_at = recorded_at - INTERVAL '1 hour'"
-            self.sql("SELECT 1", *(f"UPDATE {self.planner}.{name} SET {hour}" for (name,) in names))
+            expiring = [name for (name,) in names if name.endswith(("_claim", "_beats"))]
+            hour = "recorded_at = recorded_at - INTERVAL '1' HOUR"
+            self.sql("SELECT 1", *(f"UPDATE {self.planner}.{name} SET {hour}" for name in expiring))
         elif self.postgres:
             leases = f"{self.planner}.wcdc_leases"
             locked = f"PERFORM 1 FROM {leases} FOR UPDATE;" if dead else ""
