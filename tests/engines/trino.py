@@ -96,12 +96,13 @@ query.max-memory-per-node=400MB
 """
 _POM = """<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
-  <groupId>local</groupId><artifactId>{artifact}-jars</artifactId><version>1</version>
-  <dependencies><dependency>
-    <groupId>io.trino</groupId><artifactId>{artifact}</artifactId><version>{version}</version>
-  </dependency></dependencies>
+  <groupId>local</groupId><artifactId>jars</artifactId><version>1</version>
+  <dependencies>{dependencies}</dependencies>
 </project>
 """
+_DEPENDENCY = """<dependency>
+    <groupId>{}</groupId><artifactId>{}</artifactId><version>{}</version>
+  </dependency>"""
 _MAIN = """public class Main {{
     public static void main(String[] arguments) {{
         new io.trino.server.Server().start("{version}");
@@ -110,23 +111,29 @@ _MAIN = """public class Main {{
 """
 
 
-def jdk() -> Path:
-    """The home of a JDK that is new enough.
+def jdk(server: str = "Trino", oldest: int = JAVA, newest: int = 99) -> Path:
+    """The home of a JDK that a server runs on.
+
+    Args:
+        server: What it is for.
+        oldest: The oldest version that will do.
+        newest: The newest one.
 
     Raises:
         Unavailable: There is none.
     """
-    named = [os.environ[name] for name in ("JAVA_HOME", f"JAVA_HOME_{JAVA}_X64") if os.environ.get(name)]
+    named = [os.environ[name] for name in ("JAVA_HOME", f"JAVA_HOME_{oldest}_X64") if os.environ.get(name)]
     patterns = ("/usr/lib/jvm/*", "/Library/Java/JavaVirtualMachines/*/Contents/Home", "/opt/java/*")
     found = [match for pattern in patterns for match in sorted(Path("/").glob(pattern[1:]))]
     for home in [*map(Path, named), *found, *Path.home().glob(".sdkman/candidates/java/*")]:
         release = home / "release"
-        if not (home / "bin" / "javac").exists() or not release.exists():
+        if not (home / "bin" / "java").exists() or not release.exists():
             continue
         version = re.search(r'JAVA_VERSION="(\d+)', release.read_text(encoding="utf-8"))
-        if version is not None and int(version[1]) >= JAVA:
+        if version is not None and oldest <= int(version[1]) <= newest:
             return home
-    raise Unavailable(f"Trino needs JDK {JAVA} or later: install one, or name it in JAVA_HOME.")
+    wanted = f"JDK {oldest} or later" if newest == 99 else f"a JDK from {oldest} to {newest}"
+    raise Unavailable(f"{server} needs {wanted}: install one, or name it in JAVA_HOME.")
 
 
 def assemble() -> Path:
@@ -144,14 +151,11 @@ def _assembled(release: Release) -> Path:
     if not missing:
         return home
     java = jdk()
-    maven = shutil.which("mvn")
-    if maven is None:
-        raise Unavailable("Maven (mvn) is needed to fetch Trino's jars.")
     cache().mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(prefix="trino-", dir=cache()))
     try:
         if not home.exists():
-            _fetch(maven, "trino-main", release.version, made / "server" / "lib")
+            fetch(made / "server" / "lib", f"io.trino:trino-main:{release.version}")
             source = made / "Main.java"
             source.write_text(_MAIN.format(version=release.version), encoding="utf-8")
             classpath, classes = str(made / "server" / "lib" / "*"), made / "server" / "classes"
@@ -160,7 +164,7 @@ def _assembled(release: Release) -> Path:
             (made / "server" / "plugin").mkdir()
             (made / "server").rename(home)  # only whole parts are ever there
         for name in missing:
-            _fetch(maven, f"trino-{name}", release.version, made / name)
+            fetch(made / name, f"io.trino:trino-{name}:{release.version}")
             with zipfile.ZipFile(made / name / "services.jar", "w") as services:
                 services.writestr("META-INF/services/io.trino.spi.Plugin", release.plugins[name] + "\n")
             (made / name).rename(home / "plugin" / name)
@@ -169,15 +173,28 @@ def _assembled(release: Release) -> Path:
     return home
 
 
-def _fetch(maven: str, artifact: str, version: str, folder: Path) -> None:
-    """An artifact with everything that it needs at run time."""
+def fetch(folder: Path, *artifacts: str) -> None:
+    """Copy artifacts into a folder, with everything that they need at run time.
+
+    Args:
+        folder: The folder.
+        artifacts: Group, name and version of each.
+
+    Raises:
+        Unavailable: There is no Maven, or they can't be fetched.
+    """
+    maven = shutil.which("mvn")
+    if maven is None:
+        raise Unavailable("Maven (mvn) is needed to fetch jars.")
     with tempfile.TemporaryDirectory() as project:
         pom = Path(project) / "pom.xml"
-        pom.write_text(_POM.format(artifact=artifact, version=version), encoding="utf-8")
+        needed = "".join(_DEPENDENCY.format(*artifact.split(":")) for artifact in artifacts)
+        pom.write_text(_POM.format(dependencies=needed), encoding="utf-8")
         command = [maven, "-B", "-q", "-f", pom, "dependency:copy-dependencies", "-DincludeScope=runtime"]
         done = subprocess.run([*command, f"-DoutputDirectory={folder}"], capture_output=True, text=True)
     if done.returncode:
-        raise Unavailable(f"{artifact} could not be fetched:\n{(done.stdout + done.stderr)[-2000:]}")
+        said = (done.stdout + done.stderr)[-2000:]
+        raise Unavailable(f"{', '.join(artifacts)} could not be fetched:\n{said}")
 
 
 _running: list[str] = []
@@ -229,7 +246,7 @@ def _server(release: Release, postgres: str = "") -> Iterator[str]:
     try:
         port = free_port()
         process = _start(java, home, folder, port, release.catalogs, postgres)
-        _wait(process, port, catalog, folder / "server.log")
+        wait(process, port, catalog, folder / "server.log")
         yield f"trino://test@127.0.0.1:{port}/{catalog}?http_scheme=http"
     finally:
         stop(process)
@@ -270,21 +287,28 @@ def _start(
         )
 
 
-def _wait(process: subprocess.Popen[bytes], port: int, catalog: str, log: Path, seconds: float = 180) -> None:
+def wait(
+    process: subprocess.Popen[bytes],
+    port: int,
+    catalog: str,
+    log: Path,
+    server: str = "Trino",
+    seconds: float = 180,
+) -> None:
     """Until a real table scan answers: the server says that it is up before it can run a query."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if process.poll() is not None:
             break
         with contextlib.suppress(OSError, urllib.error.URLError):
-            if _answers(port, catalog):
+            if _answers(port, catalog, server):
                 return
         time.sleep(0.3)
-    raise RuntimeError("Trino did not start:\n" + log.read_text(errors="replace")[-4000:])
+    raise RuntimeError(f"{server} did not start:\n" + log.read_text(errors="replace")[-4000:])
 
 
-def _answers(port: int, catalog: str) -> bool:
-    headers = {"X-Trino-User": "test", "X-Trino-Catalog": catalog}
+def _answers(port: int, catalog: str, server: str) -> bool:
+    headers = {f"X-{server}-User": "test", f"X-{server}-Catalog": catalog}
     sql = b"SELECT count(*) FROM information_schema.schemata"
     address = f"http://127.0.0.1:{port}/v1/statement"
     while True:
