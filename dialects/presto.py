@@ -31,6 +31,10 @@ class Presto(TrinoWithoutZones):
             return f"{self.cast(expression, 'VARCHAR')} || '000'"
         return super().canonical_text(expression, kind)
 
+    def comparable(self, expression: str, kind: ColumnType) -> str:
+        """Of short floats, no NaN equals another."""
+        return self.cast(expression, "DOUBLE") if kind.name == "REAL" else expression
+
     def _timestamp_text(self, expression: str, kind: ColumnType) -> str:
         zoned = kind.kind == "timestamptz" and kind != self._instant
         value = f"({expression} AT TIME ZONE 'UTC')" if zoned else expression

@@ -200,3 +200,10 @@ def test_trino_whose_connections_are_cut(trino: TrinoEngine) -> None:
             world.proxy = posts if verb == "POST" else gets
             assert world.fail(number, action)
             world.converge(quiet=(verb, number, action) == TRINO[-1])
+        world.proxy = posts
+        for action in ("lose", "down") if ALL else ():
+            for number in count(1):
+                if not world.fail(number, action):
+                    break
+                world.converge(quiet=False)
+            assert number > 20

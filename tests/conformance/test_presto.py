@@ -30,7 +30,7 @@ WHOLE = os.environ.get("WCDC_TEST_PRESTO") == "all"
 
 
 def _in_milliseconds(text: str) -> str:
-    return re.sub(r"(\.\d{3})\d+", r"\1", text)
+    return re.sub(r"\.(\d{3})\d*", lambda found: "" if found[1] == "000" else f".{found[1]}", text)
 
 
 _TOO_FINE = [
