@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from decimal import Decimal
-from itertools import islice
+from itertools import chain, islice
 from os import fspath
 from typing import Any
 
@@ -69,7 +69,7 @@ class _Statement:
         pages = self._pages(first)
         for page in pages:
             if page:
-                self._rows = (row for rows in (page, *pages) for row in rows)  # noqa: B031
+                self._rows = chain(page, chain.from_iterable(pages))
                 return
 
     def _pages(self, status: Any) -> Iterator[list[list[Any]]]:
