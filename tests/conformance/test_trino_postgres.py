@@ -24,7 +24,7 @@ from tests.engines import Unavailable
 from tests.engines.trino import on_postgres
 from warehouse_cdc.dialects import TrinoOnPostgres
 
-pytestmark = [pytest.mark.trino, pytest.mark.xdist_group("trino")]
+pytestmark = pytest.mark.trino
 
 
 class OnPostgresEngine(TrinoEngine):
