@@ -88,6 +88,10 @@ class Dialect(ABC):
         """The statement that renames a table within its schema."""
         return f"ALTER TABLE {self.table(schema, name)} RENAME TO {self.quote(new_name)}"
 
+    def stage(self, schema: str, name: str, new_name: str) -> list[str]:
+        """The statements after which a table has another name: its renaming, where it can be renamed."""
+        return [self.rename(schema, name, new_name)]
+
     def drop(self, schema: str, name: str) -> str:
         """The statement that drops a table."""
         return f"DROP TABLE {self.table(schema, name)}"

@@ -475,7 +475,7 @@ def die():
     os.kill(os.getpid(), signal.SIGKILL)
 
 def sync_of(destination, sql="select * from people", key="id", **options):
-    options.setdefault("id", "people-sync")
+    options = {"id": "people-sync", "snapshot": values["snapshot"], **options}
     return wcdc.Sync(model=wcdc.Model("people", sql=sql, primary_key=key), destination=destination, **options)
 """
 
@@ -488,6 +488,7 @@ class Child:
         self.log = log
         without = isinstance(engine, TablesEngine)
         values = {"url": engine.url, "log": str(log), "without_transactions": without, **values}
+        values["snapshot"] = None if engine.capabilities.row_level_dml else False
         source = CHILD_HEAD + textwrap.dedent(body)
         cache = log.parent.parent / "bytecode"  # of all tests of this process: children start faster
         environment = {

@@ -27,7 +27,7 @@ ON_SERVERS = {
 ``GAPS``, a mapping of the tests that fail on it to the reason; and perhaps ``LEFT_OUT``, tests that take too
 long there unless ``WCDC_TEST_<ENGINE>=all``, and ``HISTORY`` (``test_same_answers``)."""
 
-SPELLED = frozenset({"bigquery", "snowflake", "trino", "tsql"})
+SPELLED = frozenset({"athena", "bigquery", "snowflake", "trino", "tsql"})
 """Engines whose spelling of the equality matrix's values is known (``spelling``); the others have tests of
 their own types by value and by hash."""
 

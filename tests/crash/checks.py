@@ -24,7 +24,7 @@ SHORT = {"added": "add", "changed": "change", "removed": "remove"}
 def run_here(world: World, scenario: str = "plain", **options: Any) -> wcdc.Run:
     """Run the sync in this process; a foreign lease is waited for."""
     with world.connect() as warehouse:
-        return warehouse.run(make_sync(world, scenario), wait=WAIT, **options)
+        return warehouse.run(make_sync(world, scenario), wait=WAIT * world.patience, **options)
 
 
 @dataclass(frozen=True)
@@ -173,14 +173,14 @@ class Story:
         """The first run, and the changes; on DuckDB a copy of those of an earlier test."""
         saved = Path(_SAVED.name) / self.scenario
         folder = Path(self.world.folder)
-        if self.world.duckdb and saved.exists():
+        if self.world.in_a_file and saved.exists():
             shutil.copytree(saved, folder, dirs_exist_ok=True)
             return
         first = run_here(self.world, self.scenario)
         assert first.status == "warning"
         check_settled(self.world, first.run_id)
         self.world.change()
-        if self.world.duckdb:
+        if self.world.in_a_file:
             shutil.copytree(folder, saved)
 
     @property

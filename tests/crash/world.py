@@ -21,6 +21,7 @@ import warehouse_cdc as wcdc
 from tests.conformance.bigquery_engine import BigQueryEngine
 from tests.conformance.helpers import Engine
 from tests.conformance.snowflake_engine import SnowflakeEngine
+from tests.conformance.trino_engine import TrinoEngine
 from tests.stand_ins import connect_without_transactions
 from warehouse_cdc.destinations import Batch, JsonLines, Outcome, RunContext, Writer, rejected
 from warehouse_cdc.sync import OPERATIONS
@@ -66,19 +67,26 @@ class World:
     folder: str
     tables: bool = False
     """Without transactions: runs are recorded in tables."""
+    behind: str = ""
+    """Trino, by which the tables are looked at; its statements take their time."""
 
     @property
     def postgres(self) -> bool:
         return self.url.startswith("postgres")
 
     @property
-    def duckdb(self) -> bool:
+    def in_a_file(self) -> bool:
         return self.url.startswith("duckdb")
+
+    @property
+    def patience(self) -> float:
+        """How many times longer everything takes."""
+        return 8.0 if self.behind else 1.0
 
     @property
     def server(self) -> str:
         """The engine whose server it is on; empty for the two above."""
-        return "" if self.postgres or self.duckdb else self.url.partition(":")[0]
+        return "" if self.postgres or self.in_a_file else self.url.partition(":")[0]
 
     @property
     def table(self) -> str:
@@ -107,7 +115,7 @@ class World:
             self.url,
             planner_schema=self.planner,
             audit_schema=self.audit,
-            lease_seconds=lease,
+            lease_seconds=lease * self.patience,
             lease_margin=MARGIN,
             compaction=compaction,
         )
@@ -123,6 +131,9 @@ class World:
                     return cursor.fetchall() if cursor.description else []
 
                 yield run
+        elif self.behind:
+            with closing(TrinoEngine(self.behind)) as trino:
+                yield trino.query
         elif self.server:
             with closing(OPENED[self.server](self.url)) as engine:
 
@@ -195,8 +206,10 @@ class World:
         """As if the lease had run out; where its process is dead, wait until the server knows that."""
         if self.tables:
             names = [name for name in self.listed() if name.endswith(("_claim", "_beats"))]
-            long_ago = "recorded_at = TIMESTAMP '1970-01-01 00:00:00'"
-            self.sql("SELECT 1", *(f"UPDATE {self.planner}.{name} SET {long_ago}" for name in names))
+            past = "recorded_at - INTERVAL '1' HOUR" if self.behind else "TIMESTAMP '1970-01-01 00:00:00'"
+            self.sql(
+                "SELECT 1", *(f"UPDATE {self.planner}.{name} SET recorded_at = {past}" for name in names)
+            )
         elif self.postgres:
             leases = f"{self.planner}.wcdc_leases"
             locked = f"PERFORM 1 FROM {leases} FOR UPDATE;" if dead else ""
@@ -346,7 +359,7 @@ def make_sync(
     be read twice.
     """
     source: dict[str, Any] = {"table": world.table}
-    if scenario == "copied" and not world.server:  # where every model is copied
+    if scenario == "copied" and (world.behind or not world.server):  # where every model is copied
         source = {"sql": f"SELECT id, name, score FROM {world.table} WHERE random() >= 0"}
     model = wcdc.Model("customers", primary_key="id", **source)
     common: dict[str, Any] = {

@@ -5,13 +5,14 @@ and ``server()``, a context manager that yields the URL of a running one; both r
 reason where a machine can't do it.
 """
 
-from tests.engines import athena, bigquery, postgres_old, snowflake, spark, trino, tsql
+from tests.engines import athena, bigquery, postgres_old, presto, snowflake, spark, trino, tsql
 from tests.engines.base import Unavailable
 
 ENGINES = {
     "athena": athena,
     "bigquery": bigquery,
     "postgres_old": postgres_old,
+    "presto": presto,
     "snowflake": snowflake,
     "spark": spark,
     "trino": trino,

@@ -85,7 +85,7 @@ CASES = {
 }
 
 SERVERLESS = (
-    *("athena", "bigquery", "databricks", "fabric", "snowflake"),
+    *("athena", "bigquery", "databricks", "fabric", "presto", "snowflake"),
     *("snowflake_iceberg", "spark", "synapse", "trino"),
 )
 """Dialects whose statements run elsewhere: here, they need no server."""

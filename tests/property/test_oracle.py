@@ -559,3 +559,28 @@ def test_t_sql_agrees_with_the_oracle() -> None:
 
     run_state_machine_as_test(InTSQL, settings=settings(STEPS, max_examples=EXPLORE or 3))
     engine.close()
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=getattr(pytest.mark, name)) for name in ("athena", "trino")]
+)
+def test_what_runs_on_trino_agrees_with_the_oracle(name: str, server_of: Callable[[str], str]) -> None:
+    """A few short histories: a run takes seconds."""
+    from tests.conformance.on_servers import ON_SERVERS
+
+    with ON_SERVERS[name].opened(server_of(name)) as engine:
+
+        class OnTrino(Machine):
+            connection = engine.url
+            schemas = Schemas(PLANNER, AUDIT)
+
+            def execute(self, sql: str) -> None:
+                engine.execute(sql)
+
+            def fetch(self, sql: str) -> list[tuple[Any, ...]]:
+                return engine.query(sql)
+
+        examples = EXPLORE or (10 if os.environ.get(f"WCDC_TEST_{name.upper()}") == "all" else 1)
+        run_state_machine_as_test(
+            OnTrino, settings=settings(STEPS, max_examples=examples, stateful_step_count=12)
+        )

@@ -330,7 +330,8 @@ class Planner:
             lean=self._lean,
         )
         with observed(self.observer, Step.RESOLVE), connection.transaction(idle_timeout=lease.idle_timeout):
-            connection.execute(statements.rename(table, staged))
+            for sql in statements.stage(table, staged):
+                connection.execute(sql)
             connection.execute(statements.create_plan(table, resolved))
             connection.execute(statements.drop(staged))
         return True

@@ -182,9 +182,9 @@ class Statements:
     def _create(self, name: str, select: str, **how: str) -> str:
         return self.render("create_table_as", table=self.planner(name), select=select, **how)
 
-    def rename(self, name: str, new_name: str) -> str:
-        """Rename a table of the planner schema."""
-        return self.dialect.rename(self.schemas.planner, name, new_name)
+    def stage(self, name: str, new_name: str) -> list[str]:
+        """Give a table of the planner schema another name."""
+        return self.dialect.stage(self.schemas.planner, name, new_name)
 
     def drop(self, name: str) -> str:
         """Drop a table of the planner schema."""

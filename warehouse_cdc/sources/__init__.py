@@ -20,13 +20,13 @@ from warehouse_cdc.sources.duckdb import DuckDB
 from warehouse_cdc.sources.postgres import Greenplum, Lakebase, Postgres, Redshift
 from warehouse_cdc.sources.snowflake import Snowflake, SnowflakeIceberg
 from warehouse_cdc.sources.spark import Spark
-from warehouse_cdc.sources.trino import Trino
+from warehouse_cdc.sources.trino import Presto, Trino
 from warehouse_cdc.sources.tsql import Fabric, Synapse
 from warehouse_cdc.warehouses.base import Connection
 
 _CLASSES: tuple[type[Source], ...] = (
     *(DuckDB, Postgres, Greenplum, Lakebase, Redshift, Spark, Databricks),
-    *(Athena, BigQuery, Fabric, Snowflake, SnowflakeIceberg, Synapse, Trino),
+    *(Athena, BigQuery, Fabric, Presto, Snowflake, SnowflakeIceberg, Synapse, Trino),
 )
 SOURCES: dict[str, type[Source]] = {scheme: kind for kind in _CLASSES for scheme in kind.schemes}
 """The scheme of a URL, or the ``type`` in a project file, to its class."""
@@ -94,6 +94,7 @@ __all__ = [
     "Greenplum",
     "Lakebase",
     "Postgres",
+    "Presto",
     "Redshift",
     "Snowflake",
     "SnowflakeIceberg",
