@@ -27,7 +27,7 @@ ON_SERVERS = {
 ``GAPS``, a mapping of the tests that fail on it to the reason; and perhaps ``LEFT_OUT``, tests that take too
 long there unless ``WCDC_TEST_<ENGINE>=all``."""
 
-SPELLED = frozenset({"trino"})
+SPELLED = frozenset({"spark", "trino"})
 """Engines whose spelling of the equality matrix's values is known (``spelling``); the others have tests of
 their own types by value and by hash."""
 

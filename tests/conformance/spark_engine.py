@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 from collections.abc import Iterator
 from typing import Any
 
 from tests.conformance.helpers import AUDIT, PLANNER, RecordsInTables
+from tests.conformance.spelling import Spelling
 from tests.conformance.trino_engine import MODELS
 from warehouse_cdc.dialects import get_dialect
 
@@ -42,10 +44,54 @@ LEFT_OUT = frozenset(
 """Tests that run only with ``WCDC_TEST_SPARK=all``: their SQL is that of others, and a run takes seconds."""
 
 
+_text = get_dialect("spark").literal
+
+
+def _struct(value: str) -> str:
+    fields = json.loads(value)
+    return f"struct({_text(fields['a'])}, {_text(fields['b'])})"
+
+
+def _map(value: str) -> str:
+    return f"map({', '.join(_text(part) for pair in json.loads(value).items() for part in pair)})"
+
+
 class SparkEngine(RecordsInTables):
     """A server with fresh schemas; the models' tables are in one of their own."""
 
     binary = "BINARY"
+    spelling = Spelling(
+        types={
+            "double": "DOUBLE",
+            "text": "STRING",
+            "long text": "STRING",
+            "timestamp": "TIMESTAMP_NTZ",
+            "timestamptz": "TIMESTAMP",
+            "interval": "INTERVAL DAY TO SECOND",
+            "binary": "BINARY",
+            "json": "VARIANT",
+            "array of integer": "ARRAY<INTEGER>",
+            "array of text": "ARRAY<STRING>",
+            "array of array of integer": "ARRAY<ARRAY<INTEGER>>",
+            "struct": "STRUCT<a: INTEGER, b: STRING>",
+            "map of integer": "MAP<STRING, INTEGER>",
+        },
+        values={
+            "binary": lambda digits: f"X'{digits}'",
+            "interval": lambda text: "INTERVAL '{}' {}".format(*text.split()),
+            "json": lambda text: f"parse_json({_text(text)})",
+            "struct": _struct,
+            "map of integer": _map,
+        },
+        absent={"uuid": "Spark has no UUIDs"},
+        array=lambda items: f"array({', '.join(items)})",
+        # A Delta table holds few of the types, and a view no CHAR.
+        make=("DROP TABLE IF EXISTS {name}", "CREATE TABLE {name} USING PARQUET AS {select}"),
+        before=(
+            "SET spark.sql.preserveCharVarcharTypeInfo = true",
+            "SET spark.sql.variant.allowDuplicateKeys = true",
+        ),
+    )
 
     def __init__(self, server: str) -> None:
         super().__init__("spark", f"{server}/spark_catalog/{MODELS}")

@@ -32,6 +32,9 @@ SETTINGS = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
     "spark.sql.catalogImplementation": "in-memory",
+    "spark.sql.timeType.enabled": "true",
+    # Sessions remember the files of tables that have no log of them; tests make such tables again.
+    "spark.sql.filesourceTableRelationCacheSize": "0",
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.connect.grpc.binding.address": "127.0.0.1",
