@@ -9,6 +9,7 @@ from __future__ import annotations
 from tests.conformance import (
     athena_engine,
     bigquery_engine,
+    databricks_engine,
     snowflake_engine,
     spark_engine,
     trino_engine,
@@ -18,6 +19,7 @@ from tests.conformance import (
 ON_SERVERS = {
     "athena": athena_engine,
     "bigquery": bigquery_engine,
+    "databricks": databricks_engine,
     "snowflake": snowflake_engine,
     "spark": spark_engine,
     "trino": trino_engine,
@@ -27,7 +29,7 @@ ON_SERVERS = {
 ``GAPS``, a mapping of the tests that fail on it to the reason; and perhaps ``LEFT_OUT``, tests that take too
 long there unless ``WCDC_TEST_<ENGINE>=all``."""
 
-SPELLED = frozenset({"spark", "trino"})
+SPELLED = frozenset({"databricks", "spark", "trino"})
 """Engines whose spelling of the equality matrix's values is known (``spelling``); the others have tests of
 their own types by value and by hash."""
 

@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 from tests.conformance.helpers import AUDIT, PLANNER, RecordsInTables
 from tests.conformance.spelling import Spelling
@@ -100,8 +100,8 @@ class SparkEngine(RecordsInTables):
         ),
     )
 
-    def __init__(self, server: str) -> None:
-        super().__init__("spark", f"{server}/spark_catalog/{MODELS}")
+    def __init__(self, server: str, name: str = "spark", url: str = "") -> None:
+        super().__init__(name, url or f"{server}/spark_catalog/{MODELS}")
         # The client looks for it, and ends the process without, where no file is run: as in children.
         os.environ.setdefault("SPARK_HOME", "")
         self._own = self._session(server)
@@ -141,15 +141,24 @@ class SparkEngine(RecordsInTables):
         self._own.stop()
 
 
+Kind = TypeVar("Kind", bound=SparkEngine)
+
+
 @contextlib.contextmanager
-def opened(server: str) -> Iterator[SparkEngine]:
-    """With empty schemas."""
-    engine = SparkEngine(server)
+def fresh(engine: Kind) -> Iterator[Kind]:
+    """An engine with empty schemas."""
     try:
         for schema in (MODELS, PLANNER, AUDIT):
             engine.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
-        engine.execute(f"CREATE SCHEMA {MODELS}", *get_dialect("spark").setup(PLANNER, AUDIT, None))
+        engine.execute(f"CREATE SCHEMA {MODELS}", *engine.dialect.setup(PLANNER, AUDIT, None))
         engine.execute(f"USE {MODELS}")
         yield engine
     finally:
         engine.close()
+
+
+@contextlib.contextmanager
+def opened(server: str) -> Iterator[SparkEngine]:
+    """With empty schemas."""
+    with fresh(SparkEngine(server)) as engine:
+        yield engine

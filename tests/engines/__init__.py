@@ -5,12 +5,13 @@ and ``server()``, a context manager that yields the URL of a running one; both r
 reason where a machine can't do it.
 """
 
-from tests.engines import athena, bigquery, snowflake, spark, trino, tsql
+from tests.engines import athena, bigquery, databricks, snowflake, spark, trino, tsql
 from tests.engines.base import Unavailable
 
 ENGINES = {
     "athena": athena,
     "bigquery": bigquery,
+    "databricks": databricks,
     "snowflake": snowflake,
     "spark": spark,
     "trino": trino,

@@ -115,6 +115,7 @@ class SparkConnection(DeltaConnection):
         self._source = source
         self._shared = shared
         self._lost = False
+        self._under_way = ""
         with _mapping():
             ansi = str(session.conf.get("spark.sql.ansi.enabled")).lower()
         if ansi != "true":
@@ -138,9 +139,11 @@ class SparkConnection(DeltaConnection):
         try:
             with _mapping(sql):
                 self._session.addTag(tag)
+                self._under_way = tag
                 try:
                     yield self._session.sql(self.labels.comment() + sql)
                 finally:
+                    self._under_way = ""
                     self._session.removeTag(tag)
         except ConnectionLostError:
             self._lost = True
@@ -170,6 +173,13 @@ class SparkConnection(DeltaConnection):
         """The query's schema, for which it isn't run."""
         with self._sent(sql) as frame:
             return [(field.name, type_name(field)) for field in frame.schema.fields]
+
+    def cancel_statement(self) -> None:
+        """Interrupt it, by its tag."""
+        tag = self._under_way
+        if tag:
+            with suppress(Exception):  # it may be over already
+                self._session.interruptTag(tag)
 
     @property
     def closed(self) -> bool:

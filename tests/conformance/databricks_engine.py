@@ -1,0 +1,29 @@
+"""Databricks by its own connector, as the conformance tests see it: a stand-in of its service, and Spark."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from tests.conformance.spark_engine import LEFT_OUT, MODELS, SparkEngine, fresh
+from tests.engines.databricks import services
+
+__all__ = ["GAPS", "LEFT_OUT", "opened"]
+
+GAPS: dict[str, str] = {}
+"""Tests that fail on it, with the reason; one that passes is an error."""
+
+
+class DatabricksEngine(SparkEngine):
+    """A stand-in's server with fresh schemas; tests' own statements are Spark's."""
+
+    def __init__(self, url: str) -> None:
+        self.service = services[url]
+        super().__init__(self.service.server, "databricks", url.replace("/?", f"/spark_catalog/{MODELS}?"))
+
+
+@contextlib.contextmanager
+def opened(url: str) -> Iterator[DatabricksEngine]:
+    """With empty schemas."""
+    with fresh(DatabricksEngine(url)) as engine:
+        yield engine
