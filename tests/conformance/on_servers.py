@@ -12,6 +12,7 @@ from tests.conformance import (
     databricks_engine,
     snowflake_engine,
     spark_engine,
+    spark_iceberg_engine,
     trino_engine,
     tsql_engine,
 )
@@ -22,6 +23,7 @@ ON_SERVERS = {
     "databricks": databricks_engine,
     "snowflake": snowflake_engine,
     "spark": spark_engine,
+    "spark_iceberg": spark_iceberg_engine,
     "trino": trino_engine,
     "tsql": tsql_engine,
 }

@@ -5,9 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import threading
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
+import pytest
+
+import warehouse_cdc as wcdc
 from tests.conformance.helpers import AUDIT, PLANNER, RecordsInTables
 from tests.conformance.spelling import Spelling
 from tests.conformance.trino_engine import MODELS
@@ -100,8 +104,10 @@ class SparkEngine(RecordsInTables):
         ),
     )
 
+    catalog = "spark_catalog"
+
     def __init__(self, server: str, name: str = "spark", url: str = "") -> None:
-        super().__init__(name, url or f"{server}/spark_catalog/{MODELS}")
+        super().__init__(name, url or f"{server}/{self.catalog}/{MODELS}")
         # The client looks for it, and ends the process without, where no file is run: as in children.
         os.environ.setdefault("SPARK_HOME", "")
         self._own = self._session(server)
@@ -130,6 +136,10 @@ class SparkEngine(RecordsInTables):
             for row in self.records(f"SHOW TABLES IN {schema}")
         }
 
+    def drop(self, schema: str) -> None:
+        """Drop a schema with all that is in it."""
+        self.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
+
     def series(self, low: int, high: int) -> str:
         return f"(SELECT explode(sequence({low}, {high})))"
 
@@ -141,6 +151,29 @@ class SparkEngine(RecordsInTables):
         self._own.stop()
 
 
+ENDLESS = "SELECT count(*) FROM range(1000000000) a CROSS JOIN range(1000000000) b WHERE a.id * 7 = b.id"
+
+
+def stopped_from_another_thread(engine: SparkEngine) -> None:
+    """A statement that would take longer than any test lasts; the session goes on."""
+    connection = engine.connect()._connection
+    over = threading.Event()
+
+    def stop() -> None:
+        while not over.wait(1):
+            connection.cancel_statement()
+
+    stopper = threading.Thread(target=stop)
+    stopper.start()
+    try:
+        with pytest.raises(wcdc.QueryError):
+            connection.query(ENDLESS)
+    finally:
+        over.set()
+        stopper.join()
+    assert connection.query("SELECT 1") == [(1,)]
+
+
 Kind = TypeVar("Kind", bound=SparkEngine)
 
 
@@ -149,7 +182,7 @@ def fresh(engine: Kind) -> Iterator[Kind]:
     """An engine with empty schemas."""
     try:
         for schema in (MODELS, PLANNER, AUDIT):
-            engine.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
+            engine.drop(schema)
         engine.execute(f"CREATE SCHEMA {MODELS}", *engine.dialect.setup(PLANNER, AUDIT, None))
         engine.execute(f"USE {MODELS}")
         yield engine

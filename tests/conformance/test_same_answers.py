@@ -16,8 +16,9 @@ from tests.conformance.on_servers import ON_SERVERS
 from tests.property.oracle import Held, Setup, counts, plan, remembered, settle
 
 FULL = (20_000, 30)
-ROWS, RUNS = FULL if os.environ.get("WCDC_TEST_HISTORY") == "all" else (2_000, 12)
-ON_SERVER = (20_000, 6)
+WHOLE = os.environ.get("WCDC_TEST_HISTORY") == "all"
+ROWS, RUNS = FULL if WHOLE else (2_000, 12)
+ON_SERVER = FULL if WHOLE else (20_000, 6)
 """Rows and runs where statements take their time."""
 
 MODEL = """

@@ -19,7 +19,7 @@ import pytest
 import warehouse_cdc as wcdc
 from tests.conformance import test_promises
 from tests.conformance.helpers import AUDIT, PLANNER, ROOT, Child, Recorder, counted, ids, sync_of, until
-from tests.conformance.spark_engine import MODELS, SparkEngine
+from tests.conformance.spark_engine import MODELS, SparkEngine, stopped_from_another_thread
 from tests.engines import spark as assembled
 from tests.golden.test_golden import CASES, compiled
 from warehouse_cdc.compile import layout
@@ -460,6 +460,10 @@ def test_a_session_of_ones_own_stays_open(spark: SparkEngine, crm: Recorder) -> 
     with pytest.raises(wcdc.ConfigError) as caught:
         wcdc.connect(session)
     assert "spark.sql.ansi.enabled" in caught.value.hint
+
+
+def test_d20_a_statement_can_be_stopped_from_another_thread(spark: SparkEngine) -> None:
+    stopped_from_another_thread(spark)
 
 
 def test_d20_cancel_stops_the_statement_that_plans(spark: SparkEngine, crm: Recorder) -> None:

@@ -5,7 +5,7 @@ and ``server()``, a context manager that yields the URL of a running one; both r
 reason where a machine can't do it.
 """
 
-from tests.engines import athena, bigquery, databricks, snowflake, spark, trino, tsql
+from tests.engines import athena, bigquery, databricks, snowflake, spark, spark_iceberg, trino, tsql
 from tests.engines.base import Unavailable
 
 ENGINES = {
@@ -14,6 +14,7 @@ ENGINES = {
     "databricks": databricks,
     "snowflake": snowflake,
     "spark": spark,
+    "spark_iceberg": spark_iceberg,
     "trino": trino,
     "tsql": tsql,
 }
