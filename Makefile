@@ -14,7 +14,7 @@ SIZE   ?= laptop
 REPEAT ?= 3
 BENCH_ARGS ?=
 ENGINES ?= parsers snowflake stand_in trino tsql
-ALL_ENGINES := $(ENGINES) athena bigquery spark tables
+ALL_ENGINES := $(ENGINES) athena bigquery databricks spark spark_iceberg tables
 empty :=
 space := $(empty) $(empty)
 
@@ -64,6 +64,8 @@ test-engines: $(STAMP) ## Run the tests that need servers, stand-ins or slow par
 test-engines-full: export WCDC_TEST_FAULTS := all
 test-engines-full: export WCDC_TEST_HISTORY := all
 test-engines-full: export WCDC_TEST_SPARK := all
+test-engines-full: export WCDC_TEST_SPARK_ICEBERG := all
+test-engines-full: export WCDC_TEST_DATABRICKS := all
 test-engines-full: ## Run them on every engine, with every fault and whole histories: more than an hour
 	$(MAKE) test-engines ENGINES="$(ALL_ENGINES)"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
 import duckdb
@@ -515,3 +515,28 @@ def test_t_sql_agrees_with_the_oracle() -> None:
 
     run_state_machine_as_test(InTSQL, settings=settings(STEPS, max_examples=EXPLORE or 3))
     engine.close()
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=getattr(pytest.mark, name)) for name in ("spark", "spark_iceberg")]
+)
+@pytest.mark.skipif(os.environ.get("WCDC_TEST_SPARK") != "all", reason="a run takes seconds")
+def test_spark_agrees_with_the_oracle(name: str, server_of: Callable[[str], str]) -> None:
+    from tests.conformance.helpers import AUDIT, PLANNER
+    from tests.conformance.on_servers import ON_SERVERS
+
+    with ON_SERVERS[name].opened(server_of(name)) as engine:
+
+        class OnSpark(Machine):
+            connection = None
+            connect = staticmethod(lambda _none, **options: engine.connect(**options))
+            schemas = Schemas(PLANNER, AUDIT)
+
+            def execute(self, sql: str) -> None:
+                engine.execute(sql)
+
+            def fetch(self, sql: str) -> list[tuple[Any, ...]]:
+                return engine.query(sql)
+
+        few = settings(STEPS, max_examples=EXPLORE or 2, stateful_step_count=12)
+        run_state_machine_as_test(OnSpark, settings=few)
