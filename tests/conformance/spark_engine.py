@@ -22,6 +22,11 @@ GAPS: dict[str, str] = {}
 
 LEFT_OUT = frozenset(
     {
+        "test_d3_keep_one_keeps_the_first_copy_in_canonical_order",
+        "test_one_history_gives_the_same_answers",
+        "test_d5_text_keys_are_told_apart_byte_for_byte",
+        "test_d27_retention_prunes_this_syncs_old_rows_and_nothing_else",
+        "test_the_documented_number_of_statements",
         "test_a_run_without_a_change_sends_nothing",
         "test_only_what_changed_is_sent",
         "test_d2_rows_with_a_null_key_are_ignored_and_counted",

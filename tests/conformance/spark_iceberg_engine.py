@@ -14,13 +14,7 @@ from warehouse_cdc.dialects import SparkOnIceberg
 GAPS: dict[str, str] = {}
 """Tests that fail on it, with the reason; one that passes is an error."""
 
-LEFT_OUT = (ON_DELTA - {"test_d3_all_copies_of_a_duplicate_key_are_rejected_and_its_state_stays"}) | {
-    "test_d27_retention_prunes_this_syncs_old_rows_and_nothing_else",
-    "test_d3_keep_one_keeps_the_first_copy_in_canonical_order",
-    "test_d10_an_addition_of_unknown_outcome_is_added_again_under_its_key",
-    "test_one_history_gives_the_same_answers",
-    "test_the_documented_number_of_statements",
-}
+LEFT_OUT = ON_DELTA - {"test_d3_all_copies_of_a_duplicate_key_are_rejected_and_its_state_stays"}
 """Tests that run only with ``WCDC_TEST_SPARK_ICEBERG=all``: their SQL is that of Spark with Delta."""
 
 

@@ -26,6 +26,7 @@ from warehouse_cdc.compile import layout
 
 pytestmark = pytest.mark.spark
 
+ALL = os.environ.get("WCDC_TEST_SPARK") == "all"
 LEASE = {"lease_seconds": 30.0, "lease_margin": 1.0}
 """A statement may take seconds on a busy machine: a shorter lease would be lost by itself."""
 
@@ -173,6 +174,7 @@ def show(engine: SparkEngine, *, after: bool) -> None:
     engine.execute(f"CREATE OR REPLACE VIEW {MODELS}.people AS {' UNION ALL '.join(parts)}")
 
 
+@pytest.mark.skipif(not ALL, reason="the equality matrix has most of it")
 def test_d5_equal_values_are_equal_and_different_ones_differ(
     spark: SparkEngine, crm: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -466,6 +468,7 @@ def test_d20_a_statement_can_be_stopped_from_another_thread(spark: SparkEngine) 
     stopped_from_another_thread(spark)
 
 
+@pytest.mark.skipif(not ALL, reason="takes its time")
 def test_d20_cancel_stops_the_statement_that_plans(spark: SparkEngine, crm: Recorder) -> None:
     test_promises.test_d20_cancel_stops_the_statement_that_plans(spark, crm)
 
@@ -563,9 +566,7 @@ def test_spark_understands_every_golden_statement(spark: SparkEngine, name: str)
         spark.raw().sql("EXPLAIN CREATE TABLE t AS SELECT 1 DISTRIBUTED BY (x)")
 
 
-EXECUTED = (
-    CASES if os.environ.get("WCDC_TEST_SPARK") == "all" else ("composite_key_keep_one", "upsert_every_type")
-)
+EXECUTED = CASES if ALL else ("composite_key_keep_one", "upsert_every_type")
 
 
 @pytest.mark.parametrize("case", EXECUTED)
