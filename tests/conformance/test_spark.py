@@ -192,7 +192,8 @@ def test_d5_equal_values_are_equal_and_different_ones_differ(
         show(spark, after=after)
         with spark.connect(changelog=False, snapshot=False) as other:
             set_zone(other, "America/New_York" if after else "UTC")
-            other.run(sync)
+            run = other.run(sync)
+        assert run.status == "success", run.error
         sent = {row_id for _operation, row_id in crm.take()}
         wrong = [(label, *what[label], "sent" if label in sent else "not sent") for label in sent ^ differ]
         assert not wrong
