@@ -14,7 +14,7 @@ SIZE   ?= laptop
 REPEAT ?= 3
 BENCH_ARGS ?=
 ENGINES ?= parsers postgres_old snowflake stand_in trino tsql
-ALL_ENGINES := $(ENGINES) athena bigquery presto spark tables
+ALL_ENGINES := $(ENGINES) athena bigquery databricks presto spark spark_iceberg tables
 empty :=
 space := $(empty) $(empty)
 
@@ -68,6 +68,8 @@ test-engines-full: export WCDC_TEST_PRESTO := all
 test-engines-full: export WCDC_TEST_SPARK := all
 test-engines-full: export WCDC_TEST_BIGQUERY := all
 test-engines-full: export WCDC_TEST_TRINO := all
+test-engines-full: export WCDC_TEST_SPARK_ICEBERG := all
+test-engines-full: export WCDC_TEST_DATABRICKS := all
 test-engines-full: ## Run them on every engine, with every fault and whole histories: more than an hour
 	$(MAKE) test-engines ENGINES="$(ALL_ENGINES)"
 

@@ -22,6 +22,7 @@ from warehouse_cdc.dialects.redshift import Redshift
 from warehouse_cdc.dialects.snowflake import Snowflake
 from warehouse_cdc.dialects.snowflake_iceberg import SnowflakeIceberg
 from warehouse_cdc.dialects.spark import Spark
+from warehouse_cdc.dialects.spark_iceberg import SparkOnIceberg
 from warehouse_cdc.dialects.synapse import Synapse
 from warehouse_cdc.dialects.trino import Trino
 from warehouse_cdc.dialects.trino_connectors import TrinoOnHive, TrinoOnPostgres
@@ -69,6 +70,7 @@ __all__ = [
     "Snowflake",
     "SnowflakeIceberg",
     "Spark",
+    "SparkOnIceberg",
     "Synapse",
     "Trino",
     "TrinoOnHive",

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conformance.databricks_engine import DatabricksEngine
 from tests.conformance.helpers import (
     ENGINES,
     DuckDBEngine,
@@ -125,6 +126,13 @@ def snowflake(server_of: Callable[[str], str]) -> Iterator[SnowflakeEngine]:
 def spark(server_of: Callable[[str], str]) -> Iterator[SparkEngine]:
     """Empty schemas on Spark."""
     with ON_SERVERS["spark"].opened(server_of("spark")) as engine:
+        yield engine
+
+
+@pytest.fixture
+def databricks(server_of: Callable[[str], str]) -> Iterator[DatabricksEngine]:
+    """Empty schemas on Spark, behind a stand-in of Databricks' service."""
+    with ON_SERVERS["databricks"].opened(server_of("databricks")) as engine:
         yield engine
 
 

@@ -26,7 +26,7 @@ def length_of(engine: Engine) -> tuple[int, int]:
     """Rows and runs of the history."""
     if engine.name not in ON_SERVERS:
         return ROWS, RUNS
-    return getattr(ON_SERVERS[engine.name], "HISTORY", {}).get(ASKED, ON_SERVER)
+    return getattr(ON_SERVERS[engine.name], "HISTORY", {}).get(ASKED, FULL if ASKED == "all" else ON_SERVER)
 
 
 MODEL = """

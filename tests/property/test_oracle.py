@@ -584,3 +584,25 @@ def test_what_runs_on_trino_agrees_with_the_oracle(name: str, server_of: Callabl
         run_state_machine_as_test(
             OnTrino, settings=settings(STEPS, max_examples=examples, stateful_step_count=12)
         )
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=getattr(pytest.mark, name)) for name in ("spark", "spark_iceberg")]
+)
+@pytest.mark.skipif(os.environ.get("WCDC_TEST_SPARK") != "all", reason="a run takes seconds")
+def test_spark_agrees_with_the_oracle(name: str, server_of: Callable[[str], str]) -> None:
+    with ON_SERVERS[name].opened(server_of(name)) as engine:
+
+        class OnSpark(Machine):
+            connection = None
+            connect = staticmethod(lambda _none, **options: engine.connect(**options))
+            schemas = Schemas(PLANNER, AUDIT)
+
+            def execute(self, sql: str) -> None:
+                engine.execute(sql)
+
+            def fetch(self, sql: str) -> list[tuple[Any, ...]]:
+                return engine.query(sql)
+
+        few = settings(STEPS, max_examples=EXPLORE or 2, stateful_step_count=12)
+        run_state_machine_as_test(OnSpark, settings=few)

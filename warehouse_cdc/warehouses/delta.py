@@ -148,6 +148,7 @@ class DeltaConnection(AloneConnection):
 _CONFLICT = re.compile(
     r"Concurrent(Append|DeleteRead|DeleteDelete|Transaction|Write|Modification)\w*Exception"
     r"|(MetadataChanged|ProtocolChanged)Exception|DELTA_(CONCURRENT|METADATA_CHANGED|PROTOCOL_CHANGED)"
+    r"|iceberg\.exceptions\.CommitFailedException|Found conflicting files that can contain"
 )
 _DENIED = re.compile(
     r"INSUFFICIENT_PERMISSIONS|PERMISSION_DENIED|AccessControlException|does not have \w+ priv"
