@@ -2,7 +2,7 @@
 CREATE TABLE `hightouch_planner`.`people_00000000000000000000000001_plan`
 DEFAULT COLLATE ''
 CLUSTER BY op, bucket
-OPTIONS (expiration_timestamp = NULL) AS
+OPTIONS (expiration_timestamp = TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL 36500 DAY)) AS
 WITH wcdc_model AS (
 select id as `it's`, email as `select`, ltv as `CamelCase`, ltv as `naïve 名`, ltv as `per%cent %s`, ltv as `:name`, ltv as `-- dashes` from sales.people
 ),

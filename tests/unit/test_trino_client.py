@@ -14,6 +14,7 @@ import warehouse_cdc as wcdc
 from warehouse_cdc.warehouses.base import Labels
 
 module = pytest.importorskip("warehouse_cdc.warehouses.trino")
+trino_session = pytest.importorskip("warehouse_cdc.warehouses.trino_session")
 COLUMN = {"name": "a", "type": "bigint", "typeSignature": {"rawType": "bigint", "arguments": []}}
 FULL = {"message": "Too many queued queries", "errorCode": 1, "errorName": "QUERY_QUEUE_FULL"}
 
@@ -64,7 +65,7 @@ def server() -> Iterator[Server]:
 def waited(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The waits between attempts, which take no time."""
     waits: list[float] = []
-    monkeypatch.setattr(module.time, "sleep", waits.append)
+    monkeypatch.setattr(trino_session.time, "sleep", waits.append)
     monkeypatch.setattr("trino.client.sleep", waits.append)
     return waits
 
@@ -88,7 +89,7 @@ def test_a_queue_that_stays_full_is_told(
     server: Server, waited: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     connection = connected(server)
-    monkeypatch.setattr(module, "_QUEUE_SECONDS", -1.0)
+    monkeypatch.setattr(trino_session, "_QUEUE_SECONDS", -1.0)
     server.answers += [FULL]
     with pytest.raises(wcdc.QueryError, match="queue is full") as caught:
         connection.query("SELECT 1")
@@ -111,6 +112,7 @@ def test_a_statement_has_no_tags_of_another(server: Server) -> None:
 
 
 def test_a_number_in_an_answer_is_no_refused_sign_in() -> None:
+    connection = module.TrinoConnection({}, True)
     failed = module.HttpError("error 500: b'query 20261125_140123 failed'")
-    assert "sign-in" not in module._mapped(failed, "SELECT 1").message
-    assert "sign-in" in module._mapped(module.HttpError("error 401: b'no'"), "SELECT 1").message
+    assert "sign-in" not in connection._mapped(failed, "SELECT 1").message
+    assert "sign-in" in connection._mapped(module.HttpError("error 401: b'no'"), "SELECT 1").message
