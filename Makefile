@@ -13,8 +13,8 @@ BENCH  ?= $(sort $(wildcard benchmarks/bench_*.py))
 SIZE   ?= laptop
 REPEAT ?= 3
 BENCH_ARGS ?=
-ENGINES ?= parsers postgres_old snowflake stand_in trino tsql
-ALL_ENGINES := $(ENGINES) athena bigquery databricks presto spark spark_iceberg tables
+ENGINES ?= bigquery parsers postgres_old snowflake stand_in trino tsql
+ALL_ENGINES := $(ENGINES) athena databricks presto spark spark_iceberg tables
 empty :=
 space := $(empty) $(empty)
 
