@@ -13,8 +13,8 @@ BENCH  ?= $(sort $(wildcard benchmarks/bench_*.py))
 SIZE   ?= laptop
 REPEAT ?= 3
 BENCH_ARGS ?=
-ENGINES ?= parsers snowflake stand_in trino tsql
-ALL_ENGINES := $(ENGINES) athena bigquery spark tables
+ENGINES ?= bigquery parsers postgres_old snowflake stand_in trino tsql
+ALL_ENGINES := $(ENGINES) athena databricks presto spark spark_iceberg tables
 empty :=
 space := $(empty) $(empty)
 
@@ -63,7 +63,13 @@ test-engines: $(STAMP) ## Run the tests that need servers, stand-ins or slow par
 
 test-engines-full: export WCDC_TEST_FAULTS := all
 test-engines-full: export WCDC_TEST_HISTORY := all
+test-engines-full: export WCDC_TEST_ATHENA := all
+test-engines-full: export WCDC_TEST_PRESTO := all
 test-engines-full: export WCDC_TEST_SPARK := all
+test-engines-full: export WCDC_TEST_BIGQUERY := all
+test-engines-full: export WCDC_TEST_TRINO := all
+test-engines-full: export WCDC_TEST_SPARK_ICEBERG := all
+test-engines-full: export WCDC_TEST_DATABRICKS := all
 test-engines-full: ## Run them on every engine, with every fault and whole histories: more than an hour
 	$(MAKE) test-engines ENGINES="$(ALL_ENGINES)"
 

@@ -17,10 +17,12 @@ from warehouse_cdc.dialects.fabric import Fabric
 from warehouse_cdc.dialects.greenplum import Greenplum
 from warehouse_cdc.dialects.lakebase import Lakebase
 from warehouse_cdc.dialects.postgres import Postgres
+from warehouse_cdc.dialects.presto import Presto
 from warehouse_cdc.dialects.redshift import Redshift
 from warehouse_cdc.dialects.snowflake import Snowflake
 from warehouse_cdc.dialects.snowflake_iceberg import SnowflakeIceberg
 from warehouse_cdc.dialects.spark import Spark
+from warehouse_cdc.dialects.spark_iceberg import SparkOnIceberg
 from warehouse_cdc.dialects.synapse import Synapse
 from warehouse_cdc.dialects.trino import Trino
 from warehouse_cdc.dialects.trino_connectors import TrinoOnHive, TrinoOnPostgres
@@ -30,8 +32,8 @@ from warehouse_cdc.errors import UnsupportedError
 DIALECTS: dict[str, type[Dialect]] = {
     dialect.name: dialect
     for dialect in (
-        *(Athena, BigQuery, Databricks, DuckDB, Fabric, Greenplum, Lakebase, Postgres, Redshift),
-        *(Snowflake, SnowflakeIceberg, Spark, Synapse, Trino),
+        *(Athena, BigQuery, Databricks, DuckDB, Fabric, Greenplum, Lakebase, Postgres, Presto),
+        *(Redshift, Snowflake, SnowflakeIceberg, Spark, Synapse, Trino),
     )
 }
 
@@ -63,10 +65,12 @@ __all__ = [
     "Greenplum",
     "Lakebase",
     "Postgres",
+    "Presto",
     "Redshift",
     "Snowflake",
     "SnowflakeIceberg",
     "Spark",
+    "SparkOnIceberg",
     "Synapse",
     "Trino",
     "TrinoOnHive",

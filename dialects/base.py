@@ -16,6 +16,7 @@ from sqlglot import exp
 
 from warehouse_cdc.dialects.capabilities import DialectCapabilities
 from warehouse_cdc.dialects.types import ColumnType
+from warehouse_cdc.errors import ModelError
 
 BUCKETS = 16_384
 """Ranges of the row id's hash that delivery can cut chunks from."""
@@ -56,6 +57,10 @@ class Dialect(ABC):
     boolean_type = "BOOLEAN"
     true = "TRUE"
     false = "FALSE"
+    folds_names = False
+    """Whether results name a column otherwise than it was written, if only in quotes or not even there."""
+    recursion_inside = True
+    """Whether a recursive CTE may stand inside of another query."""
 
     @property
     def lineage(self) -> tuple[str, ...]:
@@ -82,6 +87,10 @@ class Dialect(ABC):
     def rename(self, schema: str, name: str, new_name: str) -> str:
         """The statement that renames a table within its schema."""
         return f"ALTER TABLE {self.table(schema, name)} RENAME TO {self.quote(new_name)}"
+
+    def stage(self, schema: str, name: str, new_name: str) -> list[str]:
+        """The statements after which a table has another name: its renaming, where it can be renamed."""
+        return [self.rename(schema, name, new_name)]
 
     def drop(self, schema: str, name: str) -> str:
         """The statement that drops a table."""
@@ -121,8 +130,21 @@ class Dialect(ABC):
         Args:
             sql: The query.
             tree: The same, parsed.
+
+        Raises:
+            ModelError: It is recursive where only a statement's own CTEs can be.
         """
+        if not self.recursion_inside and any(each.args.get("recursive") for each in tree.find_all(exp.With)):
+            raise ModelError(
+                "The model has a recursive CTE, which may not stand inside of another query here.",
+                code="model-recursive-cte",
+                hint="Let a table or view have that query's rows, and select from it.",
+            )
         return sql
+
+    def can_name(self, name: str) -> bool:
+        """Whether a query's result can have a column of that name."""
+        return True
 
     def finished(self, sql: str) -> str:
         """A statement with its CTEs where the dialect takes them: templates put queries into one another."""
@@ -303,6 +325,10 @@ class Dialect(ABC):
     def grants(self, schema: str, principal: str) -> list[str]:
         """The statements that let somebody make tables in a schema; none where that isn't SQL."""
         return [f"GRANT CREATE, USAGE ON SCHEMA {self.schema(schema)} TO {self.quote(principal)}"]
+
+    def read_grant(self, principal: str) -> str:
+        """What lets somebody read a model's tables, for an administrator to fill in."""
+        return f"GRANT SELECT ON <the model's tables> TO {self.quote(principal)}"
 
     @abstractmethod
     def setup(self, planner: str, audit: str, principal: str | None) -> list[str]:

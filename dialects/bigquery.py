@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
@@ -46,6 +47,10 @@ _PARTS = 50
 """Texts in one call of ``CONCAT``; the calls are nested."""
 _DIGITS = 15
 """Digits that any number of JSON keeps; longer decimals become strings there."""
+_LONGEST_NAME = 300
+_IN_NAMES = frozenset("&%=+:'<>#|")
+_KINDS_IN_NAMES = frozenset({"Pc", "Pd"})
+"""Unicode's categories of connectors and dashes."""
 _UNNAMED = re.compile(r"_field_\d+")
 """What the service calls fields that have no name: they can't be referred to."""
 
@@ -67,11 +72,14 @@ class BigQuery(Dialect):
     text_type = "STRING"
     hash_type = "INT64"
     hash_column = "`hash`"
+    recursion_inside = False
     timestamp_type = "TIMESTAMP"
     exact_number = "BIGNUMERIC"
     now = "CURRENT_TIMESTAMP()"
     current_user = "SESSION_USER()"
     scratch = "OPTIONS (expiration_timestamp = TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL 1 DAY))"
+    lasting = "OPTIONS (expiration_timestamp = TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL 36500 DAY))"
+    """In a hundred years: CREATE TABLE ignores an option that is NULL, and the data set's default applies."""
 
     def __init__(self, location: str | None = None) -> None:
         """Take where ``setup`` makes data sets; the service's default if None."""
@@ -90,10 +98,20 @@ class BigQuery(Dialect):
             )
         return ".".join(self.quote(part) for part in schema.rsplit(".", 1))
 
+    def can_name(self, name: str) -> bool:
+        """Letters, digits, marks, dashes, spaces and few other characters."""
+        return len(name) <= _LONGEST_NAME and all(
+            character in _IN_NAMES
+            or character.isspace()
+            or unicodedata.category(character) in _KINDS_IN_NAMES
+            or unicodedata.category(character)[0] in "LNM"
+            for character in name
+        )
+
     def distribution(self, column: str = "") -> str:
         """What a table says for itself, and what it is clustered by."""
         cluster = f"\nCLUSTER BY {column}" if column else ""
-        return f"\nDEFAULT COLLATE ''{cluster}\nOPTIONS (expiration_timestamp = NULL)"
+        return f"\nDEFAULT COLLATE ''{cluster}\n{self.lasting}"
 
     def seconds_since(self, timestamp: str) -> str:
         """By microseconds."""
@@ -270,6 +288,11 @@ class BigQuery(Dialect):
         member = self.literal(_member(principal))
         roles = "`roles/bigquery.dataViewer`, `roles/bigquery.dataEditor`"
         return [f"GRANT {roles} ON SCHEMA {self.schema(schema)} TO {member}"]
+
+    def read_grant(self, principal: str) -> str:
+        """A role on data sets."""
+        member = self.literal(_member(principal))
+        return f"GRANT `roles/bigquery.dataViewer` ON SCHEMA <the model's data sets> TO {member}"
 
     def setup(self, planner: str, audit: str, principal: str | None) -> list[str]:
         """Two data sets, and who may write to them; what SQL can't grant is in a comment."""

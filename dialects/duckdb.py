@@ -81,10 +81,10 @@ class DuckDB(Dialect):
         upper = _ALIASES.get(name.upper(), name.upper())
         if upper in _BY_NAME:
             return ColumnType(upper, _BY_NAME[upper])
-        if upper.startswith(("DECIMAL", "NUMERIC")):
-            return ColumnType(upper, "decimal")
         if upper.startswith(("STRUCT", "MAP")) or upper.endswith("]"):
             return ColumnType(name, "nested")
+        if upper.startswith(("DECIMAL", "NUMERIC")):
+            return ColumnType(upper, "decimal")
         if upper.startswith("VARCHAR"):
             return ColumnType("VARCHAR", "text")
         return ColumnType(name, "other")

@@ -49,6 +49,7 @@ class Postgres(Dialect):
         column_case=True,
         change_hints=True,
     )
+    folds_names = True
     json_type = "JSONB"
     row_lock = "FOR UPDATE NOWAIT"
     share_lock = "FOR KEY SHARE"

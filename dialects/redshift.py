@@ -51,6 +51,7 @@ class Redshift(PostgresFork):
     now = "GETDATE()"
     materialized = ""
     scratch = ""
+    recursion_inside = False
 
     def distribution(self, column: str = "") -> str:
         """Rows that are joined with one another are on one slice."""

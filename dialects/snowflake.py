@@ -68,6 +68,7 @@ class Snowflake(Dialect):
         column_case=True,
         change_hints=False,
     )
+    folds_names = True
     text_type = "VARCHAR"
     hash_type = "NUMBER(38, 0)"
     timestamp_type = "TIMESTAMP_LTZ(9)"
@@ -223,6 +224,8 @@ class Snowflake(Dialect):
             text = self._clock(expression, kind)
         else:
             text = self.canonical_text(expression, kind)
+        if kind.kind == "binary":
+            text = f"'x' || {text}"
         return f"COALESCE({text}, '') || ','"
 
     def _exact_text(self, number: str) -> str:
@@ -282,6 +285,12 @@ class Snowflake(Dialect):
         return [
             f"GRANT OWNERSHIP ON SCHEMA {self.schema(schema)} TO ROLE {self.quote(self.folded(principal))}"
         ]
+
+    def read_grant(self, principal: str) -> str:
+        """Principals are roles, which also need the use of what the tables are in."""
+        role = f"TO ROLE {self.quote(self.folded(principal))}"
+        used = f"GRANT USAGE ON DATABASE <theirs> {role}; GRANT USAGE ON SCHEMA <theirs> {role}"
+        return f"GRANT SELECT ON TABLE <each of the model's tables> {role}; {used}"
 
 
 def _fine(text: str) -> str:

@@ -87,6 +87,8 @@ class Trino(Dialect):
     json_type = "VARCHAR"
     now = "current_timestamp"
     most_chunks = 4_000
+    digits = f"({_MICROSECONDS})"
+    """What follows the name of a type of times."""
 
     def rename(self, schema: str, name: str, new_name: str) -> str:
         """The new name is qualified: alone, it would be one of the session's schema."""
@@ -127,7 +129,7 @@ class Trino(Dialect):
                 self.timestamp_type, "timestamptz"
             )
         if kind.kind in ("time", "timestamp"):
-            name = f"{kind.kind.upper()}({_MICROSECONDS})"
+            name = f"{kind.kind.upper()}{self.digits}"
             return self.cast(expression, name), ColumnType(name, kind.kind)
         return expression, kind
 
@@ -190,9 +192,9 @@ class Trino(Dialect):
         """Canonical text by kind (D1)."""
         text = self.cast(expression, "VARCHAR")
         if kind.kind == "text" and kind.name.startswith("CHAR"):
-            return f"trim(TRAILING ' ' FROM {text})"
+            return self._trimmed(text, " ")
         if kind.kind == "decimal" and decimal_digits(kind)[1]:
-            return f"trim(TRAILING '.' FROM trim(TRAILING '0' FROM {text}))"
+            return self._trimmed(self._trimmed(text, "0"), ".")
         if kind.kind == "float":
             whole = f"abs({expression}) < 1e18 AND {expression} = truncate({expression})"
             return f"CASE WHEN {whole} THEN CAST(TRY_CAST({expression} AS BIGINT) AS VARCHAR) ELSE {text} END"
@@ -203,6 +205,10 @@ class Trino(Dialect):
         if kind.kind == "time" and not _is_fine(kind):
             return self.cast(self.cast(expression, f"TIME({_MICROSECONDS})"), "VARCHAR")
         return text
+
+    def _trimmed(self, text: str, character: str) -> str:
+        """Without this character at its end."""
+        return f"trim(TRAILING '{character}' FROM {text})"
 
     def _timestamp_text(self, expression: str, kind: ColumnType) -> str:
         value = f"({expression} AT TIME ZONE 'UTC')" if kind.kind == "timestamptz" else expression

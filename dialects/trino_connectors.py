@@ -23,23 +23,24 @@ class TrinoWithoutZones(Trino):
 
     def column_type(self, name: str) -> ColumnType:
         """As Trino prints it, or an instant of ours."""
-        return _INSTANT if name == self.timestamp_type else super().column_type(name)
+        return self._instant if name == self.timestamp_type else super().column_type(name)
 
     def stored(self, expression: str, kind: ColumnType) -> tuple[str, ColumnType]:
         """Times of day become text, and instants lose their zones."""
         value, stored = super().stored(expression, kind)
         if stored.kind == "timestamptz":
-            return self.cast(f"({expression} AT TIME ZONE 'UTC')", _INSTANT.name), _INSTANT
+            return self.cast(f"({expression} AT TIME ZONE 'UTC')", self.timestamp_type), self._instant
         if stored.kind == "time":
             return self.canonical_text(expression, kind), self.column_type(self.text_type)
         return value, stored
 
     def _timestamp_text(self, expression: str, kind: ColumnType) -> str:
         zoneless = ColumnType(kind.name, "timestamp")
-        return super()._timestamp_text(expression, zoneless if kind == _INSTANT else kind)
+        return super()._timestamp_text(expression, zoneless if kind == self._instant else kind)
 
-
-_INSTANT = ColumnType(TrinoWithoutZones.timestamp_type, "timestamptz")
+    @property
+    def _instant(self) -> ColumnType:
+        return ColumnType(self.timestamp_type, "timestamptz")
 
 
 class TrinoOnHive(TrinoWithoutZones):

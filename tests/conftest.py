@@ -15,6 +15,8 @@ from tests.servers import postgres_server
 settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")
 
+QUICK = {"postgres_old", "tsql"}
+"""Engines that each worker may have one of."""
 BY_NAME = {*ENGINES, "parsers", "stand_in"}
 """Marks of tests that run only where a mark of theirs is asked for (make test-engines)."""
 
@@ -58,7 +60,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         needed = {mark.name for mark in item.iter_markers()} & BY_NAME
         if needed <= asked:
             kept.append(item)
-            for name in needed & ENGINES.keys():
+            for name in needed & ENGINES.keys() - QUICK:
                 item.add_marker(pytest.mark.xdist_group(name))
     items[:] = kept
     items.sort(key=lambda item: item.path.name != "test_oracle.py")

@@ -58,6 +58,7 @@ PARSERS: dict[str, Callable[[str], None]] = {
     "snowflake": partial(by_sqlfluff, "snowflake"),
     "snowflake_iceberg": partial(by_sqlfluff, "snowflake"),
     "trino": by_trino,
+    "presto": by_trino,
     # The grammar of 2019 takes less than a dedicated pool's database, where they differ.
     "synapse": partial(by_script_dom, "synapse", "2019"),
     "fabric": partial(by_script_dom, "fabric", "fabricdw"),

@@ -42,10 +42,17 @@ def postgres_server(**settings: str) -> Iterator[str]:
         with container:
             yield container.get_connection_url()
         return
+    with started(_binaries(), settings) as url:
+        yield url
+
+
+@contextlib.contextmanager
+def started(binaries: Path, settings: Mapping[str, str]) -> Iterator[str]:
+    """A server of these binaries in a temporary folder; its superuser's URL."""
     folder = Path(tempfile.mkdtemp(prefix="wcdc-pg-"))
     process = None
     try:
-        url, process = _start(folder, _binaries(), settings)
+        url, process = _start(folder, binaries, settings)
         yield url
     finally:
         if process is not None:

@@ -34,6 +34,8 @@ REDSHIFTS_FUNCTIONS = (
     "CREATE FUNCTION getdate() RETURNS timestamp LANGUAGE sql RETURN clock_timestamp()::timestamp",
     "CREATE FUNCTION seconds_between(timestamptz, timestamptz) RETURNS bigint LANGUAGE sql "
     "RETURN extract(epoch FROM $2 - $1)::bigint",
+    "CREATE VIEW sys_query_history AS SELECT pid AS session_id, query AS query_text, "
+    "CASE state WHEN 'active' THEN 'running' ELSE 'success' END AS status FROM pg_stat_activity",
 )
 """What Redshift's statements need to run on PostgreSQL; the hashes are others."""
 

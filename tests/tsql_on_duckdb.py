@@ -7,6 +7,7 @@ conflicts of collations, types that are too narrow, and whatever the warehouses 
 from __future__ import annotations
 
 import re
+import sys
 from typing import Any
 
 import duckdb
@@ -22,6 +23,7 @@ _SETUP = (
     "CREATE SCHEMA sys",
     "CREATE VIEW sys.schemas AS SELECT schema_name AS name, oid AS schema_id FROM duckdb_schemas()",
     "CREATE VIEW sys.tables AS SELECT table_name AS name, schema_oid AS schema_id FROM duckdb_tables()",
+    "CREATE TABLE sys.dm_pdw_exec_requests (session_id VARCHAR, label VARCHAR, status VARCHAR)",
     "CREATE VIEW sys.databases AS SELECT 'pool' AS name, FALSE AS is_read_committed_snapshot_on",
     "CREATE MACRO db_name() AS 'pool'",
     "CREATE MACRO hash_bytes(algorithm, x) AS sha256(x)",
@@ -30,7 +32,7 @@ _SETUP = (
     "CREATE MACRO code_point(n) AS chr(n)",
     "CREATE MACRO utc_now() AS CAST(get_current_timestamp() AT TIME ZONE 'UTC' AS TIMESTAMP)",
     "CREATE MACRO seconds_between(a, b) AS date_diff('second', a, b)",
-    "CREATE MACRO nanoseconds(x) AS epoch_ns(x) % 1000000000",
+    "CREATE MACRO nanoseconds(x) AS microsecond(x) % 1000000 * 1000",
     "CREATE MACRO switch_offset(x, zone) AS x AT TIME ZONE 'UTC'",
     "CREATE MACRO convert_2(x) AS upper(hex(x))",
     "CREATE MACRO convert_3(x) AS printf('%.16e', x)",
@@ -64,6 +66,10 @@ _DESCRIBED = {
     "BLOB": "varbinary(max)",
     "UUID": "uniqueidentifier",
 }
+
+
+sys.setrecursionlimit(max(sys.getrecursionlimit(), 5_000))
+"""What quotes a text as JSON is some thirty calls, one inside of another."""
 
 
 def translated(sql: str) -> str:

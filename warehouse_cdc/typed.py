@@ -139,6 +139,8 @@ def _describe(hint: Any) -> str:
     }
     if origin in simple:
         return simple[origin]
+    if origin is Callable:
+        return "a function"
     if not inspect.isclass(origin):
         return ""
     if issubclass(origin, PathLike):

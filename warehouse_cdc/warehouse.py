@@ -215,6 +215,7 @@ class Warehouse:
 
     def history(self, sync: Sync | str, limit: int | None = None) -> Table:
         """The sync's rows of ``sync_runs``, newest first."""
+        self._reconnect()
         sync_id = sync if isinstance(sync, str) else sync.id
         dialect = self._connection.dialect
         statements = Statements(dialect, self._settings.schemas, sync_id)
@@ -260,6 +261,7 @@ class Warehouse:
         Raises:
             StateError: The sync has no ended run.
         """
+        self._reconnect()
         sync_id = sync if isinstance(sync, str) else sync.id
         statements = Statements(self._connection.dialect, self._settings.schemas, sync_id)
         last = ledger_of(self._connection, statements).look().committed
@@ -278,6 +280,7 @@ class Warehouse:
         Args:
             principal: Who is to run syncs; the connected user by default.
         """
+        self._reconnect()
         schemas = self._settings.schemas
         if principal is None:
             principal = self._connection.user()
@@ -290,7 +293,9 @@ class Warehouse:
 
     def check(self, sync: Sync | None = None) -> list[Finding]:
         """Look whether everything that a run needs is there, and what to run where it isn't."""
-        return check(self._connection, self._settings, sync)
+        self._reconnect()
+        with self._connection.interactive():
+            return check(self._connection, self._settings, sync)
 
 
 @contextmanager

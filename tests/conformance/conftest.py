@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conformance.databricks_engine import DatabricksEngine
 from tests.conformance.helpers import (
     ENGINES,
     DuckDBEngine,
@@ -65,7 +66,10 @@ def _engine_of(item: pytest.Item) -> str | None:
 
 
 @pytest.fixture(
-    params=[pytest.param(name, marks=getattr(pytest.mark, name)) for name in (*ENGINES, *ON_SERVERS)]
+    params=[
+        pytest.param(name, marks=getattr(pytest.mark, name))
+        for name in (*ENGINES, "postgres_old", *ON_SERVERS)
+    ]
 )
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
     """A fresh database on one engine."""
@@ -81,6 +85,9 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
     elif name in ON_SERVERS:
         with ON_SERVERS[name].opened(request.getfixturevalue("server_of")(name)) as found:
             yield found
+    elif name == "postgres_old":
+        with postgres_engine(request.getfixturevalue("server_of")(name)) as old:
+            yield old
     else:
         kind = TablesEngine if name == "tables" else PostgresEngine
         with postgres_engine(request.getfixturevalue("postgres_url"), kind) as postgres:
@@ -119,6 +126,13 @@ def snowflake(server_of: Callable[[str], str]) -> Iterator[SnowflakeEngine]:
 def spark(server_of: Callable[[str], str]) -> Iterator[SparkEngine]:
     """Empty schemas on Spark."""
     with ON_SERVERS["spark"].opened(server_of("spark")) as engine:
+        yield engine
+
+
+@pytest.fixture
+def databricks(server_of: Callable[[str], str]) -> Iterator[DatabricksEngine]:
+    """Empty schemas on Spark, behind a stand-in of Databricks' service."""
+    with ON_SERVERS["databricks"].opened(server_of("databricks")) as engine:
         yield engine
 
 

@@ -25,7 +25,7 @@ import warehouse_cdc as wcdc
 from tests.conformance.spelling import Spelling
 from tests.stand_ins import PostgresWithoutTransactions, connect_without_transactions
 from warehouse_cdc.destinations import Batch
-from warehouse_cdc.dialects import get_dialect
+from warehouse_cdc.dialects import ColumnType, get_dialect
 from warehouse_cdc.mapping.values import to_rows
 
 PLANNER = "hightouch_planner"
@@ -44,6 +44,8 @@ class Engine:
 
     binary: str
     """The type of byte strings."""
+    counted = False
+    """Whether ``execute`` waits until the server's counters tell of it, however long that takes."""
     spelling = Spelling()
 
     def __init__(self, name: str, url: str) -> None:
@@ -64,6 +66,18 @@ class Engine:
 
     def records(self, sql: str) -> list[dict[str, Any]]:
         raise NotImplementedError
+
+    def column_type(self, value: str) -> ColumnType:
+        """The type that the library sees in a model with such a value."""
+        return self._described(f"SELECT {value} AS k")
+
+    def _described(self, sql: str) -> ColumnType:
+        ((_name, kind),) = self.connect()._connection.describe(sql)
+        return self.dialect.column_type(kind)
+
+    def over(self, rows: str, select: str) -> list[tuple[Any, ...]]:
+        """A SELECT of the dialect's expressions over a table of spelled values, which it names ROWS."""
+        return self.query(select.replace("ROWS", rows))
 
     def raw(self) -> Any:
         """A connection of the driver's own, which the caller closes."""
@@ -222,6 +236,10 @@ class PostgresEngine(Engine):
         if self._own.info.server_version >= 150_000:
             # What the engine takes as a hint comes when it comes otherwise.
             self._own.execute("SELECT pg_stat_force_next_flush()")
+        elif self.counted:
+            for _sent_then_written in range(2):
+                time.sleep(0.6)
+                self._own.execute("SELECT 1")
 
     def records(self, sql: str) -> list[dict[str, Any]]:
         with self._own.cursor(row_factory=psycopg.rows.dict_row) as cursor:
@@ -457,7 +475,7 @@ def die():
     os.kill(os.getpid(), signal.SIGKILL)
 
 def sync_of(destination, sql="select * from people", key="id", **options):
-    options.setdefault("id", "people-sync")
+    options = {"id": "people-sync", "snapshot": values["snapshot"], **options}
     return wcdc.Sync(model=wcdc.Model("people", sql=sql, primary_key=key), destination=destination, **options)
 """
 
@@ -470,6 +488,7 @@ class Child:
         self.log = log
         without = isinstance(engine, TablesEngine)
         values = {"url": engine.url, "log": str(log), "without_transactions": without, **values}
+        values["snapshot"] = None if engine.capabilities.row_level_dml else False
         source = CHILD_HEAD + textwrap.dedent(body)
         cache = log.parent.parent / "bytecode"  # of all tests of this process: children start faster
         environment = {

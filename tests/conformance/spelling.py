@@ -52,6 +52,7 @@ class Spelling:
         array: Spells an array of spelled values.
         make: The statement that gives a query's rows a name (``{name}``, ``{select}``).
         before: Statements that must be run once.
+        literal: Spells a text or an integer, where the dialect's own way isn't that of the test's statements.
     """
 
     types: Mapping[str, str] = field(default_factory=dict)
@@ -61,6 +62,7 @@ class Spelling:
     array: Callable[[list[str]], str] = array
     make: tuple[str, ...] = ("DROP TABLE IF EXISTS {name}", "CREATE TABLE {name} AS {select}")
     before: tuple[str, ...] = ()
+    literal: Callable[[Any], str] | None = None
 
     def type(self, kind: str) -> str:
         return self.types.get(kind, TYPES.get(kind, kind))
@@ -73,6 +75,7 @@ class Spelling:
             kind: Its kind.
             value: As the matrix has it.
         """
+        literal = self.literal or literal
         if value is None:
             return f"CAST(NULL AS {self.type(kind)})"
         if kind in self.values:

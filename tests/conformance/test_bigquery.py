@@ -15,11 +15,13 @@ import pyarrow as pa
 import pytest
 
 import warehouse_cdc as wcdc
+from tests.conformance import endless
 from tests.conformance import test_trino as on_trino
 from tests.conformance.bigquery_engine import MODELS, BigQueryEngine, opened
 from tests.conformance.helpers import AUDIT, PLANNER, Recorder, ids, sync_of
 from tests.engines.googlesql import GoogleSQL, Refused, googlesql
-from tests.golden.test_golden import CASES, compiled, schema_of
+from tests.golden.test_golden import CASES, SHAPED, compiled, schema_of
+from tests.models import NESTED
 from warehouse_cdc.dialects import get_dialect
 
 pytestmark = pytest.mark.bigquery
@@ -45,11 +47,12 @@ def lake(server_of: Callable[[str], str]) -> Iterator[BigQueryEngine]:
 # -- statements -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", [*CASES, *(p.values[0] for p in SHAPED if p.values[1] == "bigquery")])
 def test_every_golden_statement_is_analyzed(analyzer: GoogleSQL, case: str) -> None:
     """Against the catalog that the statements before it have made."""
     analyzer.forget()
-    columns = ", ".join(f"{name} {kind}" for name, kind in schema_of("bigquery")["sales.people"].items())
+    people = schema_of("bigquery", NESTED)["sales.people"]
+    columns = ", ".join(f"{name} {kind}" for name, kind in people.items())
     analyzer.analyze(f"CREATE TABLE sales.people ({columns})")
     for label, sql in compiled(case, "bigquery").statements.items():
         try:
@@ -388,6 +391,26 @@ def test_d17_a_killed_run_is_closed_and_continued(
     on_trino.test_d17_a_killed_run_is_closed_and_continued(lake, crm, tmp_path)
 
 
+def test_d20_cancel_stops_the_statement_that_plans(
+    lake: BigQueryEngine, crm: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endless.check_cancel(lake, crm, monkeypatch)
+
+
+@pytest.mark.crash
+def test_the_statement_that_a_killed_run_left_running_is_ended_before_its_run_is_closed(
+    lake: BigQueryEngine, crm: Recorder, tmp_path: Path
+) -> None:
+    def running() -> list[Any]:
+        jobs = lake._client.list_jobs(state_filter="running")
+        return [job for job in jobs if job.labels.get("stage") == "changelog"]
+
+    closed, (job,) = endless.check_killed(lake, crm, tmp_path, running)
+    assert job.labels["run"] == closed.lower()
+    job.reload()
+    assert job.error_result["reason"] == "stopped"
+
+
 def test_of_two_processes_that_start_at_once_one_runs(lake: BigQueryEngine, tmp_path: Path) -> None:
     on_trino.test_of_two_processes_that_start_at_once_one_runs(lake, tmp_path)
 
@@ -607,6 +630,23 @@ def test_setup_names_the_user_and_the_location(lake: BigQueryEngine) -> None:
     printed = warehouse.setup_sql("syncs@p.iam.gserviceaccount.com")
     assert "OPTIONS (location = 'US')" in printed[0] and "`other-project`.`plans`" in printed[1]
     assert "'serviceAccount:syncs@p.iam.gserviceaccount.com'" in printed[2]
+
+
+def test_check_says_how_reading_is_granted(
+    lake: BigQueryEngine, crm: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warehouse = lake.connect()
+
+    def denied(_sql: str) -> Any:
+        raise wcdc.PermissionDeniedError("BigQuery denied a statement.", sql="", query_id=None)
+
+    monkeypatch.setattr(warehouse._connection, "describe", denied)
+    monkeypatch.setattr(warehouse._connection, "user", lambda: "syncs@p.iam.gserviceaccount.com")
+    (finding,) = [finding for finding in warehouse.check(sync_of(crm)) if not finding.ok]
+    assert finding.fix == (
+        "GRANT `roles/bigquery.dataViewer` ON SCHEMA <the model's data sets> "
+        "TO 'serviceAccount:syncs@p.iam.gserviceaccount.com'"
+    )
 
 
 def test_a_client_of_ones_own_is_used_and_stays_open(lake: BigQueryEngine, crm: Recorder) -> None:

@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import psycopg
 import pytest
 import sqlglot
 
 import warehouse_cdc as wcdc
-from tests.conformance.helpers import AUDIT, PLANNER, Child, Engine, Recorder, sync_of, until
+from tests.conformance.helpers import (
+    AUDIT,
+    PLANNER,
+    Child,
+    Engine,
+    PostgresEngine,
+    Recorder,
+    sync_of,
+    until,
+)
 from tests.conformance.test_deltas import hundred
 from warehouse_cdc.compile.determinism import tables_of
+from warehouse_cdc.engine.settings import Settings
+from warehouse_cdc.errors import ConnectionLostError
+from warehouse_cdc.plan.statements import Schemas
+from warehouse_cdc.warehouses.duckdb import DuckDBConnection
 
 
 def test_a_long_text_key_can_be_audited(engine: Engine, crm: Recorder) -> None:
@@ -234,3 +250,38 @@ def test_a_model_with_too_many_columns_is_refused_before_anything_is_sent(
     postgres.execute("UPDATE people SET c0 = 0 WHERE id = 1")
     warehouse.run(sync)
     assert crm.take() == {("changed", "1")}
+
+
+@pytest.mark.postgres
+def test_a_broken_session_is_replaced_whatever_is_asked_next(postgres: PostgresEngine, crm: Recorder) -> None:
+    postgres.table("id bigint", "(1)")
+    sync = sync_of(crm)
+    with wcdc.connect(postgres.url) as warehouse:
+        warehouse.run(sync)
+        for ask in (
+            lambda: len(warehouse.history(sync)) == 1,
+            lambda: len(warehouse.rejections(sync)) == 0,
+            lambda: len(warehouse.setup_sql()) == 4,
+            lambda: all(finding.ok for finding in warehouse.check(sync)),
+        ):
+            postgres.execute(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            with contextlib.suppress(ConnectionLostError):
+                ask()  # which notices it
+            assert ask()
+
+
+def test_check_asks_where_somebody_waits(crm: Recorder) -> None:
+    class Warehouse(DuckDBConnection):
+        asked = False
+
+        @contextlib.contextmanager
+        def interactive(self) -> Iterator[None]:
+            self.asked = True
+            yield
+
+    connection = Warehouse(duckdb.connect())
+    wcdc.Warehouse(connection, Settings(Schemas(PLANNER, AUDIT)), owned=False).check()
+    assert connection.asked

@@ -93,18 +93,17 @@ def test_d1_the_canonical_text_of_keys(engine: Engine) -> None:
     spelling, dialect = engine.spelling, engine.dialect
     for kind in dict.fromkeys(kind for kind, _value, _text in KEYS if kind not in spelling.absent):
         found = [(value, text) for each, value, text in KEYS if each == kind]
-        described = engine.connect()._connection.describe(
-            f"SELECT {spelling.value(dialect.literal, kind, found[0][0])} AS k"
-        )
-        expression, stored = dialect.stored("k", dialect.column_type(described[0][1]))
+        shown = engine.column_type(spelling.value(dialect.literal, kind, found[0][0]))
+        expression, stored = dialect.stored("k", shown)
         single = dialect.row_id([dialect.canonical_text("s", stored)])
         composite = dialect.row_id(
             [dialect.canonical_text("s", stored), dialect.cast("'7'", dialect.text_type)]
         )
         rows = [[str(n), spelling.value(dialect.literal, kind, value)] for n, (value, _t) in enumerate(found)]
-        got = engine.query(
+        got = engine.over(
+            engine.rows(["n", "k"], rows),
             f"SELECT n, {single} AS single, {composite} AS composite FROM "
-            f"(SELECT n, {expression} AS s FROM {engine.rows(['n', 'k'], rows)}) t"
+            f"(SELECT n, {expression} AS s FROM ROWS) t",
         )
         texts = [text for _value, text in found]
         assert [row[1] for row in sorted(got)] == texts, kind

@@ -1561,21 +1561,23 @@ def test_a_second_run_of_the_same_sync_is_refused_or_waits(engine: Engine, crm: 
 
 
 def test_history_and_rejections_read_back(engine: Engine, crm: Recorder) -> None:
-    people(engine, "(1, 'a', 10)", "(2, 'b', 20)")
+    people(engine, "(1, 'a', 10)", "(2, 'b', 20)", "(10, 'c', 30)", "(10, 'd', 30)", "(9, 'e', 40)")
     warehouse, sync = engine.connect(), sync_of(crm)
     assert len(warehouse.history(sync)) == 0
     with pytest.raises(wcdc.StateError) as caught:
         warehouse.rejections(sync)
     assert caught.value.code == "state-no-run"
-    crm.refuse = {"2": "bad e-mail"}
+    crm.refuse = {"9": "bad e-mail", "2": "bad e-mail"}
     runs = [warehouse.run(sync), warehouse.run(sync)]
     history = warehouse.history(sync).to_pylist()
     assert [row["sync_run_id"] for row in history] == [runs[1].run_id, runs[0].run_id]
     assert len(warehouse.history("people-sync", limit=1)) == 1
-    (rejection,) = warehouse.rejections("people-sync").to_pylist()
+    found = warehouse.rejections("people-sync").to_pylist()
+    assert [row["row_id"] for row in found] == ["10", "2", "9"], "in order, byte by byte"
+    rejection = found[1]
     assert rejection["row_id"] == "2" and rejection["op"] == "added" and rejection["reason"] == "bad e-mail"
     assert rejection["attempts"] == 2 and rejection["first_failed_at"] < rejection["last_failed_at"]
-    assert rejection == runs[1].rejections().to_pylist()[0]
+    assert found == runs[1].rejections().to_pylist()
 
 
 def test_renaming_the_schemas(engine: Engine, crm: Recorder) -> None:

@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Iterator
-from datetime import date, datetime, timezone
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pytest
 import sqlalchemy
 
 import warehouse_cdc as wcdc
-from tests.conformance.helpers import PostgresEngine, Recorder, TablesEngine, postgres_engine, sync_of
+from tests.conformance.helpers import (
+    DuckDBEngine,
+    PostgresEngine,
+    Recorder,
+    TablesEngine,
+    postgres_engine,
+    sync_of,
+)
 from warehouse_cdc.engine.transitions import Step
 from warehouse_cdc.pull.base import type_of
 from warehouse_cdc.pull.database import _Read
+from warehouse_cdc.warehouses.duckdb import DuckDBConnection
 
 SHORT = {"lease_seconds": 2.0, "lease_margin": 0.5}
 NOON = datetime(2024, 1, 1, 12)
@@ -131,6 +143,132 @@ def test_what_drivers_return(values: list[Any], kind: str, kept: list[Any] | Non
         assert found == kept
 
 
+def read(*batches: list[Any]) -> tuple[str, list[Any]]:
+    """The type that a column of these batches has, and its values."""
+    found = _Read.of(iter([(["x"], [pa.string()], [batch]) for batch in batches]))
+    with found.folder:
+        values = [value for table in found.tables() for value in table.column(0).to_pylist()]
+        return type_of(found.types[0]), values
+
+
+def test_no_digit_gets_lost_whatever_is_beside_a_value() -> None:
+    long = 2**53 + 1
+    assert read([long, 1.5]) == read([long], [1.5]) == ("VARCHAR", [str(long), "1.5"])
+    assert read([2**53, 1.5])[0] == "DOUBLE"
+    digits = "1.2345678901234567890123456789012345"
+    assert read([Decimal("NaN"), Decimal(digits)])[1] == ["NaN", digits]
+    wide = Decimal("1" * 45)
+    for beside in (Decimal("1.5"), Decimal("2.255")):
+        assert read([wide, Decimal("1.50"), beside])[1][:2] == read([wide], [Decimal("1.5")])[1]
+    assert read([True], [2]) == ("BIGINT", [True, 2])
+
+
+def test_zones_count_where_they_tell_and_only_there() -> None:
+    east, west = (timezone(timedelta(hours=hours)) for hours in (2, -5))
+    moments = [datetime(2024, 1, 1, 12, tzinfo=east), datetime(2024, 1, 1, 5, tzinfo=west)]
+    assert read(moments) == read([moments[0]], [moments[1]])
+    kind, (first, second) = read(moments)
+    assert kind == "TIMESTAMP WITH TIME ZONE" and first == second
+    assert read([moments[0], "x"])[1] == read([moments[1], "x"])[1]
+    assert read([moments[0], NOON])[0] == read([NOON, moments[0]])[0] == "VARCHAR"
+    assert read([time(10, tzinfo=east)])[1] != read([time(10, tzinfo=west)])[1]
+
+
+@pytest.mark.postgres
+def test_what_a_driver_can_not_read_is_an_error_of_ours(
+    postgres: PostgresEngine, crm: Recorder, tmp_path: Path
+) -> None:
+    postgres.table("id bigint, d date", "(1, '0044-03-15 BC')")
+    engine = sqlalchemy.create_engine(postgres.url.replace("postgresql://", "postgresql+psycopg2://"))
+    with wcdc.connect(engine, state=tmp_path / "s.duckdb") as warehouse:
+        with pytest.raises(wcdc.QueryError) as caught:
+            warehouse.run(sync_of(crm))
+        assert caught.value.hint and "44" not in str(caught.value)
+        assert warehouse.history("people-sync").arrow.num_rows == 0
+    engine.dispose()
+
+
+@pytest.mark.postgres
+def test_values_are_those_that_the_warehouse_itself_would_compare(
+    postgres: PostgresEngine, crm: Recorder, tmp_path: Path
+) -> None:
+    """Decimals by value, also in keys, and whatever the session's settings make of the rest (D5)."""
+    postgres.table(
+        "id numeric, n numeric, at timestamptz, i interval, f float8, d date, b bytea",
+        "(1.10, 2.0, '2024-01-01 23:30+00', '1 month 2 days', 0.1::float8 + 0.2, '2024-02-01', '\\xff00')",
+    )
+    sync = sync_of(
+        crm,
+        sql="SELECT id, n, i, at::text AS a, array[at] AS l, tstzrange(at, NULL) AS r, f::text AS f, "
+        "d::text AS d, b::text AS b, date_trunc('day', at) AS day FROM people",
+    )
+    other = {"TimeZone": "Asia/Tokyo", "DateStyle": "German", "IntervalStyle": "sql_standard"}
+    other |= {"extra_float_digits": "0", "bytea_output": "escape"}
+    with wcdc.connect(postgres.url, state=tmp_path / "s.duckdb") as warehouse:
+        assert planned(warehouse.run(sync))["added"] == 1
+    postgres.execute(
+        "UPDATE people SET id = 1.1, n = 2.00",
+        *(f"ALTER DATABASE {postgres.database} SET {name} = '{value}'" for name, value in other.items()),
+    )
+    with wcdc.connect(postgres.url, state=tmp_path / "s.duckdb") as warehouse:
+        assert planned(warehouse.run(sync)) == {"added": 0, "changed": 0, "removed": 0}
+    assert crm.sent == [("added", "1.1")]
+
+
+@pytest.mark.postgres
+def test_cancelling_stops_the_statement_that_reads(
+    postgres: PostgresEngine, crm: Recorder, tmp_path: Path
+) -> None:
+    sql = "SELECT g AS id, pg_sleep(5)::text AS v FROM generate_series(1, 6) g"
+    with wcdc.connect(postgres.url, state=tmp_path / "s.duckdb") as warehouse:
+        timer = threading.Timer(0.5, warehouse.cancel)
+        timer.start()
+        began = monotonic()
+        assert warehouse.run(sync_of(crm, sql=sql)).status == "cancelled"
+        assert monotonic() - began < 20 and crm.sent == []
+        timer.join()
+
+
+def test_types_of_a_pulled_duckdb_file(duck: DuckDBEngine, crm: Recorder, tmp_path: Path) -> None:
+    duck.table(
+        "id BIGINT, t TIMESTAMP_NS, l DECIMAL(4, 1)[][]",
+        "(1, '2024-01-01 00:00:00.000000001', [[1.5], [2]])",
+    )
+    with wcdc.connect(duck.url, state=tmp_path / "s.duckdb") as warehouse:
+        assert planned(warehouse.run(sync_of(crm)))["added"] == 1
+        for change in ("t = '2024-01-01 00:00:00.000000002'", "l = [[1.5, 2]]"):
+            duck.execute(f"UPDATE people SET {change}")
+            assert planned(warehouse.run(sync_of(crm)))["changed"] == 1
+    duck.table("id DECIMAL(4, 1)[]", "([1.5])")
+    with duck.connect() as warehouse, pytest.raises(wcdc.ModelError) as caught:
+        warehouse.run(sync_of(crm))
+    assert caught.value.code == "model-key-type"
+
+
+def test_a_value_that_does_not_fit(
+    duck: DuckDBEngine, crm: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("warehouse_cdc.pull.warehouse._kept", lambda *_types: "INTEGER")
+    duck.table("id BIGINT, v VARCHAR", "(1, 'hunter2')")
+    with wcdc.connect(duck.url, state=tmp_path / "s.duckdb") as warehouse:
+        with pytest.raises(wcdc.QueryError, match="doesn't fit") as caught:
+            warehouse.run(sync_of(crm))
+        assert "hunter2" not in str(caught.value)
+        duck.execute("UPDATE people SET v = '2'")
+        assert planned(warehouse.run(sync_of(crm)))["added"] == 1
+
+
+def test_syncs_of_one_process_may_share_a_new_file(sqlite: Any, tmp_path: Path) -> None:
+    def run(name: str) -> int:
+        crm = Recorder()
+        with wcdc.connect(f"sqlite:///{tmp_path}/shop.sqlite", state=tmp_path / "state.duckdb") as shop:
+            assert shop.run(people(crm, id=name)).status == "success"
+        return len(crm.sent)
+
+    with ThreadPoolExecutor(6) as pool:
+        assert list(pool.map(run, "abcdef")) == [3] * 6
+
+
 @pytest.mark.postgres
 def test_an_engine_whose_driver_the_library_does_not_use(
     postgres: PostgresEngine, crm: Recorder, tmp_path: Path
@@ -212,6 +350,86 @@ def test_nothing_is_left_of_what_was_read(
 
 
 # -- moving the state into the warehouse ------------------------------------------------------------
+
+
+def test_an_interrupt_that_comes_late_leaves_no_transaction_open() -> None:
+    """A cancelled run interrupts both databases, of which one may be rolling back already."""
+    connection = DuckDBConnection(duckdb.connect(), owned=True)
+    cursor, late = connection._cursor, [duckdb.InterruptException("late")]
+
+    class Interrupted:
+        def execute(self, sql: str) -> Any:
+            if sql == "ROLLBACK" and late:
+                raise late.pop()
+            return cursor.execute(sql)
+
+    connection._cursor = Interrupted()  # type: ignore[assignment]
+    with pytest.raises(KeyError), connection.transaction():
+        raise KeyError
+    with connection.transaction():
+        connection.execute("SELECT 1")
+    connection.parent.close()
+
+
+OF_SETTINGS = "id bigint, i interval, r tstzrange, a timestamptz[]"
+OF_SETTINGS_VALUES = """
+    (1, '1 day 02:00', '[2024-01-01 00:00+00,2024-01-02 00:00+00)', ARRAY['2024-01-01 12:00+00'::timestamptz])
+"""
+
+
+@pytest.mark.postgres
+def test_values_are_those_of_no_setting_of_the_server(
+    postgres: PostgresEngine, crm: Recorder, tmp_path: Path
+) -> None:
+    """Also where the driver with sessions of its own reads them."""
+    postgres.table(OF_SETTINGS, OF_SETTINGS_VALUES)
+    sync = sync_of(crm)
+    url = f"{postgres.url}?options=-ctimezone%3DAmerica/New_York"
+    with wcdc.connect(url, state=tmp_path / "s.duckdb") as pulled:
+        assert planned(pulled.run(sync))["added"] == 1
+    (row,) = crm.rows
+    assert row["i"] == "P1DT2H" and row["a"] == ["2024-01-01T12:00:00+00:00"]
+    assert row["r"] == '["2024-01-01 00:00:00+00","2024-01-02 00:00:00+00")'
+    with wcdc.connect(url) as warehouse:
+        warehouse.adopt(sync, tmp_path / "s.duckdb")
+        assert planned(warehouse.run(sync)) == {"added": 0, "changed": 0, "removed": 0}
+
+
+@pytest.mark.postgres
+def test_a_given_session_reads_what_it_sees_itself(
+    postgres: PostgresEngine, crm: Recorder, tmp_path: Path
+) -> None:
+    postgres.table("id bigint, place text", "(1, 'public')")
+    with postgres.raw() as session:
+        session.execute("CREATE TEMP TABLE people AS SELECT 1::bigint AS id, 'of the session' AS place")
+        with wcdc.connect(session, state=tmp_path / "s.duckdb") as pulled:
+            assert planned(pulled.run(sync_of(crm)))["added"] == 1
+    assert [row["place"] for row in crm.rows] == ["of the session"]
+
+
+@pytest.mark.postgres
+def test_what_is_sent_to_the_origin_says_what_it_is_for(
+    postgres: PostgresEngine, crm: Recorder, tmp_path: Path
+) -> None:
+    with wcdc.connect(postgres.url, state=tmp_path / "s.duckdb") as pulled:
+        pulled.run(sync_of(crm, "select 1 as id, current_query() as sent"))
+    (row,) = crm.rows
+    assert "/* warehouse-cdc sync=people-sync run=0" in row["sent"]
+
+
+@pytest.mark.postgres
+def test_a_cancelled_run_stops_the_query_that_is_pulled(
+    postgres: PostgresEngine, crm: Recorder, tmp_path: Path
+) -> None:
+    slow = "select g as id, pg_sleep(0.001) is null as x from generate_series(1, 60000) g"
+    with wcdc.connect(postgres.url, state=tmp_path / "s.duckdb") as pulled:
+        threading.Timer(1, pulled.cancel).start()
+        began = monotonic()
+        assert pulled.run(sync_of(crm, slow)).status == "cancelled"
+        assert monotonic() - began < 20
+    running = "SELECT 1 FROM pg_stat_activity WHERE query LIKE '%pg_sleep(0.001)%' AND state = 'active'"
+    assert postgres.query(f"{running} AND pid <> pg_backend_pid()") == []
+
 
 EVERY_TYPE = """
     id bigint, whole integer, n numeric(10, 2), big numeric, f double precision, r real, t text, ok boolean,

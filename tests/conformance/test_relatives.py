@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
 import pytest
 
 import warehouse_cdc as wcdc
-from tests.conformance.helpers import PostgresEngine, Recorder, counted, ids, postgres_engine, sync_of
+from tests.conformance.helpers import PostgresEngine, Recorder, counted, ids, postgres_engine, sync_of, until
 from tests.stand_ins import (
     REDSHIFTS_FUNCTIONS,
     RedshiftOnPostgres,
@@ -19,6 +20,8 @@ from tests.stand_ins import (
     connect_redshift,
 )
 from warehouse_cdc.dialects import get_dialect
+from warehouse_cdc.warehouses import base
+from warehouse_cdc.warehouses.base import Labels
 
 NAMES = ("lakebase", "greenplum", "redshift")
 COLUMNS = "id text, name text, ltv numeric(12, 2), score double precision, seen timestamptz"
@@ -120,6 +123,33 @@ def test_a_row_that_changes_back_and_rows_that_change_places_are_found(
         relative.execute("UPDATE people SET name = 'n' || id WHERE id IN (1, 2)")
         warehouse.run(sync)
         assert crm.take() == ids("changed", 1, 2)
+
+
+@pytest.mark.redshift
+def test_statements_of_a_dead_run_are_ended(
+    postgres: PostgresEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base, "SETTLE_SECONDS", 0)
+    postgres.execute(*REDSHIFTS_FUNCTIONS)
+    with (
+        connect_redshift(postgres.url) as warehouse,
+        psycopg.connect(postgres.url) as dead,
+        psycopg.connect(postgres.url) as other,
+        ThreadPoolExecutor() as pool,
+    ):
+        connection = warehouse._connection
+        connection.labels = Labels("people", "NOW", "claim")
+        slow = [
+            pool.submit(session.execute, f"/* warehouse-cdc sync=a run={run} stage=b */ SELECT pg_sleep({n})")
+            for session, run, n in ((dead, "DEAD", 60), (other, "DEADER", 3))
+        ]
+        asleep = "SELECT 1 FROM sys_query_history WHERE query_text ~ 'pg_sleep\\('"
+        until(lambda: len(postgres.query(asleep)) == 2)
+        assert connection.end_statements("DEAD")
+        assert not connection.end_statements("DEAD")
+        with pytest.raises(psycopg.OperationalError):
+            slow[0].result()
+        slow[1].result()
 
 
 @pytest.mark.redshift

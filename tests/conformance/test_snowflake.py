@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 
 import warehouse_cdc as wcdc
+from tests.conformance import endless
 from tests.conformance.helpers import AUDIT, PLANNER, Child, Recorder, counted, ids, sync_of, until
 from tests.conformance.snowflake_engine import SnowflakeEngine
 from tests.golden.test_golden import CASES, compiled
@@ -297,6 +298,22 @@ def test_d17_a_killed_run_is_closed_and_continued(
     assert ended["num_planned_add"] == len(after)
     assert counted(warehouse.run(sync)) == {}
     assert {row["op_type"] for row in snowflake.audit("sync_snapshot")} == {"unchanged"}
+
+
+def test_d20_cancel_stops_the_statement_that_plans(
+    snowflake: SnowflakeEngine, crm: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endless.check_cancel(snowflake, crm, monkeypatch)
+
+
+@pytest.mark.crash
+def test_the_statement_that_a_killed_run_left_running_is_ended_before_its_run_is_closed(
+    snowflake: SnowflakeEngine, crm: Recorder, tmp_path: Path
+) -> None:
+    history = "TABLE(information_schema.query_history_by_user(RESULT_LIMIT => 10000))"
+    changelog = f'SELECT query_tag FROM {history} WHERE CONTAINS(query_tag, \'"stage": "changelog"\')'
+    closed, ((tag,),) = endless.check_killed(snowflake, crm, tmp_path, lambda: snowflake.query(changelog))
+    assert json.loads(tag)["run"] == closed
 
 
 def test_of_two_processes_that_start_at_once_one_runs(snowflake: SnowflakeEngine, tmp_path: Path) -> None:

@@ -17,14 +17,16 @@ import pyarrow as pa
 import pytest
 
 import warehouse_cdc as wcdc
+from tests.conformance import test_promises
 from tests.conformance.helpers import AUDIT, PLANNER, ROOT, Child, Recorder, counted, ids, sync_of, until
-from tests.conformance.spark_engine import MODELS, SparkEngine
+from tests.conformance.spark_engine import MODELS, SparkEngine, stopped_from_another_thread
 from tests.engines import spark as assembled
-from tests.golden.test_golden import CASES, compiled
+from tests.golden.test_golden import CASES, compiled, pinned
 from warehouse_cdc.compile import layout
 
 pytestmark = pytest.mark.spark
 
+ALL = os.environ.get("WCDC_TEST_SPARK") == "all"
 LEASE = {"lease_seconds": 30.0, "lease_margin": 1.0}
 """A statement may take seconds on a busy machine: a shorter lease would be lost by itself."""
 
@@ -172,6 +174,7 @@ def show(engine: SparkEngine, *, after: bool) -> None:
     engine.execute(f"CREATE OR REPLACE VIEW {MODELS}.people AS {' UNION ALL '.join(parts)}")
 
 
+@pytest.mark.skipif(not ALL, reason="the equality matrix has most of it")
 def test_d5_equal_values_are_equal_and_different_ones_differ(
     spark: SparkEngine, crm: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -189,7 +192,8 @@ def test_d5_equal_values_are_equal_and_different_ones_differ(
         show(spark, after=after)
         with spark.connect(changelog=False, snapshot=False) as other:
             set_zone(other, "America/New_York" if after else "UTC")
-            other.run(sync)
+            run = other.run(sync)
+        assert run.status == "success", run.error
         sent = {row_id for _operation, row_id in crm.take()}
         wrong = [(label, *what[label], "sent" if label in sent else "not sent") for label in sent ^ differ]
         assert not wrong
@@ -461,6 +465,15 @@ def test_a_session_of_ones_own_stays_open(spark: SparkEngine, crm: Recorder) -> 
     assert "spark.sql.ansi.enabled" in caught.value.hint
 
 
+def test_d20_a_statement_can_be_stopped_from_another_thread(spark: SparkEngine) -> None:
+    stopped_from_another_thread(spark)
+
+
+@pytest.mark.skipif(not ALL, reason="takes its time")
+def test_d20_cancel_stops_the_statement_that_plans(spark: SparkEngine, crm: Recorder) -> None:
+    test_promises.test_d20_cancel_stops_the_statement_that_plans(spark, crm)
+
+
 def test_what_other_objects_of_pyspark_are_no_session(spark: SparkEngine) -> None:
     with pytest.raises(wcdc.UnsupportedError):
         wcdc.connect(spark.raw().sql("SELECT 1"))
@@ -519,79 +532,6 @@ def test_a_session_in_this_process(tmp_path: Path) -> None:
     ]
 
 
-class StandIn:
-    """A session of Databricks' connector, and its cursors, on Spark."""
-
-    def __init__(self, session: Any, arguments: dict[str, Any], log: list[tuple[str, str, Any]]) -> None:
-        self.open = True
-        self._session, self._path, self._log = session, arguments["http_path"], log
-        self.query_id = "a-query"
-
-    def cursor(self) -> StandIn:
-        return self
-
-    def execute(self, sql: str, query_tags: Any = None) -> None:
-        from databricks.sql.exc import ServerOperationError
-
-        self._log.append((self._path, sql, query_tags))
-        try:
-            self._rows = self._session.sql(sql).toArrow()
-        except Exception as error:
-            raise ServerOperationError(str(error), {}) from None
-        self.description = self._rows.column_names or None
-
-    def fetchall_arrow(self) -> pa.Table:
-        return self._rows
-
-    def fetchmany_arrow(self, size: int) -> pa.Table:
-        part, self._rows = self._rows[:size], self._rows[size:]
-        return part
-
-    def cancel(self) -> None:
-        self._log.append((self._path, "cancel", None))
-
-    def close(self) -> None:
-        """Cursors end with it, sessions with the test."""
-
-
-def test_databricks_connection_in_front_of_spark(
-    spark: SparkEngine, crm: Recorder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its statements are as they are; the connector is not."""
-    from warehouse_cdc.warehouses import databricks as module
-
-    log: list[tuple[str, str, Any]] = []
-    monkeypatch.setattr(module.driver, "connect", lambda **given: StandIn(spark.raw(), given, log))
-    monkeypatch.setattr(module, "_TAGS", True)
-    spark.execute(
-        "CREATE TABLE people AS SELECT col AS id, struct(col AS a, 'x' AS b) AS s, 1.50BD AS d, "
-        "TIMESTAMP '2024-01-01 00:00:00Z' AS at FROM (SELECT explode(sequence(1, 30)))"
-    )
-    batch, hasty = "/sql/1.0/warehouses/batch", "/sql/1.0/warehouses/hasty"
-    schemas = {"planner_schema": f"spark_catalog.{PLANNER}"}
-    url = f"databricks://token:t@host/?http_path={batch}&interactive_http_path={hasty}"
-    with wcdc.connect(url, **schemas) as warehouse:
-        assert counted(warehouse.run(sync_of(crm))) == {"added": (30, 30, 30, 0, 0)}
-        assert {path for path, _sql, _tags in log} == {batch}
-        spark.execute("DELETE FROM people WHERE id = 1", "UPDATE people SET d = 2 WHERE id = 2")
-        plan = warehouse.plan(sync_of(crm))
-        assert {path for path, sql, _tags in log if "DESCRIBE QUERY" in sql} == {batch, hasty}
-        assert plan.counts["removed"] == 1
-        assert counted(warehouse.run(sync_of(crm))) == {
-            "changed": (1, 1, 1, 0, 0),
-            "removed": (1, 1, 1, 0, 0),
-        }
-        with pytest.raises(wcdc.QueryError) as caught:
-            warehouse.run(sync_of(crm, "SELECT id FROM nowhere"))
-        assert caught.value.query_id == "a-query" and "`nowhere`" in caught.value.message
-        rows = warehouse._connection.stream("SELECT explode(sequence(1, 9)) AS n", [None], 4)
-        assert [rows_.num_rows for rows_ in rows] == [4, 4, 1]
-    assert crm.held["2"]["s"] == {"a": 2, "b": "x"} and crm.held["2"]["d"] == 2
-    assert crm.held["3"]["at"] == datetime(2024, 1, 1, tzinfo=timezone.utc)
-    made = next(tags for _path, sql, tags in log if "CLUSTER BY (op, bucket)" in sql)
-    assert made["warehouse_cdc_sync"] == "people-sync" and made["warehouse_cdc_stage"]
-
-
 @pytest.mark.parametrize(
     ("url", "error"),
     [
@@ -613,9 +553,7 @@ def test_spark_understands_every_golden_statement(spark: SparkEngine, name: str)
     """By its own parser: what it can't find is another matter."""
     from pyspark.errors import AnalysisException, ParseException
 
-    statements = {
-        sql: (case, label) for case in CASES for label, sql in compiled(case, name).statements.items()
-    }
+    statements = {sql: which for which, sql in pinned(name).items()}
     for sql, which in statements.items():
         try:
             spark.raw().sql(f"EXPLAIN {sql}")
@@ -627,9 +565,7 @@ def test_spark_understands_every_golden_statement(spark: SparkEngine, name: str)
         spark.raw().sql("EXPLAIN CREATE TABLE t AS SELECT 1 DISTRIBUTED BY (x)")
 
 
-EXECUTED = (
-    CASES if os.environ.get("WCDC_TEST_SPARK") == "all" else ("composite_key_keep_one", "upsert_every_type")
-)
+EXECUTED = CASES if ALL else ("composite_key_keep_one", "upsert_every_type")
 
 
 @pytest.mark.parametrize("case", EXECUTED)

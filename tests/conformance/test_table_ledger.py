@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -10,7 +11,7 @@ import pytest
 import warehouse_cdc as wcdc
 from tests.conformance.helpers import PLANNER, Recorder, TablesEngine, postgres_engine, sync_of
 from warehouse_cdc.engine import table_ledger
-from warehouse_cdc.engine.table_ledger import TableLedger
+from warehouse_cdc.engine.table_ledger import TableLease, TableLedger
 from warehouse_cdc.plan.statements import Schemas, Statements
 
 pytestmark = pytest.mark.tables
@@ -98,3 +99,60 @@ def test_a_claim_that_finds_a_newer_journal_is_given_back(tables: TablesEngine) 
     tables.edit_journal("""data = replace(data, '"format": 99', '"format": 2')""")
     assert warehouse.run(sync).status == "success"
     assert len(ledger.load().generations) == 4
+
+
+def test_runs_that_fail_are_forgotten_too(tables: TablesEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long they do: a ledger that grew with them could no longer be read one day."""
+    monkeypatch.setattr(table_ledger, "_FRESH", 0.0)
+    tables.table("id bigint", "(1)")
+    warehouse, sync = tables.connect(), sync_of(Recorder(), require_rows=True)
+    warehouse.run(sync)
+    tables.execute("DELETE FROM people")
+    for _ in range(8):
+        with pytest.raises(wcdc.GuardError):
+            warehouse.run(sync)
+    assert len(claims(tables)) <= 2 + table_ledger._FORGET
+    tables.execute("INSERT INTO people VALUES (1)")
+    assert warehouse.run(sync).counts["added"].planned == 0
+
+
+def test_tables_beyond_what_one_statement_may_read(
+    tables: TablesEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table_ledger, "_AT_ONCE", 2)
+    tables.table("id bigint", "(1)")
+    warehouse, crm = tables.connect(), Recorder()
+    for _ in range(3):
+        assert warehouse.run(sync_of(crm)).status == "success"
+    assert crm.sent == [("added", "1")]
+
+
+def test_a_paused_run_leaves_no_plan_that_looks_like_lost_state(
+    tables: TablesEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its successors have forgotten it when it goes on: nothing would tell its plan from their state."""
+    monkeypatch.setattr(table_ledger, "_FRESH", 0.0)
+    monkeypatch.setattr(table_ledger, "_FORGET", 1)
+    short = {"lease_seconds": 1.0, "lease_margin": 0.1}
+    tables.table("id bigint, v integer", "(1, 1)")
+    sync = sync_of(Recorder(), batch_timeout=0.5)
+    tables.connect().run(sync)
+    tables.execute("UPDATE people SET v = 2")
+    create = Statements.create_plan
+
+    def paused(statements: Statements, *args: str) -> str:
+        """Between the last look at the lease and the statement."""
+        monkeypatch.undo()
+        monkeypatch.setattr(table_ledger, "_FRESH", 0.0)
+        monkeypatch.setattr(table_ledger, "_FORGET", 1)
+        tables.execute("UPDATE people SET v = 1")
+        time.sleep(1.2)
+        for _ in range(4):
+            tables.connect(**short).run(sync)
+        return create(statements, *args)
+
+    monkeypatch.setattr(TableLease, "keep", lambda lease: None)
+    monkeypatch.setattr(Statements, "create_plan", paused)
+    with pytest.raises(wcdc.LeaseLostError):
+        tables.connect(**short, compaction=0).run(sync)
+    assert tables.connect().run(sync).counts["changed"].planned == 0

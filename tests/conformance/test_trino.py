@@ -14,7 +14,7 @@ import pytest
 import warehouse_cdc as wcdc
 from tests.conformance import test_promises
 from tests.conformance.equality_matrix import CHANGED, SAME, Case
-from tests.conformance.helpers import AUDIT, PLANNER, Child, Recorder, counted, ids, sync_of, until
+from tests.conformance.helpers import AUDIT, PLANNER, Child, Engine, Recorder, counted, ids, sync_of, until
 from tests.conformance.test_equality_matrix import check_both_ways
 from tests.conformance.trino_engine import MODELS, TrinoEngine
 from tests.golden.test_golden import CASES, compiled
@@ -137,7 +137,8 @@ def test_d17_a_killed_run_is_closed_and_continued(trino: TrinoEngine, crm: Recor
     assert (closed["sync_run_id"], closed["status"], closed["error"]) == (run.closed, "failed", "interrupted")
     assert ended["num_planned_add"] == len(after)
     assert counted(warehouse.run(sync)) == {}
-    assert {row["op_type"] for row in trino.audit("sync_snapshot")} == {"unchanged"}
+    if trino.capabilities.row_level_dml:
+        assert {row["op_type"] for row in trino.audit("sync_snapshot")} == {"unchanged"}
 
 
 SLOW_CHANGELOG = """
@@ -277,12 +278,11 @@ def test_a_url_that_leads_nowhere() -> None:
     assert caught.value.hint and "secret" not in str(caught.value)
 
 
-def make_people(engine: TrinoEngine) -> None:
+def make_people(engine: Engine) -> None:
     """The table of the golden statements."""
     engine.execute(
-        "DROP SCHEMA IF EXISTS sales CASCADE",
-        "CREATE SCHEMA sales",
-        """CREATE VIEW sales.people AS SELECT * FROM (VALUES
+        "CREATE SCHEMA IF NOT EXISTS sales",
+        """CREATE OR REPLACE VIEW sales.people AS SELECT * FROM (VALUES
         (BIGINT '1', 'eu', 'A@x', DECIMAL '0000000001.50', nan(), true, DATE '2000-01-01',
         TIMESTAMP '2024-01-01 10:00', TIMESTAMP '2024-01-01 10:00 UTC', JSON '{"a": 1}',
         UUID '6f9619ff-8b86-d011-b42d-00cf4fc964ff'),

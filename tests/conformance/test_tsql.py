@@ -11,6 +11,7 @@ import pytest
 import warehouse_cdc as wcdc
 from tests import script_dom
 from tests.conformance.helpers import Recorder, counted, ids, sync_of
+from tests.conformance.test_equality_matrix import test_d5_the_matrix_has_one_outcome as check_matrix
 from tests.conformance.tsql_engine import TSQLEngine, opened
 from warehouse_cdc.compile import layout
 from warehouse_cdc.dialects import ColumnType
@@ -232,6 +233,14 @@ def test_fingerprints_keep_values_apart(tsql: TSQLEngine) -> None:
     )
     session.execute(f"SELECT {dialect.fingerprint([('a', text), ('b', text), ('n', number)])} AS h FROM rows")
     assert len({row[0] for row in session.fetchall()}) == len(rows)
+
+
+def test_fabrics_types_have_the_outcomes_of_the_matrix(
+    crm: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other tests of the matrix run with Synapse's."""
+    with opened("", "fabric") as engine:
+        check_matrix(engine, crm, monkeypatch)
 
 
 def test_values_reach_the_destination_and_the_audit_tables(tsql: TSQLEngine, crm: Recorder) -> None:

@@ -24,7 +24,7 @@ SHORT = {"added": "add", "changed": "change", "removed": "remove"}
 def run_here(world: World, scenario: str = "plain", **options: Any) -> wcdc.Run:
     """Run the sync in this process; a foreign lease is waited for."""
     with world.connect() as warehouse:
-        return warehouse.run(make_sync(world, scenario), wait=WAIT, **options)
+        return warehouse.run(make_sync(world, scenario), wait=WAIT * world.patience, **options)
 
 
 @dataclass(frozen=True)
@@ -63,11 +63,9 @@ class Seen:
                 f"SELECT sync_run_id, row_id, op_type, status, failure_reason FROM {audit}.sync_changelog"
             )
             snapshot = run(
-                "SELECT row_id, op_type, status, failure_reason, CAST(fields AS VARCHAR) "
-                f"FROM {audit}.sync_snapshot"
+                f"SELECT row_id, op_type, status, failure_reason, fields FROM {audit}.sync_snapshot"
             )
-            tables = f"SELECT table_name FROM information_schema.tables WHERE table_schema = '{planner}'"
-            self.tables = {row[0] for row in run(tables)}
+            self.tables = world.listed()
             ledger = {name for name in self.tables if LEDGER.search(name)} | {"wcdc_journal"} & self.tables
             logs = {name for name in self.tables if world.tables and name.endswith("_rejections")}
             self.journal = [
@@ -92,7 +90,9 @@ class Seen:
             of_run = self.changes.setdefault(run_id, {})
             assert row_id not in of_run, "a row is in a run's changelog twice"
             of_run[row_id] = tuple(outcome)  # type: ignore[assignment]
-        self.snapshot = {row[0]: (row[1:4], json.loads(row[4])) for row in snapshot}
+        self.snapshot = {
+            row[0]: (row[1:4], json.loads(row[4]) if isinstance(row[4], str) else row[4]) for row in snapshot
+        }
         assert len(self.snapshot) == len(snapshot), "a row is in the snapshot twice"
 
     def __eq__(self, other: object) -> bool:
@@ -173,14 +173,14 @@ class Story:
         """The first run, and the changes; on DuckDB a copy of those of an earlier test."""
         saved = Path(_SAVED.name) / self.scenario
         folder = Path(self.world.folder)
-        if not self.world.postgres and saved.exists():
+        if self.world.in_a_file and saved.exists():
             shutil.copytree(saved, folder, dirs_exist_ok=True)
             return
         first = run_here(self.world, self.scenario)
         assert first.status == "warning"
         check_settled(self.world, first.run_id)
         self.world.change()
-        if not self.world.postgres:
+        if self.world.in_a_file:
             shutil.copytree(folder, saved)
 
     @property

@@ -272,8 +272,8 @@ class Child:
         assert answer == {"gone": 0} and found is not None, answer
         return found
 
-    def _change(self, seconds: float = 40) -> dict[str, Any]:
-        return self._nursery.ask(wait=self._pid, seconds=seconds)
+    def _change(self) -> dict[str, Any]:
+        return self._nursery.ask(wait=self._pid, seconds=40 * self._world.patience)
 
     def _result(self) -> dict[str, Any] | None:
         path = Path(self._world.folder) / f"result-{self._pid}.json"

@@ -11,9 +11,28 @@ from typing import Any
 import pytest
 
 from tests.crash.child import Nursery
-from tests.crash.world import World
+from tests.crash.world import OPENED, World
+from tests.engines import athena
 
 _NUMBERS = itertools.count(1)
+ON_TRINO = ("athena", "trino")
+"""Engines whose runs take seconds."""
+FEW = ("test_killed_at[athena-commit-before]", "test_killed_at[trino-checkpoint-after]")
+"""What runs on them, unless ``WCDC_TEST_FAULTS=all``; each has tests of its own of killed runs, too."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out what takes too long, and moments inside of transactions where there are none."""
+    items[:] = [item for item in items if _runs(item)]
+
+
+def _runs(item: pytest.Item) -> bool:
+    call = getattr(item, "callspec", None) if item.path.parent == Path(__file__).parent else None
+    if call is None or call.params.get("world") not in ON_TRINO:
+        return True
+    if call.params.get("moment") in ("locked", "committing"):
+        return False
+    return item.name in FEW or os.environ.get("WCDC_TEST_FAULTS") == "all"
 
 
 @pytest.fixture(scope="session")
@@ -39,11 +58,20 @@ def make_world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Calla
         number = next(_NUMBERS)
         folder = tmp_path / f"world{number}"
         folder.mkdir()
-        if engine in ("postgres", "tables"):
+        if engine in ("postgres", "postgres_old", "tables"):
+            old = engine == "postgres_old"
+            server = request.getfixturevalue("server_of")(engine) if old else None
             # A statement that waits for a lock for ever would hang the test.
-            url = request.getfixturevalue("postgres_url") + "?options=-c%20lock_timeout%3D20s"
+            url = (server or request.getfixturevalue("postgres_url")) + "?options=-c%20lock_timeout%3D20s"
             world = World(url, f"crash_{os.getpid()}_{number}", str(folder), engine == "tables")
             world.drop()
+        elif engine in OPENED:
+            url = request.getfixturevalue("server_of")(engine)
+            world = World(url, f"crash_{os.getpid()}_{number}", str(folder), tables=True)
+        elif engine in ON_TRINO:
+            url = request.getfixturevalue("server_of")(engine)
+            behind = athena.behind(url).trino_url if engine == "athena" else url
+            world = World(url, f"crash_{os.getpid()}_{number}", str(folder), True, behind)
         else:
             world = World(f"duckdb:///{folder / 'warehouse.duckdb'}", "shop", str(folder))
         made.append(world)
@@ -52,12 +80,15 @@ def make_world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Calla
 
     yield make
     for world in made:
-        if world.postgres:
+        if not world.in_a_file:
             world.drop()
 
 
 @pytest.fixture(
-    params=[pytest.param(e, marks=getattr(pytest.mark, e)) for e in ("duckdb", "postgres", "tables")]
+    params=[
+        pytest.param(name, marks=getattr(pytest.mark, name))
+        for name in ("duckdb", "postgres", "postgres_old", "tables", *ON_TRINO)
+    ]
 )
 def world(request: pytest.FixtureRequest, make_world: Callable[..., World]) -> Any:
     """A world on each engine."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from warehouse_cdc.engine.transitions import Step
@@ -35,7 +37,7 @@ def moments(step: Step) -> list[str]:
     return ["before", *inside, *(["checked"] if step == Step.SEND else []), "after"]
 
 
-def points(*steps: Step, only: tuple[str, ...] = ()) -> list[object]:
+def points(*steps: Step, only: tuple[str, ...] = ()) -> list[Any]:
     """Parameters: each step with each of its moments, or some of them."""
     return [
         pytest.param(step, moment, id=f"{step.value}-{moment}")

@@ -9,7 +9,7 @@ import json
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,16 @@ import duckdb
 import psycopg
 
 import warehouse_cdc as wcdc
+from tests.conformance.bigquery_engine import BigQueryEngine
+from tests.conformance.helpers import Engine
+from tests.conformance.snowflake_engine import SnowflakeEngine
+from tests.conformance.trino_engine import TrinoEngine
 from tests.stand_ins import connect_without_transactions
 from warehouse_cdc.destinations import Batch, JsonLines, Outcome, RunContext, Writer, rejected
 from warehouse_cdc.sync import OPERATIONS
 
+OPENED: dict[str, Callable[[str], Engine]] = {"bigquery": BigQueryEngine, "snowflake": SnowflakeEngine}
+"""Servers that worlds may be on."""
 SYNC = "customers"
 CHUNK_ROWS = 6
 BATCH_ROWS = 2
@@ -61,10 +67,26 @@ class World:
     folder: str
     tables: bool = False
     """Without transactions: runs are recorded in tables."""
+    behind: str = ""
+    """Trino, by which the tables are looked at; its statements take their time."""
 
     @property
     def postgres(self) -> bool:
         return self.url.startswith("postgres")
+
+    @property
+    def in_a_file(self) -> bool:
+        return self.url.startswith("duckdb")
+
+    @property
+    def patience(self) -> float:
+        """How many times longer everything takes."""
+        return 8.0 if self.behind else 1.0
+
+    @property
+    def server(self) -> str:
+        """The engine whose server it is on; empty for the two above."""
+        return "" if self.postgres or self.in_a_file else self.url.partition(":")[0]
 
     @property
     def table(self) -> str:
@@ -88,12 +110,12 @@ class World:
 
     def connect(self, lease: float = LONG_LEASE, compaction: float = 100.0) -> wcdc.Warehouse:
         """All plans but the first are of differences, unless ``compaction`` is 0."""
-        connect = connect_without_transactions if self.tables else wcdc.connect
+        connect = connect_without_transactions if self.tables and self.postgres else wcdc.connect
         return connect(
             self.url,
             planner_schema=self.planner,
             audit_schema=self.audit,
-            lease_seconds=lease,
+            lease_seconds=lease * self.patience,
             lease_margin=MARGIN,
             compaction=compaction,
         )
@@ -109,12 +131,32 @@ class World:
                     return cursor.fetchall() if cursor.description else []
 
                 yield run
+        elif self.behind:
+            with closing(TrinoEngine(self.behind)) as trino:
+                yield trino.query
+        elif self.server:
+            with closing(OPENED[self.server](self.url)) as engine:
+
+                def run_there(sql: str) -> list[tuple[Any, ...]]:
+                    if sql.startswith("CREATE"):
+                        return engine.execute(sql) or []
+                    return engine.query(sql)
+
+                yield run_there
         else:
             opened = duckdb.connect(self.url.removeprefix("duckdb:///"))
             try:
                 yield lambda sql: list(map(tuple, opened.execute(sql).fetchall()))
             finally:
                 opened.close()
+
+    def listed(self) -> set[str]:
+        """Names of the tables in the planner schema."""
+        if self.server:
+            with self.connect() as warehouse:
+                return {name for _schema, name in warehouse._connection.tables(self.planner)}
+        listed = f"SELECT table_name FROM information_schema.tables WHERE table_schema = '{self.planner}'"
+        return {name for (name,) in self.sql(listed)}
 
     def sql(self, *statements: str) -> list[tuple[Any, ...]]:
         """Run statements; the rows of the last."""
@@ -163,12 +205,11 @@ class World:
     def let_time_pass(self, *, dead: bool = True) -> None:
         """As if the lease had run out; where its process is dead, wait until the server knows that."""
         if self.tables:
-            names = self.sql(
-                "SELECT table_name FROM information_schema.tables "
-                f"WHERE table_schema = '{self.planner}' AND table_name ~ '_(claim|beats)$'"
+            names = [name for name in self.listed() if name.endswith(("_claim", "_beats"))]
+            past = "recorded_at - INTERVAL '1' HOUR" if self.behind else "TIMESTAMP '1970-01-01 00:00:00'"
+            self.sql(
+                "SELECT 1", *(f"UPDATE {self.planner}.{name} SET recorded_at = {past}" for name in names)
             )
-            hour = "recorded_at = recorded_at - INTERVAL '1 hour'"
-            self.sql("SELECT 1", *(f"UPDATE {self.planner}.{name} SET {hour}" for (name,) in names))
         elif self.postgres:
             leases = f"{self.planner}.wcdc_leases"
             locked = f"PERFORM 1 FROM {leases} FOR UPDATE;" if dead else ""
@@ -318,7 +359,7 @@ def make_sync(
     be read twice.
     """
     source: dict[str, Any] = {"table": world.table}
-    if scenario == "copied":
+    if scenario == "copied" and (world.behind or not world.server):  # where every model is copied
         source = {"sql": f"SELECT id, name, score FROM {world.table} WHERE random() >= 0"}
     model = wcdc.Model("customers", primary_key="id", **source)
     common: dict[str, Any] = {

@@ -5,14 +5,29 @@ and ``server()``, a context manager that yields the URL of a running one; both r
 reason where a machine can't do it.
 """
 
-from tests.engines import athena, bigquery, snowflake, spark, trino, tsql
+from tests.engines import (
+    athena,
+    bigquery,
+    databricks,
+    postgres_old,
+    presto,
+    snowflake,
+    spark,
+    spark_iceberg,
+    trino,
+    tsql,
+)
 from tests.engines.base import Unavailable
 
 ENGINES = {
     "athena": athena,
     "bigquery": bigquery,
+    "databricks": databricks,
+    "postgres_old": postgres_old,
+    "presto": presto,
     "snowflake": snowflake,
     "spark": spark,
+    "spark_iceberg": spark_iceberg,
     "trino": trino,
     "tsql": tsql,
 }

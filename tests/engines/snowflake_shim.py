@@ -6,11 +6,14 @@ the dialect writes is meant for the real thing.
 
 from __future__ import annotations
 
+import gzip
 import itertools
 import json
 import re
 import sys
 import time
+import uuid
+from contextvars import ContextVar
 
 import duckdb
 import fakesnow.arrow
@@ -25,6 +28,10 @@ from sqlglot import exp
 SESSIONS: dict[int, object] = {}
 """Number of a session to its connection."""
 _numbers = itertools.count(1)
+TAG: ContextVar[str] = ContextVar("TAG", default="")
+"""The tag of the statement that the request brings."""
+RUNNING: dict[str, tuple[str, duckdb.DuckDBPyConnection]] = {}
+"""Id of a statement under way to its tag, and to what runs it."""
 
 
 # -- results --------------------------------------------------------------------------------------
@@ -132,10 +139,38 @@ def execute_transformed(self, transformed, params=None):
             if error.errno == 2003 and "already exists" in error.msg:
                 raise ProgrammingError(msg=error.msg, errno=2002, sqlstate="42710") from None
             raise
+        except duckdb.InterruptException:
+            raise ProgrammingError(msg="SQL execution canceled", errno=604, sqlstate="57014") from None
+        except duckdb.Error as error:  # of which the emulator makes a failure that is tried again
+            raise ProgrammingError(msg=str(error), errno=100000, sqlstate="22000") from None
 
 
 def execute(self, command, *arguments, **more):
+    """Remember what runs, and what for."""
+    number = str(uuid.uuid4())
+    RUNNING[number] = (TAG.get(), self._duck_conn)
+    try:
+        return _known(self, command, *arguments, **more)
+    finally:
+        del RUNNING[number]
+
+
+def _history() -> str:
+    """What runs, as the query history shows it."""
+    texts = ((number, tag, "RUNNING") for number, (tag, _connection) in list(RUNNING.items()))
+    rows = ", ".join(f"({', '.join(exp.Literal.string(t).sql('snowflake') for t in row)})" for row in texts)
+    return f"(SELECT * FROM (VALUES {rows}) h (query_id, query_tag, execution_status))"
+
+
+def _known(self, command, *arguments, **more):
     """Statements that the emulator doesn't know at all."""
+    command = re.sub(
+        r"TABLE\(information_schema\.query_history_by_user\([^)]*\)\)", lambda _: _history(), command
+    )
+    if found := re.search(r"SYSTEM\$CANCEL_QUERY\('([^']*)'\)", command):
+        if running := RUNNING.get(found[1]):
+            running[1].interrupt()
+        command = "SELECT 'cancelled' AS status"
     if found := re.search(r"SYSTEM\$CANCEL_ALL_QUERIES\((\d+)\)", command):
         SESSIONS[int(found[1])]._duck_conn.interrupt()
         command = "SELECT 'cancelled' AS status"
@@ -155,6 +190,8 @@ FakeSnowflakeCursor.execute = execute
 
 async def app(scope, receive, send):
     """The emulator's application, whose answer to a sign-in lacks what newer connectors read."""
+    if scope["type"] == "http" and "query-request" in scope["path"]:
+        return await fakesnow.server.app(scope, await _tagged(scope, receive), send)
     if scope["type"] != "http" or "login-request" not in scope["path"]:
         return await fakesnow.server.app(scope, receive, send)
     started, body = {}, b""
@@ -179,6 +216,22 @@ async def app(scope, receive, send):
         await send({"type": "http.response.body", "body": text})
 
     await fakesnow.server.app(scope, receive, add)
+
+
+async def _tagged(scope, receive):
+    """Note the tag of a statement; returns what the request is read by from then on."""
+    body, message = b"", {"more_body": True}
+    while message.get("more_body"):
+        message = await receive()
+        body += message.get("body", b"")
+    plain = gzip.decompress(body) if dict(scope["headers"]).get(b"content-encoding") == b"gzip" else body
+    TAG.set((json.loads(plain).get("parameters") or {}).get("QUERY_TAG", ""))
+    unread = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def again():
+        return unread.pop() if unread else await receive()
+
+    return again
 
 
 if __name__ == "__main__":

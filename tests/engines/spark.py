@@ -1,4 +1,4 @@
-"""A Spark server for tests, with Delta Lake: assembled from its published parts, started here, stopped.
+"""A Spark server for tests: assembled from its published parts, with Delta Lake; started here, stopped.
 
 Nearly a gigabyte is kept in the cache folder. Needs a JDK that is new enough, and Maven for the first time.
 Tests speak to it over Spark Connect; ``python()`` is an interpreter in which a session can be made.
@@ -16,22 +16,49 @@ import subprocess
 import tempfile
 import time
 import venv
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.engines.base import Unavailable, cache, free_port, stop
 
-VERSION = "4.2.0"
 JAVA = 17
-"""The oldest Java that this version runs on."""
-JARS = ("io.delta:delta-spark_4.2_2.13:4.4.0", "io.delta:delta-storage:4.4.0")
+"""The oldest Java that the versions run on."""
 PYTHON = "pyarrow", "pandas", "grpcio", "grpcio-status", "googleapis-common-protos", "zstandard"
 """What pyspark imports beside itself for Arrow and for Spark Connect."""
 
+
+@dataclass(frozen=True)
+class Edition:
+    """A version of Spark with what makes its tables.
+
+    Attributes:
+        version: Of Spark.
+        jars: Coordinates of what is put on its class path.
+        settings: Those of the format; ``{folder}`` is where it may keep tables.
+    """
+
+    version: str
+    jars: tuple[str, ...]
+    settings: Mapping[str, str] = field(hash=False)
+
+
+DELTA = Edition(
+    "4.2.0",
+    ("io.delta:delta-spark_4.2_2.13:4.4.0", "io.delta:delta-storage:4.4.0"),
+    {
+        "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+        "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+        "spark.databricks.delta.snapshotPartitions": "1",
+        "spark.databricks.delta.stats.collect": "false",
+    },
+)
+
 SETTINGS = {
-    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
-    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
     "spark.sql.catalogImplementation": "in-memory",
+    "spark.sql.timeType.enabled": "true",
+    # Sessions remember the files of tables that have no log of them; tests make such tables again.
+    "spark.sql.filesourceTableRelationCacheSize": "0",
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.connect.grpc.binding.address": "127.0.0.1",
@@ -40,10 +67,8 @@ SETTINGS = {
     "spark.log.level": "WARN",
     # Small tables: many tasks and compiled code would only take time.
     "spark.sql.shuffle.partitions": "1",
-    "spark.databricks.delta.snapshotPartitions": "1",
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
-    "spark.databricks.delta.stats.collect": "false",
     # Hadoop starts a process to set the permissions of each file that it makes.
     "spark.hadoop.fs.file.impl": "NoPermissions",
     "spark.hadoop.fs.AbstractFileSystem.file.impl": "NoPermissions$Abstract",
@@ -61,6 +86,11 @@ import org.apache.hadoop.fs.permission.FsPermission;
 public class NoPermissions extends RawLocalFileSystem {
     @Override
     public void setPermission(Path path, FsPermission permission) {}
+
+    @Override
+    public String getScheme() {
+        return "file";
+    }
 
     public static class Abstract extends DelegateToFileSystem {
         public Abstract(URI uri, Configuration settings) throws Exception {
@@ -87,26 +117,26 @@ def jdk() -> Path:
         version = re.search(r'JAVA_VERSION="(\d+)', release.read_text(encoding="utf-8"))
         if version is not None and int(version[1]) >= JAVA:
             return home
-    raise Unavailable(f"Spark {VERSION} needs JDK {JAVA} or later: install one, or name it in JAVA_HOME.")
+    raise Unavailable(f"Spark needs JDK {JAVA} or later: install one, or name it in JAVA_HOME.")
 
 
-def assemble() -> Path:
+def assemble(edition: Edition = DELTA) -> Path:
     """The folder of the server, which is made if it isn't there.
 
     Raises:
         Unavailable: No JDK, no Maven, or the parts can't be fetched.
     """
-    home = cache() / f"spark-{VERSION}"
+    home = cache() / f"spark-{edition.version}"
     if home.exists():
         return home
     jdk()
     maven = shutil.which("mvn")
     if maven is None:
-        raise Unavailable("Maven (mvn) is needed to fetch Delta's jars.")
+        raise Unavailable("Maven (mvn) is needed to fetch jars.")
     cache().mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(prefix="spark-", dir=cache()))
     try:
-        for artifact in JARS:
+        for artifact in edition.jars:
             _run(
                 artifact,
                 maven,
@@ -124,7 +154,7 @@ def assemble() -> Path:
             "pip",
             "install",
             "--quiet",
-            f"pyspark=={VERSION}",
+            f"pyspark=={edition.version}",
             *PYTHON,
         )
         source = made / "NoPermissions.java"
@@ -174,12 +204,13 @@ def path() -> list[str]:
     return [str(own), *site.getsitepackages()]
 
 
-def settings(folder: Path) -> dict[str, str]:
+def settings(folder: Path, edition: Edition = DELTA) -> dict[str, str]:
     """Of a session that keeps its tables in a folder."""
-    jars = sorted((assemble() / "jars").glob("*.jar"))
+    jars = sorted((assemble(edition) / "jars").glob("*.jar"))
     options = "-XX:TieredStopAtLevel=1 -Dderby.system.home=" + str(folder)
     return {
         **SETTINGS,
+        **{name: value.format(folder=folder) for name, value in edition.settings.items()},
         "spark.driver.extraClassPath": os.pathsep.join(map(str, jars)),
         "spark.sql.warehouse.dir": str(folder / "warehouse"),
         "spark.local.dir": str(folder / "local"),
@@ -187,32 +218,34 @@ def settings(folder: Path) -> dict[str, str]:
     }
 
 
-def environment() -> dict[str, str]:
+def environment(edition: Edition = DELTA) -> dict[str, str]:
     """Of the process that starts Spark."""
-    (home,) = (assemble() / "venv" / "lib").glob("python*/site-packages/pyspark")
+    (home,) = (assemble(edition) / "venv" / "lib").glob("python*/site-packages/pyspark")
     # The client of this process tells its children of itself there.
     inherited = {name: text for name, text in os.environ.items() if not name.startswith("SPARK_")}
     return {**inherited, "SPARK_HOME": str(home), "JAVA_HOME": str(jdk()), "SPARK_LOCAL_IP": "127.0.0.1"}
 
 
 @contextlib.contextmanager
-def server() -> Iterator[str]:
+def server(edition: Edition = DELTA, given: str = "WCDC_TEST_SPARK_URL") -> Iterator[str]:
     """The address of a Spark Connect server; it ends with the block.
 
-    ``WCDC_TEST_SPARK_URL`` names one that runs already.
+    Args:
+        edition: Which one.
+        given: The variable of the environment that names one that runs already.
 
     Raises:
         Unavailable: This machine can't run it.
     """
-    if url := os.environ.get("WCDC_TEST_SPARK_URL"):
+    if url := os.environ.get(given):
         yield url
         return
-    assemble()
+    assemble(edition)
     folder = Path(tempfile.mkdtemp(prefix="wcdc-spark-"))
     process = None
     try:
         port = free_port()
-        process = _start(folder, port)
+        process = _start(folder, port, edition)
         _wait(process, port, folder / "server.log")
         yield f"sc://127.0.0.1:{port}"
     finally:
@@ -220,9 +253,9 @@ def server() -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _start(folder: Path, port: int) -> subprocess.Popen[bytes]:
-    around = environment()
-    options = {**settings(folder), "spark.connect.grpc.binding.port": str(port)}
+def _start(folder: Path, port: int, edition: Edition) -> subprocess.Popen[bytes]:
+    around = environment(edition)
+    options = {**settings(folder, edition), "spark.connect.grpc.binding.port": str(port)}
     command = [
         f"{around['SPARK_HOME']}/bin/spark-submit",
         *("--class", "org.apache.spark.sql.connect.service.SparkConnectServer"),

@@ -1,6 +1,6 @@
-"""A Trino server for tests: assembled from its published jars, started on this machine, stopped.
+"""Trino servers for tests: assembled from their published jars, started on this machine, stopped.
 
-Half a gigabyte is kept in the cache folder. Needs a JDK that is new enough, and Maven for the first time.
+They take less than a gigabyte of the cache folder, a JDK that is new enough, and Maven for the first time.
 """
 
 from __future__ import annotations
@@ -16,23 +16,43 @@ import time
 import urllib.error
 import urllib.request
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from tests.engines.base import Unavailable, cache, free_port, stop
 
-VERSION = "483"
 JAVA = 25
-"""The oldest Java that this version runs on."""
+"""The oldest Java that both versions run on."""
 
-PLUGINS = {
-    "iceberg": "io.trino.plugin.iceberg.IcebergPlugin",
-    "memory": "io.trino.plugin.memory.MemoryPlugin",
-    "hive": "io.trino.plugin.hive.HivePlugin",
-}
-CATALOGS = {
-    # The file metastore is as atomic as the local file system; it says nothing about Hive's or Glue's.
-    "iceberg": """
+
+@dataclass(frozen=True)
+class Release:
+    """A version of Trino.
+
+    Attributes:
+        version: Its number.
+        plugins: Connector to the class that has it.
+        catalogs: Catalog to its properties; in braces are a folder, and where PostgreSQL is. The first one is
+            that of the tests.
+    """
+
+    version: str
+    plugins: Mapping[str, str]
+    catalogs: Mapping[str, str]
+
+
+NEWEST = Release(
+    "483",
+    {
+        "iceberg": "io.trino.plugin.iceberg.IcebergPlugin",
+        "memory": "io.trino.plugin.memory.MemoryPlugin",
+        "hive": "io.trino.plugin.hive.HivePlugin",
+    },
+    {
+        # The file metastore is as atomic as the local file system; it says nothing about Hive's or Glue's.
+        "iceberg": """
 connector.name=iceberg
 iceberg.catalog.type=TESTING_FILE_METASTORE
 hive.metastore.catalog.dir=local:///iceberg
@@ -40,8 +60,8 @@ iceberg.unique-table-location=true
 fs.native-local.enabled=true
 local.location={warehouse}
 """,
-    "memory": "connector.name=memory\n",
-    "hive": """
+        "memory": "connector.name=memory\n",
+        "hive": """
 connector.name=hive
 hive.metastore=file
 hive.metastore.catalog.dir=local:///hive
@@ -49,7 +69,22 @@ fs.native-local.enabled=true
 local.location={warehouse}
 hive.security=allow-all
 """,
-}
+    },
+)
+WITH_POSTGRES = Release(
+    "449",
+    {"postgresql": "io.trino.plugin.postgresql.PostgreSqlPlugin"},
+    {
+        "postgresql": """
+connector.name=postgresql
+connection-url=jdbc:postgresql://{postgres}
+connection-user=postgres
+connection-password=
+postgresql.array-mapping=AS_ARRAY
+"""
+    },
+)
+"""The last version whose PostgreSQL plugin was published as a jar."""
 
 _CONFIG = """
 coordinator=true
@@ -61,12 +96,13 @@ query.max-memory-per-node=400MB
 """
 _POM = """<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
-  <groupId>local</groupId><artifactId>{artifact}-jars</artifactId><version>1</version>
-  <dependencies><dependency>
-    <groupId>io.trino</groupId><artifactId>{artifact}</artifactId><version>{version}</version>
-  </dependency></dependencies>
+  <groupId>local</groupId><artifactId>jars</artifactId><version>1</version>
+  <dependencies>{dependencies}</dependencies>
 </project>
 """
+_DEPENDENCY = """<dependency>
+    <groupId>{}</groupId><artifactId>{}</artifactId><version>{}</version>
+  </dependency>"""
 _MAIN = """public class Main {{
     public static void main(String[] arguments) {{
         new io.trino.server.Server().start("{version}");
@@ -75,70 +111,90 @@ _MAIN = """public class Main {{
 """
 
 
-def jdk() -> Path:
-    """The home of a JDK that is new enough.
+def jdk(server: str = "Trino", oldest: int = JAVA, newest: int = 99) -> Path:
+    """The home of a JDK that a server runs on.
+
+    Args:
+        server: What it is for.
+        oldest: The oldest version that will do.
+        newest: The newest one.
 
     Raises:
         Unavailable: There is none.
     """
-    named = [os.environ[name] for name in ("JAVA_HOME", f"JAVA_HOME_{JAVA}_X64") if os.environ.get(name)]
+    named = [os.environ[name] for name in ("JAVA_HOME", f"JAVA_HOME_{oldest}_X64") if os.environ.get(name)]
     patterns = ("/usr/lib/jvm/*", "/Library/Java/JavaVirtualMachines/*/Contents/Home", "/opt/java/*")
     found = [match for pattern in patterns for match in sorted(Path("/").glob(pattern[1:]))]
     for home in [*map(Path, named), *found, *Path.home().glob(".sdkman/candidates/java/*")]:
         release = home / "release"
-        if not (home / "bin" / "javac").exists() or not release.exists():
+        if not (home / "bin" / "java").exists() or not release.exists():
             continue
         version = re.search(r'JAVA_VERSION="(\d+)', release.read_text(encoding="utf-8"))
-        if version is not None and int(version[1]) >= JAVA:
+        if version is not None and oldest <= int(version[1]) <= newest:
             return home
-    raise Unavailable(f"Trino {VERSION} needs JDK {JAVA} or later: install one, or name it in JAVA_HOME.")
+    wanted = f"JDK {oldest} or later" if newest == 99 else f"a JDK from {oldest} to {newest}"
+    raise Unavailable(f"{server} needs {wanted}: install one, or name it in JAVA_HOME.")
 
 
 def assemble() -> Path:
-    """The folder of the server, which is made if it isn't there.
+    """The folder of the newest version; those of all are made if they aren't there.
 
     Raises:
         Unavailable: No JDK, no Maven, or the jars can't be fetched.
     """
-    home = cache() / f"trino-{VERSION}"
-    missing = [name for name in PLUGINS if not (home / "plugin" / name).exists()]
+    return [_assembled(release) for release in (WITH_POSTGRES, NEWEST)][-1]
+
+
+def _assembled(release: Release) -> Path:
+    home = cache() / f"trino-{release.version}"
+    missing = [name for name in release.plugins if not (home / "plugin" / name).exists()]
     if not missing:
         return home
     java = jdk()
-    maven = shutil.which("mvn")
-    if maven is None:
-        raise Unavailable("Maven (mvn) is needed to fetch Trino's jars.")
     cache().mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(prefix="trino-", dir=cache()))
     try:
         if not home.exists():
-            _fetch(maven, "trino-main", made / "server" / "lib")
+            fetch(made / "server" / "lib", f"io.trino:trino-main:{release.version}")
             source = made / "Main.java"
-            source.write_text(_MAIN.format(version=VERSION), encoding="utf-8")
+            source.write_text(_MAIN.format(version=release.version), encoding="utf-8")
             classpath, classes = str(made / "server" / "lib" / "*"), made / "server" / "classes"
             command = [java / "bin" / "javac", "-cp", classpath, "-d", classes, source]
             subprocess.run(command, check=True, capture_output=True)
             (made / "server" / "plugin").mkdir()
             (made / "server").rename(home)  # only whole parts are ever there
         for name in missing:
-            _fetch(maven, f"trino-{name}", made / name)
+            fetch(made / name, f"io.trino:trino-{name}:{release.version}")
             with zipfile.ZipFile(made / name / "services.jar", "w") as services:
-                services.writestr("META-INF/services/io.trino.spi.Plugin", PLUGINS[name] + "\n")
+                services.writestr("META-INF/services/io.trino.spi.Plugin", release.plugins[name] + "\n")
             (made / name).rename(home / "plugin" / name)
     finally:
         shutil.rmtree(made, ignore_errors=True)
     return home
 
 
-def _fetch(maven: str, artifact: str, folder: Path) -> None:
-    """An artifact with everything that it needs at run time."""
+def fetch(folder: Path, *artifacts: str) -> None:
+    """Copy artifacts into a folder, with everything that they need at run time.
+
+    Args:
+        folder: The folder.
+        artifacts: Group, name and version of each.
+
+    Raises:
+        Unavailable: There is no Maven, or they can't be fetched.
+    """
+    maven = shutil.which("mvn")
+    if maven is None:
+        raise Unavailable("Maven (mvn) is needed to fetch jars.")
     with tempfile.TemporaryDirectory() as project:
         pom = Path(project) / "pom.xml"
-        pom.write_text(_POM.format(artifact=artifact, version=VERSION), encoding="utf-8")
+        needed = "".join(_DEPENDENCY.format(*artifact.split(":")) for artifact in artifacts)
+        pom.write_text(_POM.format(dependencies=needed), encoding="utf-8")
         command = [maven, "-B", "-q", "-f", pom, "dependency:copy-dependencies", "-DincludeScope=runtime"]
         done = subprocess.run([*command, f"-DoutputDirectory={folder}"], capture_output=True, text=True)
     if done.returncode:
-        raise Unavailable(f"{artifact} could not be fetched:\n{(done.stdout + done.stderr)[-2000:]}")
+        said = (done.stdout + done.stderr)[-2000:]
+        raise Unavailable(f"{', '.join(artifacts)} could not be fetched:\n{said}")
 
 
 _running: list[str] = []
@@ -158,34 +214,61 @@ def server() -> Iterator[str]:
     if url is not None:
         yield url
         return
-    java, home = jdk(), assemble()
+    with _server(NEWEST) as url:
+        _running.append(url)
+        try:
+            yield url
+        finally:
+            _running.clear()
+
+
+@contextlib.contextmanager
+def on_postgres(postgres_url: str) -> Iterator[str]:
+    """The address of a server's PostgreSQL catalog; it ends with the block.
+
+    Args:
+        postgres_url: The database that the catalog shows, as its superuser.
+
+    Raises:
+        Unavailable: This machine can't run it.
+    """
+    parts = urlsplit(postgres_url)
+    with _server(WITH_POSTGRES, f"{parts.hostname}:{parts.port}{parts.path}") as url:
+        yield url
+
+
+@contextlib.contextmanager
+def _server(release: Release, postgres: str = "") -> Iterator[str]:
+    java, home = jdk(), _assembled(release)
     folder = Path(tempfile.mkdtemp(prefix="wcdc-trino-"))
+    catalog = next(iter(release.catalogs))
     process = None
     try:
         port = free_port()
-        process = _start(java, home, folder, port)
-        _wait(process, port, folder / "server.log")
-        _running.append(f"trino://test@127.0.0.1:{port}/iceberg?http_scheme=http")
-        yield _running[0]
+        process = _start(java, home, folder, port, release.catalogs, postgres)
+        wait(process, port, catalog, folder / "server.log")
+        yield f"trino://test@127.0.0.1:{port}/{catalog}?http_scheme=http"
     finally:
-        _running.clear()
         stop(process)
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _start(java: Path, home: Path, folder: Path, port: int) -> subprocess.Popen[bytes]:
-    catalogs, warehouse = folder / "catalog", folder / "warehouse"
-    for made in (catalogs, warehouse, folder / "data"):
+def _start(
+    java: Path, home: Path, folder: Path, port: int, catalogs: Mapping[str, str], postgres: str
+) -> subprocess.Popen[bytes]:
+    described, warehouse = folder / "catalog", folder / "warehouse"
+    for made in (described, warehouse, folder / "data"):
         made.mkdir()
-    for name, properties in CATALOGS.items():
-        (catalogs / f"{name}.properties").write_text(properties.format(warehouse=warehouse))
+    for name, properties in catalogs.items():
+        filled = properties.format(warehouse=warehouse, postgres=postgres)
+        (described / f"{name}.properties").write_text(filled)
     (folder / "config.properties").write_text(_CONFIG.format(port=port))
     settings = {
         "node.environment": "test",
         "node.bind-ip": "127.0.0.1",
         "node.internal-address": "127.0.0.1",
         "node.data-dir": folder / "data",
-        "catalog.config-dir": catalogs,
+        "catalog.config-dir": described,
         "plugin.dir": home / "plugin",
         "config": folder / "config.properties",
     }
@@ -204,22 +287,29 @@ def _start(java: Path, home: Path, folder: Path, port: int) -> subprocess.Popen[
         )
 
 
-def _wait(process: subprocess.Popen[bytes], port: int, log: Path, seconds: float = 180) -> None:
+def wait(
+    process: subprocess.Popen[bytes],
+    port: int,
+    catalog: str,
+    log: Path,
+    server: str = "Trino",
+    seconds: float = 180,
+) -> None:
     """Until a real table scan answers: the server says that it is up before it can run a query."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if process.poll() is not None:
             break
         with contextlib.suppress(OSError, urllib.error.URLError):
-            if _answers(port):
+            if _answers(port, catalog, server):
                 return
         time.sleep(0.3)
-    raise RuntimeError("Trino did not start:\n" + log.read_text(errors="replace")[-4000:])
+    raise RuntimeError(f"{server} did not start:\n" + log.read_text(errors="replace")[-4000:])
 
 
-def _answers(port: int) -> bool:
-    headers = {"X-Trino-User": "test", "X-Trino-Catalog": "iceberg"}
-    sql = b"SELECT count(*) FROM iceberg.information_schema.schemata"
+def _answers(port: int, catalog: str, server: str) -> bool:
+    headers = {f"X-{server}-User": "test", f"X-{server}-Catalog": catalog}
+    sql = b"SELECT count(*) FROM information_schema.schemata"
     address = f"http://127.0.0.1:{port}/v1/statement"
     while True:
         request = urllib.request.Request(address, data=sql, headers=headers)

@@ -16,7 +16,7 @@ CREATE TABLE `hightouch_audit`.`sync_changelog` (
 )
 DEFAULT COLLATE ''
 CLUSTER BY sync_id, sync_run_id
-OPTIONS (expiration_timestamp = NULL);
+OPTIONS (expiration_timestamp = TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL 36500 DAY));
 
 -- create_sync_snapshot
 CREATE TABLE `hightouch_audit`.`sync_snapshot` (
@@ -30,7 +30,7 @@ CREATE TABLE `hightouch_audit`.`sync_snapshot` (
 )
 DEFAULT COLLATE ''
 CLUSTER BY sync_id, row_id
-OPTIONS (expiration_timestamp = NULL);
+OPTIONS (expiration_timestamp = TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL 36500 DAY));
 
 -- create_sync_runs
 CREATE TABLE `hightouch_audit`.`sync_runs` (
@@ -59,13 +59,13 @@ CREATE TABLE `hightouch_audit`.`sync_runs` (
 )
 DEFAULT COLLATE ''
 CLUSTER BY sync_id
-OPTIONS (expiration_timestamp = NULL);
+OPTIONS (expiration_timestamp = TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL 36500 DAY));
 
 -- first_plan
 CREATE TABLE `hightouch_planner`.`people_00000000000000000000000001_plan`
 DEFAULT COLLATE ''
 CLUSTER BY op, bucket
-OPTIONS (expiration_timestamp = NULL) AS
+OPTIONS (expiration_timestamp = TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL 36500 DAY)) AS
 WITH wcdc_model AS (
 SELECT * FROM sales.people
 ),
@@ -115,7 +115,7 @@ CREATE TABLE `hightouch_planner`.`people_00000000000000000000000001_rejections` 
 )
 DEFAULT COLLATE ''
 CLUSTER BY row_id
-OPTIONS (expiration_timestamp = NULL);
+OPTIONS (expiration_timestamp = TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL 36500 DAY));
 
 -- first_changelog
 INSERT INTO `hightouch_audit`.`sync_changelog` (sync_id, sync_run_id, op_type, row_id, status, failure_reason, fields)
@@ -272,7 +272,7 @@ WHERE NOT (op = 'removed' AND outcome = 'succeeded')
 CREATE TABLE `hightouch_planner`.`people_00000000000000000000000002_plan`
 DEFAULT COLLATE ''
 CLUSTER BY op, bucket
-OPTIONS (expiration_timestamp = NULL) AS
+OPTIONS (expiration_timestamp = TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL 36500 DAY)) AS
 WITH wcdc_model AS (
 SELECT * FROM sales.people
 ),
@@ -320,7 +320,7 @@ ALTER TABLE `hightouch_planner`.`people_00000000000000000000000002_plan` RENAME 
 CREATE TABLE `hightouch_planner`.`people_00000000000000000000000002_plan`
 DEFAULT COLLATE ''
 CLUSTER BY op, bucket
-OPTIONS (expiration_timestamp = NULL) AS
+OPTIONS (expiration_timestamp = TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL 36500 DAY)) AS
 WITH wcdc_ranked AS (
   SELECT x.*,
     count(*) OVER (PARTITION BY row_id) AS wcdc_copies,
@@ -369,7 +369,7 @@ CREATE TABLE `hightouch_planner`.`people_00000000000000000000000002_rejections` 
 )
 DEFAULT COLLATE ''
 CLUSTER BY row_id
-OPTIONS (expiration_timestamp = NULL);
+OPTIONS (expiration_timestamp = TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL 36500 DAY));
 
 -- read_added
 SELECT

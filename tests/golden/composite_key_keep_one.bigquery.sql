@@ -16,7 +16,7 @@ CREATE TABLE `hightouch_audit`.`sync_changelog` (
 )
 DEFAULT COLLATE ''
 CLUSTER BY sync_id, sync_run_id
-OPTIONS (expiration_timestamp = NULL);
+OPTIONS (expiration_timestamp = TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL 36500 DAY));
 
 -- create_sync_snapshot
 CREATE TABLE `hightouch_audit`.`sync_snapshot` (
@@ -30,7 +30,7 @@ CREATE TABLE `hightouch_audit`.`sync_snapshot` (
 )
 DEFAULT COLLATE ''
 CLUSTER BY sync_id, row_id
-OPTIONS (expiration_timestamp = NULL);
+OPTIONS (expiration_timestamp = TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL 36500 DAY));
 
 -- create_sync_runs
 CREATE TABLE `hightouch_audit`.`sync_runs` (
@@ -59,13 +59,13 @@ CREATE TABLE `hightouch_audit`.`sync_runs` (
 )
 DEFAULT COLLATE ''
 CLUSTER BY sync_id
-OPTIONS (expiration_timestamp = NULL);
+OPTIONS (expiration_timestamp = TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL 36500 DAY));
 
 -- first_plan
 CREATE TABLE `hightouch_planner`.`it_s_a_sync_5fc7e05c_00000000000000000000000001_plan`
 DEFAULT COLLATE ''
 CLUSTER BY op, bucket
-OPTIONS (expiration_timestamp = NULL) AS
+OPTIONS (expiration_timestamp = TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL 36500 DAY)) AS
 WITH wcdc_model AS (
 SELECT * FROM sales.people
 ),
@@ -121,7 +121,7 @@ CREATE TABLE `hightouch_planner`.`it_s_a_sync_5fc7e05c_0000000000000000000000000
 )
 DEFAULT COLLATE ''
 CLUSTER BY row_id
-OPTIONS (expiration_timestamp = NULL);
+OPTIONS (expiration_timestamp = TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL 36500 DAY));
 
 -- first_changelog
 INSERT INTO `hightouch_audit`.`sync_changelog` (sync_id, sync_run_id, op_type, row_id, status, failure_reason, fields)
@@ -296,7 +296,7 @@ FROM wcdc_stored;
 CREATE TABLE `hightouch_planner`.`it_s_a_sync_5fc7e05c_00000000000000000000000002_model`
 DEFAULT COLLATE ''
 OPTIONS (expiration_timestamp = TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL 1 DAY)) AS
-SELECT CAST(CAST(`region` AS BYTES) AS STRING) AS `region`, `id` AS `id`, CAST(CAST(`email` AS BYTES) AS STRING) AS `email`, `score` AS `score` FROM (
+SELECT CAST(CAST(`region` AS BYTES) AS STRING) AS v_1, `id` AS v_2, CAST(CAST(`email` AS BYTES) AS STRING) AS v_3, `score` AS v_4 FROM (
 SELECT * FROM sales.people
 ) wcdc_model;
 
@@ -309,10 +309,10 @@ SELECT * FROM `hightouch_planner`.`it_s_a_sync_5fc7e05c_000000000000000000000000
 ),
 wcdc_stored AS (
   SELECT
-    `region` AS v_1,
-    `id` AS v_2,
-    `email` AS v_3,
-    `score` AS v_4
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3,
+    v_4 AS v_4
   FROM wcdc_model
 ),
 wcdc_differing AS (
@@ -352,10 +352,10 @@ SELECT * FROM `hightouch_planner`.`it_s_a_sync_5fc7e05c_000000000000000000000000
 ),
 wcdc_stored AS (
   SELECT
-    `region` AS v_1,
-    `id` AS v_2,
-    `email` AS v_3,
-    `score` AS v_4
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3,
+    v_4 AS v_4
   FROM wcdc_model
 )
 SELECT
@@ -401,16 +401,16 @@ WHERE NOT EXISTS (SELECT 1 FROM `hightouch_planner`.`it_s_a_sync_5fc7e05c_000000
 CREATE TABLE `hightouch_planner`.`it_s_a_sync_5fc7e05c_00000000000000000000000002_plan`
 DEFAULT COLLATE ''
 CLUSTER BY op, bucket
-OPTIONS (expiration_timestamp = NULL) AS
+OPTIONS (expiration_timestamp = TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL 36500 DAY)) AS
 WITH wcdc_model AS (
 SELECT * FROM `hightouch_planner`.`it_s_a_sync_5fc7e05c_00000000000000000000000002_model`
 ),
 wcdc_stored AS (
   SELECT
-    `region` AS v_1,
-    `id` AS v_2,
-    `email` AS v_3,
-    `score` AS v_4
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3,
+    v_4 AS v_4
   FROM wcdc_model
 ),
 wcdc_found AS (
@@ -549,7 +549,7 @@ ALTER TABLE `hightouch_planner`.`it_s_a_sync_5fc7e05c_00000000000000000000000002
 CREATE TABLE `hightouch_planner`.`it_s_a_sync_5fc7e05c_00000000000000000000000002_plan`
 DEFAULT COLLATE ''
 CLUSTER BY op, bucket
-OPTIONS (expiration_timestamp = NULL) AS
+OPTIONS (expiration_timestamp = TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL 36500 DAY)) AS
 WITH wcdc_ranked AS (
   SELECT x.*,
     count(*) OVER (PARTITION BY row_id) AS wcdc_copies,
@@ -605,7 +605,7 @@ CREATE TABLE `hightouch_planner`.`it_s_a_sync_5fc7e05c_0000000000000000000000000
 )
 DEFAULT COLLATE ''
 CLUSTER BY row_id
-OPTIONS (expiration_timestamp = NULL);
+OPTIONS (expiration_timestamp = TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL 36500 DAY));
 
 -- read_removed
 SELECT

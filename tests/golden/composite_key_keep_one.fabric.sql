@@ -276,7 +276,7 @@ FROM wcdc_stored;
 
 -- copy_model
 CREATE TABLE [hightouch_planner].[it_s_a_sync_5fc7e05c_00000000000000000000000002_model] AS
-SELECT CAST([region] AS VARCHAR(MAX)) COLLATE DATABASE_DEFAULT AS [region], CAST([id] AS BIGINT) AS [id], CAST([email] AS VARCHAR(MAX)) COLLATE DATABASE_DEFAULT AS [email], CAST([score] AS FLOAT) AS [score] FROM (
+SELECT CAST([region] AS VARCHAR(MAX)) COLLATE DATABASE_DEFAULT AS v_1, CAST([id] AS BIGINT) AS v_2, CAST([email] AS VARCHAR(MAX)) COLLATE DATABASE_DEFAULT AS v_3, CAST([score] AS FLOAT) AS v_4 FROM (
 SELECT * FROM sales.people
 ) wcdc_model;
 
@@ -287,10 +287,10 @@ SELECT * FROM [hightouch_planner].[it_s_a_sync_5fc7e05c_000000000000000000000000
 ),
 wcdc_stored AS (
   SELECT
-    [region] AS v_1,
-    [id] AS v_2,
-    [email] AS v_3,
-    [score] AS v_4
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3,
+    v_4 AS v_4
   FROM wcdc_model
 ),
 wcdc_differing AS (
@@ -330,10 +330,10 @@ SELECT * FROM [hightouch_planner].[it_s_a_sync_5fc7e05c_000000000000000000000000
 ),
 wcdc_stored AS (
   SELECT
-    [region] AS v_1,
-    [id] AS v_2,
-    [email] AS v_3,
-    [score] AS v_4
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3,
+    v_4 AS v_4
   FROM wcdc_model
 )
 SELECT
@@ -380,10 +380,10 @@ SELECT * FROM [hightouch_planner].[it_s_a_sync_5fc7e05c_000000000000000000000000
 ),
 wcdc_stored AS (
   SELECT
-    [region] AS v_1,
-    [id] AS v_2,
-    [email] AS v_3,
-    [score] AS v_4
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3,
+    v_4 AS v_4
   FROM wcdc_model
 ),
 wcdc_found AS (

@@ -282,7 +282,7 @@ FROM wcdc_stored;
 
 -- copy_model
 CREATE TABLE "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000002_model" AS
-SELECT CAST("region" AS VARCHAR(65535)) AS "region", "id" AS "id", CAST("email" AS VARCHAR(65535)) AS "email", "score" AS "score" FROM (
+SELECT CAST("region" AS VARCHAR(65535)) AS v_1, "id" AS v_2, CAST("email" AS VARCHAR(65535)) AS v_3, "score" AS v_4 FROM (
 SELECT * FROM sales.people
 ) wcdc_model;
 
@@ -294,10 +294,10 @@ SELECT * FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_000000000000000000000000
 ),
 wcdc_stored AS (
   SELECT
-    "region" AS v_1,
-    "id" AS v_2,
-    "email" AS v_3,
-    "score" AS v_4
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3,
+    v_4 AS v_4
   FROM wcdc_model
 ),
 wcdc_differing AS (
@@ -337,10 +337,10 @@ SELECT * FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_000000000000000000000000
 ),
 wcdc_stored AS (
   SELECT
-    "region" AS v_1,
-    "id" AS v_2,
-    "email" AS v_3,
-    "score" AS v_4
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3,
+    v_4 AS v_4
   FROM wcdc_model
 )
 SELECT
@@ -390,10 +390,10 @@ SELECT * FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_000000000000000000000000
 ),
 wcdc_stored AS (
   SELECT
-    "region" AS v_1,
-    "id" AS v_2,
-    "email" AS v_3,
-    "score" AS v_4
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3,
+    v_4 AS v_4
   FROM wcdc_model
 ),
 wcdc_found AS (
@@ -678,7 +678,7 @@ WHERE op NOT IN ('null_key', 'gone')
 -- snapshot_1
 UPDATE "hightouch_audit"."sync_snapshot"
 SET op_type = 'unchanged', status = 'succeeded', failure_reason = NULL, sync_run_id = '00000000000000000000000002'
-WHERE sync_id = 'It''s a sync' AND op_type <> 'unchanged'
+WHERE (sync_id = 'It''s a sync' AND SHA2(sync_id, 256) = SHA2('It''s a sync', 256)) AND op_type <> 'unchanged'
 AND NOT EXISTS (SELECT 1 FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000002_plan" p WHERE (p.row_id = "hightouch_audit"."sync_snapshot".row_id AND SHA2(p.row_id, 256) = SHA2("hightouch_audit"."sync_snapshot".row_id, 256)));
 
 -- snapshot_2

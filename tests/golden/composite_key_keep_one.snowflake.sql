@@ -276,7 +276,7 @@ FROM wcdc_stored;
 
 -- copy_model
 CREATE TRANSIENT TABLE "HIGHTOUCH_PLANNER"."IT_S_A_SYNC_5FC7E05C_00000000000000000000000002_MODEL" AS
-SELECT COLLATE("REGION", '') AS "REGION", "ID" AS "ID", COLLATE("EMAIL", '') AS "EMAIL", "SCORE" AS "SCORE" FROM (
+SELECT COLLATE("REGION", '') AS v_1, "ID" AS v_2, COLLATE("EMAIL", '') AS v_3, "SCORE" AS v_4 FROM (
 SELECT * FROM sales.people
 ) wcdc_model;
 
@@ -287,10 +287,10 @@ SELECT * FROM "HIGHTOUCH_PLANNER"."IT_S_A_SYNC_5FC7E05C_000000000000000000000000
 ),
 wcdc_stored AS (
   SELECT
-    "REGION" AS v_1,
-    "ID" AS v_2,
-    "EMAIL" AS v_3,
-    "SCORE" AS v_4
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3,
+    v_4 AS v_4
   FROM wcdc_model
 ),
 wcdc_differing AS (
@@ -330,10 +330,10 @@ SELECT * FROM "HIGHTOUCH_PLANNER"."IT_S_A_SYNC_5FC7E05C_000000000000000000000000
 ),
 wcdc_stored AS (
   SELECT
-    "REGION" AS v_1,
-    "ID" AS v_2,
-    "EMAIL" AS v_3,
-    "SCORE" AS v_4
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3,
+    v_4 AS v_4
   FROM wcdc_model
 )
 SELECT
@@ -380,10 +380,10 @@ SELECT * FROM "HIGHTOUCH_PLANNER"."IT_S_A_SYNC_5FC7E05C_000000000000000000000000
 ),
 wcdc_stored AS (
   SELECT
-    "REGION" AS v_1,
-    "ID" AS v_2,
-    "EMAIL" AS v_3,
-    "SCORE" AS v_4
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3,
+    v_4 AS v_4
   FROM wcdc_model
 ),
 wcdc_found AS (

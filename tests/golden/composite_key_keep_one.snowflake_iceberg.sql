@@ -284,8 +284,8 @@ FROM wcdc_stored;
 -- copy_model
 CREATE ICEBERG TABLE "HIGHTOUCH_PLANNER"."IT_S_A_SYNC_5FC7E05C_00000000000000000000000002_MODEL"
 CATALOG = 'SNOWFLAKE' AS
-SELECT "REGION", "ID", "EMAIL", "SCORE" FROM (
-SELECT CAST(COLLATE("REGION", '') AS VARCHAR) AS "REGION", "ID" AS "ID", CAST(COLLATE("EMAIL", '') AS VARCHAR) AS "EMAIL", "SCORE" AS "SCORE" FROM (
+SELECT v_1, v_2, v_3, v_4 FROM (
+SELECT CAST(COLLATE("REGION", '') AS VARCHAR) AS v_1, "ID" AS v_2, CAST(COLLATE("EMAIL", '') AS VARCHAR) AS v_3, "SCORE" AS v_4 FROM (
 SELECT * FROM sales.people
 ) wcdc_model
 ) wcdc_rows;
@@ -299,10 +299,10 @@ SELECT * FROM "HIGHTOUCH_PLANNER"."IT_S_A_SYNC_5FC7E05C_000000000000000000000000
 ),
 wcdc_stored AS (
   SELECT
-    "REGION" AS v_1,
-    "ID" AS v_2,
-    "EMAIL" AS v_3,
-    "SCORE" AS v_4
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3,
+    v_4 AS v_4
   FROM wcdc_model
 ),
 wcdc_differing AS (
@@ -343,10 +343,10 @@ SELECT * FROM "HIGHTOUCH_PLANNER"."IT_S_A_SYNC_5FC7E05C_000000000000000000000000
 ),
 wcdc_stored AS (
   SELECT
-    "REGION" AS v_1,
-    "ID" AS v_2,
-    "EMAIL" AS v_3,
-    "SCORE" AS v_4
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3,
+    v_4 AS v_4
   FROM wcdc_model
 )
 SELECT
@@ -398,10 +398,10 @@ SELECT * FROM "HIGHTOUCH_PLANNER"."IT_S_A_SYNC_5FC7E05C_000000000000000000000000
 ),
 wcdc_stored AS (
   SELECT
-    "REGION" AS v_1,
-    "ID" AS v_2,
-    "EMAIL" AS v_3,
-    "SCORE" AS v_4
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3,
+    v_4 AS v_4
   FROM wcdc_model
 ),
 wcdc_found AS (

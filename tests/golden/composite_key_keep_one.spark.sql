@@ -286,7 +286,7 @@ FROM wcdc_stored;
 CREATE TABLE `hightouch_planner`.`it_s_a_sync_5fc7e05c_00000000000000000000000002_model`
 USING DELTA
 TBLPROPERTIES ('delta.columnMapping.mode' = 'name') AS
-SELECT `region` AS `region`, `id` AS `id`, `email` AS `email`, `score` AS `score` FROM (
+SELECT `region` AS v_1, `id` AS v_2, `email` AS v_3, `score` AS v_4 FROM (
 SELECT * FROM sales.people
 ) wcdc_model;
 
@@ -299,10 +299,10 @@ SELECT * FROM `hightouch_planner`.`it_s_a_sync_5fc7e05c_000000000000000000000000
 ),
 wcdc_stored AS (
   SELECT
-    `region` AS v_1,
-    `id` AS v_2,
-    `email` AS v_3,
-    `score` AS v_4
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3,
+    v_4 AS v_4
   FROM wcdc_model
 ),
 wcdc_differing AS (
@@ -342,10 +342,10 @@ SELECT * FROM `hightouch_planner`.`it_s_a_sync_5fc7e05c_000000000000000000000000
 ),
 wcdc_stored AS (
   SELECT
-    `region` AS v_1,
-    `id` AS v_2,
-    `email` AS v_3,
-    `score` AS v_4
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3,
+    v_4 AS v_4
   FROM wcdc_model
 )
 SELECT
@@ -395,10 +395,10 @@ SELECT * FROM `hightouch_planner`.`it_s_a_sync_5fc7e05c_000000000000000000000000
 ),
 wcdc_stored AS (
   SELECT
-    `region` AS v_1,
-    `id` AS v_2,
-    `email` AS v_3,
-    `score` AS v_4
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3,
+    v_4 AS v_4
   FROM wcdc_model
 ),
 wcdc_found AS (

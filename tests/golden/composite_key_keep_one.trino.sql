@@ -274,7 +274,7 @@ FROM wcdc_stored;
 
 -- copy_model
 CREATE TABLE "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000002_model" AS
-SELECT CAST("region" AS VARCHAR) AS "region", CAST("id" AS BIGINT) AS "id", CAST("email" AS VARCHAR) AS "email", "score" AS "score" FROM (
+SELECT CAST("region" AS VARCHAR) AS v_1, CAST("id" AS BIGINT) AS v_2, CAST("email" AS VARCHAR) AS v_3, "score" AS v_4 FROM (
 SELECT * FROM sales.people
 ) wcdc_model;
 
@@ -285,10 +285,10 @@ SELECT * FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_000000000000000000000000
 ),
 wcdc_stored AS (
   SELECT
-    "region" AS v_1,
-    "id" AS v_2,
-    "email" AS v_3,
-    "score" AS v_4
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3,
+    v_4 AS v_4
   FROM wcdc_model
 ),
 wcdc_differing AS (
@@ -328,10 +328,10 @@ SELECT * FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_000000000000000000000000
 ),
 wcdc_stored AS (
   SELECT
-    "region" AS v_1,
-    "id" AS v_2,
-    "email" AS v_3,
-    "score" AS v_4
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3,
+    v_4 AS v_4
   FROM wcdc_model
 )
 SELECT
@@ -378,10 +378,10 @@ SELECT * FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_000000000000000000000000
 ),
 wcdc_stored AS (
   SELECT
-    "region" AS v_1,
-    "id" AS v_2,
-    "email" AS v_3,
-    "score" AS v_4
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3,
+    v_4 AS v_4
   FROM wcdc_model
 ),
 wcdc_found AS (

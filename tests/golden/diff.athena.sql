@@ -279,7 +279,7 @@ FROM wcdc_stored;
 CREATE TABLE "hightouch_planner"."people_00000000000000000000000002_model" WITH (
   table_type = 'ICEBERG', is_external = false, format = 'PARQUET', location = 's3://bucket/prefix/hightouch_planner/people_00000000000000000000000002_model/'
 ) AS
-SELECT CAST("id" AS BIGINT) AS "id", json_format("extra") AS "extra" FROM (
+SELECT CAST("id" AS BIGINT) AS v_1, json_format("extra") AS v_2 FROM (
 SELECT * FROM sales.people
 ) wcdc_model;
 
@@ -292,8 +292,8 @@ SELECT * FROM "hightouch_planner"."people_00000000000000000000000002_model"
 ),
 wcdc_stored AS (
   SELECT
-    "id" AS v_1,
-    "extra" AS v_2
+    v_1 AS v_1,
+    v_2 AS v_2
   FROM wcdc_model
 ),
 wcdc_differing AS (
@@ -331,8 +331,8 @@ SELECT * FROM "hightouch_planner"."people_00000000000000000000000002_model"
 ),
 wcdc_stored AS (
   SELECT
-    "id" AS v_1,
-    "extra" AS v_2
+    v_1 AS v_1,
+    v_2 AS v_2
   FROM wcdc_model
 )
 SELECT
@@ -382,8 +382,8 @@ SELECT * FROM "hightouch_planner"."people_00000000000000000000000002_model"
 ),
 wcdc_stored AS (
   SELECT
-    "id" AS v_1,
-    "extra" AS v_2
+    v_1 AS v_1,
+    v_2 AS v_2
   FROM wcdc_model
 ),
 wcdc_found AS (

@@ -276,7 +276,7 @@ FROM wcdc_stored;
 CREATE TABLE `hightouch_planner`.`people_00000000000000000000000002_model`
 USING DELTA
 TBLPROPERTIES ('delta.columnMapping.mode' = 'name') AS
-SELECT `id` AS `id`, to_json(`extra`, map('timeZone', 'UTC')) AS `extra` FROM (
+SELECT `id` AS v_1, to_json(`extra`, map('timeZone', 'UTC')) AS v_2 FROM (
 SELECT * FROM sales.people
 ) wcdc_model;
 
@@ -289,8 +289,8 @@ SELECT * FROM `hightouch_planner`.`people_00000000000000000000000002_model`
 ),
 wcdc_stored AS (
   SELECT
-    `id` AS v_1,
-    `extra` AS v_2
+    v_1 AS v_1,
+    v_2 AS v_2
   FROM wcdc_model
 ),
 wcdc_differing AS (
@@ -328,8 +328,8 @@ SELECT * FROM `hightouch_planner`.`people_00000000000000000000000002_model`
 ),
 wcdc_stored AS (
   SELECT
-    `id` AS v_1,
-    `extra` AS v_2
+    v_1 AS v_1,
+    v_2 AS v_2
   FROM wcdc_model
 )
 SELECT
@@ -379,8 +379,8 @@ SELECT * FROM `hightouch_planner`.`people_00000000000000000000000002_model`
 ),
 wcdc_stored AS (
   SELECT
-    `id` AS v_1,
-    `extra` AS v_2
+    v_1 AS v_1,
+    v_2 AS v_2
   FROM wcdc_model
 ),
 wcdc_found AS (

@@ -273,8 +273,8 @@ FROM wcdc_stored;
 -- copy_model
 CREATE ICEBERG TABLE "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000002_MODEL"
 CATALOG = 'SNOWFLAKE' AS
-SELECT "ID", "EXTRA" FROM (
-SELECT "ID" AS "ID", TO_JSON(TO_VARIANT("EXTRA")) AS "EXTRA" FROM (
+SELECT v_1, v_2 FROM (
+SELECT "ID" AS v_1, TO_JSON(TO_VARIANT("EXTRA")) AS v_2 FROM (
 SELECT * FROM sales.people
 ) wcdc_model
 ) wcdc_rows;
@@ -288,8 +288,8 @@ SELECT * FROM "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000002_MODEL"
 ),
 wcdc_stored AS (
   SELECT
-    "ID" AS v_1,
-    "EXTRA" AS v_2
+    v_1 AS v_1,
+    v_2 AS v_2
   FROM wcdc_model
 ),
 wcdc_differing AS (
@@ -328,8 +328,8 @@ SELECT * FROM "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000002_MODEL"
 ),
 wcdc_stored AS (
   SELECT
-    "ID" AS v_1,
-    "EXTRA" AS v_2
+    v_1 AS v_1,
+    v_2 AS v_2
   FROM wcdc_model
 )
 SELECT
@@ -380,8 +380,8 @@ SELECT * FROM "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000002_MODEL"
 ),
 wcdc_stored AS (
   SELECT
-    "ID" AS v_1,
-    "EXTRA" AS v_2
+    v_1 AS v_1,
+    v_2 AS v_2
   FROM wcdc_model
 ),
 wcdc_found AS (

@@ -271,7 +271,7 @@ FROM wcdc_stored;
 -- copy_model
 CREATE TABLE [hightouch_planner].[people_00000000000000000000000002_model]
 WITH (DISTRIBUTION = ROUND_ROBIN, HEAP) AS
-SELECT CAST([id] AS BIGINT) AS [id], CAST([extra] AS VARBINARY(MAX)) AS [extra] FROM (
+SELECT CAST([id] AS BIGINT) AS v_1, CAST([extra] AS VARBINARY(MAX)) AS v_2 FROM (
 SELECT * FROM sales.people
 ) wcdc_model;
 
@@ -283,8 +283,8 @@ SELECT * FROM [hightouch_planner].[people_00000000000000000000000002_model]
 ),
 wcdc_stored AS (
   SELECT
-    [id] AS v_1,
-    [extra] AS v_2
+    v_1 AS v_1,
+    v_2 AS v_2
   FROM wcdc_model
 ),
 wcdc_differing AS (
@@ -322,8 +322,8 @@ SELECT * FROM [hightouch_planner].[people_00000000000000000000000002_model]
 ),
 wcdc_stored AS (
   SELECT
-    [id] AS v_1,
-    [extra] AS v_2
+    v_1 AS v_1,
+    v_2 AS v_2
   FROM wcdc_model
 )
 SELECT
@@ -371,8 +371,8 @@ SELECT * FROM [hightouch_planner].[people_00000000000000000000000002_model]
 ),
 wcdc_stored AS (
   SELECT
-    [id] AS v_1,
-    [extra] AS v_2
+    v_1 AS v_1,
+    v_2 AS v_2
   FROM wcdc_model
 ),
 wcdc_found AS (

@@ -263,7 +263,7 @@ FROM wcdc_stored;
 
 -- copy_model
 CREATE TABLE "hightouch_planner"."people_00000000000000000000000002_model" AS
-SELECT CAST("id" AS BIGINT) AS "id", json_format("extra") AS "extra" FROM (
+SELECT CAST("id" AS BIGINT) AS v_1, json_format("extra") AS v_2 FROM (
 SELECT * FROM sales.people
 ) wcdc_model;
 
@@ -274,8 +274,8 @@ SELECT * FROM "hightouch_planner"."people_00000000000000000000000002_model"
 ),
 wcdc_stored AS (
   SELECT
-    "id" AS v_1,
-    "extra" AS v_2
+    v_1 AS v_1,
+    v_2 AS v_2
   FROM wcdc_model
 ),
 wcdc_differing AS (
@@ -313,8 +313,8 @@ SELECT * FROM "hightouch_planner"."people_00000000000000000000000002_model"
 ),
 wcdc_stored AS (
   SELECT
-    "id" AS v_1,
-    "extra" AS v_2
+    v_1 AS v_1,
+    v_2 AS v_2
   FROM wcdc_model
 )
 SELECT
@@ -360,8 +360,8 @@ SELECT * FROM "hightouch_planner"."people_00000000000000000000000002_model"
 ),
 wcdc_stored AS (
   SELECT
-    "id" AS v_1,
-    "extra" AS v_2
+    v_1 AS v_1,
+    v_2 AS v_2
   FROM wcdc_model
 ),
 wcdc_found AS (

@@ -282,7 +282,7 @@ FROM wcdc_stored;
 CREATE TABLE "hightouch_planner"."people_00000000000000000000000002_model" WITH (
   table_type = 'ICEBERG', is_external = false, format = 'PARQUET', location = 's3://bucket/prefix/hightouch_planner/people_00000000000000000000000002_model/'
 ) AS
-SELECT CAST("id" AS BIGINT) AS "id", "born" AS "born" FROM (
+SELECT CAST("id" AS BIGINT) AS v_1, "born" AS v_2 FROM (
 SELECT * FROM sales.people
 ) wcdc_model;
 
@@ -295,8 +295,8 @@ SELECT * FROM "hightouch_planner"."people_00000000000000000000000002_model"
 ),
 wcdc_stored AS (
   SELECT
-    "id" AS v_1,
-    "born" AS v_2
+    v_1 AS v_1,
+    v_2 AS v_2
   FROM wcdc_model
 ),
 wcdc_differing AS (
@@ -334,8 +334,8 @@ SELECT * FROM "hightouch_planner"."people_00000000000000000000000002_model"
 ),
 wcdc_stored AS (
   SELECT
-    "id" AS v_1,
-    "born" AS v_2
+    v_1 AS v_1,
+    v_2 AS v_2
   FROM wcdc_model
 )
 SELECT
@@ -386,8 +386,8 @@ SELECT * FROM "hightouch_planner"."people_00000000000000000000000002_model"
 ),
 wcdc_stored AS (
   SELECT
-    "id" AS v_1,
-    "born" AS v_2
+    v_1 AS v_1,
+    v_2 AS v_2
   FROM wcdc_model
 ),
 wcdc_found AS (

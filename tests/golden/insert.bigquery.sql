@@ -16,7 +16,7 @@ CREATE TABLE `hightouch_audit`.`sync_changelog` (
 )
 DEFAULT COLLATE ''
 CLUSTER BY sync_id, sync_run_id
-OPTIONS (expiration_timestamp = NULL);
+OPTIONS (expiration_timestamp = TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL 36500 DAY));
 
 -- create_sync_snapshot
 CREATE TABLE `hightouch_audit`.`sync_snapshot` (
@@ -30,7 +30,7 @@ CREATE TABLE `hightouch_audit`.`sync_snapshot` (
 )
 DEFAULT COLLATE ''
 CLUSTER BY sync_id, row_id
-OPTIONS (expiration_timestamp = NULL);
+OPTIONS (expiration_timestamp = TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL 36500 DAY));
 
 -- create_sync_runs
 CREATE TABLE `hightouch_audit`.`sync_runs` (
@@ -59,13 +59,13 @@ CREATE TABLE `hightouch_audit`.`sync_runs` (
 )
 DEFAULT COLLATE ''
 CLUSTER BY sync_id
-OPTIONS (expiration_timestamp = NULL);
+OPTIONS (expiration_timestamp = TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL 36500 DAY));
 
 -- first_plan
 CREATE TABLE `hightouch_planner`.`people_00000000000000000000000001_plan`
 DEFAULT COLLATE ''
 CLUSTER BY op, bucket
-OPTIONS (expiration_timestamp = NULL) AS
+OPTIONS (expiration_timestamp = TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL 36500 DAY)) AS
 WITH wcdc_model AS (
 SELECT * FROM sales.people
 ),
@@ -115,7 +115,7 @@ CREATE TABLE `hightouch_planner`.`people_00000000000000000000000001_rejections` 
 )
 DEFAULT COLLATE ''
 CLUSTER BY row_id
-OPTIONS (expiration_timestamp = NULL);
+OPTIONS (expiration_timestamp = TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL 36500 DAY));
 
 -- first_changelog
 INSERT INTO `hightouch_audit`.`sync_changelog` (sync_id, sync_run_id, op_type, row_id, status, failure_reason, fields)
@@ -288,7 +288,7 @@ FROM wcdc_stored;
 CREATE TABLE `hightouch_planner`.`people_00000000000000000000000002_model`
 DEFAULT COLLATE ''
 OPTIONS (expiration_timestamp = TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL 1 DAY)) AS
-SELECT `id` AS `id`, `born` AS `born` FROM (
+SELECT `id` AS v_1, `born` AS v_2 FROM (
 SELECT * FROM sales.people
 ) wcdc_model;
 
@@ -301,8 +301,8 @@ SELECT * FROM `hightouch_planner`.`people_00000000000000000000000002_model`
 ),
 wcdc_stored AS (
   SELECT
-    `id` AS v_1,
-    `born` AS v_2
+    v_1 AS v_1,
+    v_2 AS v_2
   FROM wcdc_model
 ),
 wcdc_differing AS (
@@ -340,8 +340,8 @@ SELECT * FROM `hightouch_planner`.`people_00000000000000000000000002_model`
 ),
 wcdc_stored AS (
   SELECT
-    `id` AS v_1,
-    `born` AS v_2
+    v_1 AS v_1,
+    v_2 AS v_2
   FROM wcdc_model
 )
 SELECT
@@ -387,14 +387,14 @@ WHERE NOT EXISTS (SELECT 1 FROM `hightouch_planner`.`people_00000000000000000000
 CREATE TABLE `hightouch_planner`.`people_00000000000000000000000002_plan`
 DEFAULT COLLATE ''
 CLUSTER BY op, bucket
-OPTIONS (expiration_timestamp = NULL) AS
+OPTIONS (expiration_timestamp = TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL 36500 DAY)) AS
 WITH wcdc_model AS (
 SELECT * FROM `hightouch_planner`.`people_00000000000000000000000002_model`
 ),
 wcdc_stored AS (
   SELECT
-    `id` AS v_1,
-    `born` AS v_2
+    v_1 AS v_1,
+    v_2 AS v_2
   FROM wcdc_model
 ),
 wcdc_found AS (
@@ -522,7 +522,7 @@ ALTER TABLE `hightouch_planner`.`people_00000000000000000000000002_plan` RENAME 
 CREATE TABLE `hightouch_planner`.`people_00000000000000000000000002_plan`
 DEFAULT COLLATE ''
 CLUSTER BY op, bucket
-OPTIONS (expiration_timestamp = NULL) AS
+OPTIONS (expiration_timestamp = TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL 36500 DAY)) AS
 WITH wcdc_ranked AS (
   SELECT x.*,
     count(*) OVER (PARTITION BY row_id) AS wcdc_copies,
@@ -574,7 +574,7 @@ CREATE TABLE `hightouch_planner`.`people_00000000000000000000000002_rejections` 
 )
 DEFAULT COLLATE ''
 CLUSTER BY row_id
-OPTIONS (expiration_timestamp = NULL);
+OPTIONS (expiration_timestamp = TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL 36500 DAY));
 
 -- read_removed
 SELECT

@@ -274,7 +274,7 @@ FROM wcdc_stored;
 
 -- copy_model
 CREATE TABLE "hightouch_planner"."people_00000000000000000000000002_model" AS
-SELECT "id" AS "id", "born" AS "born" FROM (
+SELECT "id" AS v_1, "born" AS v_2 FROM (
 SELECT * FROM sales.people
 ) wcdc_model;
 
@@ -286,8 +286,8 @@ SELECT * FROM "hightouch_planner"."people_00000000000000000000000002_model"
 ),
 wcdc_stored AS (
   SELECT
-    "id" AS v_1,
-    "born" AS v_2
+    v_1 AS v_1,
+    v_2 AS v_2
   FROM wcdc_model
 ),
 wcdc_differing AS (
@@ -325,8 +325,8 @@ SELECT * FROM "hightouch_planner"."people_00000000000000000000000002_model"
 ),
 wcdc_stored AS (
   SELECT
-    "id" AS v_1,
-    "born" AS v_2
+    v_1 AS v_1,
+    v_2 AS v_2
   FROM wcdc_model
 )
 SELECT
@@ -376,8 +376,8 @@ SELECT * FROM "hightouch_planner"."people_00000000000000000000000002_model"
 ),
 wcdc_stored AS (
   SELECT
-    "id" AS v_1,
-    "born" AS v_2
+    v_1 AS v_1,
+    v_2 AS v_2
   FROM wcdc_model
 ),
 wcdc_found AS (
@@ -641,7 +641,7 @@ WHERE op NOT IN ('null_key', 'gone')
 -- snapshot_1
 UPDATE "hightouch_audit"."sync_snapshot"
 SET op_type = 'unchanged', status = 'succeeded', failure_reason = NULL, sync_run_id = '00000000000000000000000002'
-WHERE sync_id = 'people' AND op_type <> 'unchanged'
+WHERE (sync_id = 'people' AND SHA2(sync_id, 256) = SHA2('people', 256)) AND op_type <> 'unchanged'
 AND NOT EXISTS (SELECT 1 FROM "hightouch_planner"."people_00000000000000000000000002_plan" p WHERE (p.row_id = "hightouch_audit"."sync_snapshot".row_id AND SHA2(p.row_id, 256) = SHA2("hightouch_audit"."sync_snapshot".row_id, 256)));
 
 -- snapshot_2

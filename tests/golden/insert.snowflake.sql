@@ -268,7 +268,7 @@ FROM wcdc_stored;
 
 -- copy_model
 CREATE TRANSIENT TABLE "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000002_MODEL" AS
-SELECT "ID" AS "ID", "BORN" AS "BORN" FROM (
+SELECT "ID" AS v_1, "BORN" AS v_2 FROM (
 SELECT * FROM sales.people
 ) wcdc_model;
 
@@ -279,8 +279,8 @@ SELECT * FROM "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000002_MODEL"
 ),
 wcdc_stored AS (
   SELECT
-    "ID" AS v_1,
-    "BORN" AS v_2
+    v_1 AS v_1,
+    v_2 AS v_2
   FROM wcdc_model
 ),
 wcdc_differing AS (
@@ -318,8 +318,8 @@ SELECT * FROM "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000002_MODEL"
 ),
 wcdc_stored AS (
   SELECT
-    "ID" AS v_1,
-    "BORN" AS v_2
+    v_1 AS v_1,
+    v_2 AS v_2
   FROM wcdc_model
 )
 SELECT
@@ -366,8 +366,8 @@ SELECT * FROM "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000002_MODEL"
 ),
 wcdc_stored AS (
   SELECT
-    "ID" AS v_1,
-    "BORN" AS v_2
+    v_1 AS v_1,
+    v_2 AS v_2
   FROM wcdc_model
 ),
 wcdc_found AS (

@@ -276,8 +276,8 @@ FROM wcdc_stored;
 -- copy_model
 CREATE ICEBERG TABLE "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000002_MODEL"
 CATALOG = 'SNOWFLAKE' AS
-SELECT "ID", "BORN" FROM (
-SELECT "ID" AS "ID", "BORN" AS "BORN" FROM (
+SELECT v_1, v_2 FROM (
+SELECT "ID" AS v_1, "BORN" AS v_2 FROM (
 SELECT * FROM sales.people
 ) wcdc_model
 ) wcdc_rows;
@@ -291,8 +291,8 @@ SELECT * FROM "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000002_MODEL"
 ),
 wcdc_stored AS (
   SELECT
-    "ID" AS v_1,
-    "BORN" AS v_2
+    v_1 AS v_1,
+    v_2 AS v_2
   FROM wcdc_model
 ),
 wcdc_differing AS (
@@ -331,8 +331,8 @@ SELECT * FROM "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000002_MODEL"
 ),
 wcdc_stored AS (
   SELECT
-    "ID" AS v_1,
-    "BORN" AS v_2
+    v_1 AS v_1,
+    v_2 AS v_2
   FROM wcdc_model
 )
 SELECT
@@ -384,8 +384,8 @@ SELECT * FROM "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000002_MODEL"
 ),
 wcdc_stored AS (
   SELECT
-    "ID" AS v_1,
-    "BORN" AS v_2
+    v_1 AS v_1,
+    v_2 AS v_2
   FROM wcdc_model
 ),
 wcdc_found AS (

@@ -278,7 +278,7 @@ FROM wcdc_stored;
 CREATE TABLE `hightouch_planner`.`people_00000000000000000000000002_model`
 USING DELTA
 TBLPROPERTIES ('delta.columnMapping.mode' = 'name') AS
-SELECT `id` AS `id`, `born` AS `born` FROM (
+SELECT `id` AS v_1, `born` AS v_2 FROM (
 SELECT * FROM sales.people
 ) wcdc_model;
 
@@ -291,8 +291,8 @@ SELECT * FROM `hightouch_planner`.`people_00000000000000000000000002_model`
 ),
 wcdc_stored AS (
   SELECT
-    `id` AS v_1,
-    `born` AS v_2
+    v_1 AS v_1,
+    v_2 AS v_2
   FROM wcdc_model
 ),
 wcdc_differing AS (
@@ -330,8 +330,8 @@ SELECT * FROM `hightouch_planner`.`people_00000000000000000000000002_model`
 ),
 wcdc_stored AS (
   SELECT
-    `id` AS v_1,
-    `born` AS v_2
+    v_1 AS v_1,
+    v_2 AS v_2
   FROM wcdc_model
 )
 SELECT
@@ -381,8 +381,8 @@ SELECT * FROM `hightouch_planner`.`people_00000000000000000000000002_model`
 ),
 wcdc_stored AS (
   SELECT
-    `id` AS v_1,
-    `born` AS v_2
+    v_1 AS v_1,
+    v_2 AS v_2
   FROM wcdc_model
 ),
 wcdc_found AS (

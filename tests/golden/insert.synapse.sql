@@ -274,7 +274,7 @@ FROM wcdc_stored;
 -- copy_model
 CREATE TABLE [hightouch_planner].[people_00000000000000000000000002_model]
 WITH (DISTRIBUTION = ROUND_ROBIN, HEAP) AS
-SELECT CAST([id] AS BIGINT) AS [id], CAST([born] AS DATE) AS [born] FROM (
+SELECT CAST([id] AS BIGINT) AS v_1, CAST([born] AS DATE) AS v_2 FROM (
 SELECT * FROM sales.people
 ) wcdc_model;
 
@@ -286,8 +286,8 @@ SELECT * FROM [hightouch_planner].[people_00000000000000000000000002_model]
 ),
 wcdc_stored AS (
   SELECT
-    [id] AS v_1,
-    [born] AS v_2
+    v_1 AS v_1,
+    v_2 AS v_2
   FROM wcdc_model
 ),
 wcdc_differing AS (
@@ -325,8 +325,8 @@ SELECT * FROM [hightouch_planner].[people_00000000000000000000000002_model]
 ),
 wcdc_stored AS (
   SELECT
-    [id] AS v_1,
-    [born] AS v_2
+    v_1 AS v_1,
+    v_2 AS v_2
   FROM wcdc_model
 )
 SELECT
@@ -375,8 +375,8 @@ SELECT * FROM [hightouch_planner].[people_00000000000000000000000002_model]
 ),
 wcdc_stored AS (
   SELECT
-    [id] AS v_1,
-    [born] AS v_2
+    v_1 AS v_1,
+    v_2 AS v_2
   FROM wcdc_model
 ),
 wcdc_found AS (

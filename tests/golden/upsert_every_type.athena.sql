@@ -318,7 +318,7 @@ FROM wcdc_stored;
 CREATE TABLE "hightouch_planner"."people_00000000000000000000000002_model" WITH (
   table_type = 'ICEBERG', is_external = false, format = 'PARQUET', location = 's3://bucket/prefix/hightouch_planner/people_00000000000000000000000002_model/'
 ) AS
-SELECT CAST("id" AS BIGINT) AS "id", "active" AS "active", "born" AS "born", CAST("email" AS VARCHAR) AS "email", json_format("extra") AS "extra", "ltv" AS "ltv", CAST("region" AS VARCHAR) AS "region", "score" AS "score", CAST("seen" AS TIMESTAMP(6)) AS "seen", CAST("token" AS VARCHAR) AS "token", CAST(("visited" AT TIME ZONE 'UTC') AS TIMESTAMP (6)) AS "visited" FROM (
+SELECT CAST("id" AS BIGINT) AS v_1, "active" AS v_2, "born" AS v_3, CAST("email" AS VARCHAR) AS v_4, json_format("extra") AS v_5, "ltv" AS v_6, CAST("region" AS VARCHAR) AS v_7, "score" AS v_8, CAST("seen" AS TIMESTAMP(6)) AS v_9, CAST("token" AS VARCHAR) AS v_10, CAST(("visited" AT TIME ZONE 'UTC') AS TIMESTAMP (6)) AS v_11 FROM (
 SELECT * FROM sales.people
 ) wcdc_model;
 
@@ -331,17 +331,17 @@ SELECT * FROM "hightouch_planner"."people_00000000000000000000000002_model"
 ),
 wcdc_stored AS (
   SELECT
-    "id" AS v_1,
-    "active" AS v_2,
-    "born" AS v_3,
-    "email" AS v_4,
-    "extra" AS v_5,
-    "ltv" AS v_6,
-    "region" AS v_7,
-    "score" AS v_8,
-    "seen" AS v_9,
-    "token" AS v_10,
-    "visited" AS v_11
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3,
+    v_4 AS v_4,
+    v_5 AS v_5,
+    v_6 AS v_6,
+    v_7 AS v_7,
+    v_8 AS v_8,
+    v_9 AS v_9,
+    v_10 AS v_10,
+    v_11 AS v_11
   FROM wcdc_model
 ),
 wcdc_differing AS (
@@ -379,17 +379,17 @@ SELECT * FROM "hightouch_planner"."people_00000000000000000000000002_model"
 ),
 wcdc_stored AS (
   SELECT
-    "id" AS v_1,
-    "active" AS v_2,
-    "born" AS v_3,
-    "email" AS v_4,
-    "extra" AS v_5,
-    "ltv" AS v_6,
-    "region" AS v_7,
-    "score" AS v_8,
-    "seen" AS v_9,
-    "token" AS v_10,
-    "visited" AS v_11
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3,
+    v_4 AS v_4,
+    v_5 AS v_5,
+    v_6 AS v_6,
+    v_7 AS v_7,
+    v_8 AS v_8,
+    v_9 AS v_9,
+    v_10 AS v_10,
+    v_11 AS v_11
   FROM wcdc_model
 )
 SELECT
@@ -440,17 +440,17 @@ SELECT * FROM "hightouch_planner"."people_00000000000000000000000002_model"
 ),
 wcdc_stored AS (
   SELECT
-    "id" AS v_1,
-    "active" AS v_2,
-    "born" AS v_3,
-    "email" AS v_4,
-    "extra" AS v_5,
-    "ltv" AS v_6,
-    "region" AS v_7,
-    "score" AS v_8,
-    "seen" AS v_9,
-    "token" AS v_10,
-    "visited" AS v_11
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3,
+    v_4 AS v_4,
+    v_5 AS v_5,
+    v_6 AS v_6,
+    v_7 AS v_7,
+    v_8 AS v_8,
+    v_9 AS v_9,
+    v_10 AS v_10,
+    v_11 AS v_11
   FROM wcdc_model
 ),
 wcdc_found AS (

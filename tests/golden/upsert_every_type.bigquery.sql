@@ -16,7 +16,7 @@ CREATE TABLE `hightouch_audit`.`sync_changelog` (
 )
 DEFAULT COLLATE ''
 CLUSTER BY sync_id, sync_run_id
-OPTIONS (expiration_timestamp = NULL);
+OPTIONS (expiration_timestamp = TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL 36500 DAY));
 
 -- create_sync_snapshot
 CREATE TABLE `hightouch_audit`.`sync_snapshot` (
@@ -30,7 +30,7 @@ CREATE TABLE `hightouch_audit`.`sync_snapshot` (
 )
 DEFAULT COLLATE ''
 CLUSTER BY sync_id, row_id
-OPTIONS (expiration_timestamp = NULL);
+OPTIONS (expiration_timestamp = TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL 36500 DAY));
 
 -- create_sync_runs
 CREATE TABLE `hightouch_audit`.`sync_runs` (
@@ -59,13 +59,13 @@ CREATE TABLE `hightouch_audit`.`sync_runs` (
 )
 DEFAULT COLLATE ''
 CLUSTER BY sync_id
-OPTIONS (expiration_timestamp = NULL);
+OPTIONS (expiration_timestamp = TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL 36500 DAY));
 
 -- first_plan
 CREATE TABLE `hightouch_planner`.`people_00000000000000000000000001_plan`
 DEFAULT COLLATE ''
 CLUSTER BY op, bucket
-OPTIONS (expiration_timestamp = NULL) AS
+OPTIONS (expiration_timestamp = TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL 36500 DAY)) AS
 WITH wcdc_model AS (
 SELECT * FROM sales.people
 ),
@@ -142,7 +142,7 @@ CREATE TABLE `hightouch_planner`.`people_00000000000000000000000001_rejections` 
 )
 DEFAULT COLLATE ''
 CLUSTER BY row_id
-OPTIONS (expiration_timestamp = NULL);
+OPTIONS (expiration_timestamp = TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL 36500 DAY));
 
 -- first_changelog
 INSERT INTO `hightouch_audit`.`sync_changelog` (sync_id, sync_run_id, op_type, row_id, status, failure_reason, fields)
@@ -324,7 +324,7 @@ FROM wcdc_stored;
 CREATE TABLE `hightouch_planner`.`people_00000000000000000000000002_model`
 DEFAULT COLLATE ''
 OPTIONS (expiration_timestamp = TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL 1 DAY)) AS
-SELECT `id` AS `id`, `active` AS `active`, `born` AS `born`, CAST(CAST(`email` AS BYTES) AS STRING) AS `email`, IF(`extra` IS NULL, NULL, TO_JSON_STRING(`extra`)) AS `extra`, `ltv` AS `ltv`, CAST(CAST(`region` AS BYTES) AS STRING) AS `region`, `score` AS `score`, `seen` AS `seen`, CAST(CAST(`token` AS BYTES) AS STRING) AS `token`, `visited` AS `visited` FROM (
+SELECT `id` AS v_1, `active` AS v_2, `born` AS v_3, CAST(CAST(`email` AS BYTES) AS STRING) AS v_4, IF(`extra` IS NULL, NULL, TO_JSON_STRING(`extra`)) AS v_5, `ltv` AS v_6, CAST(CAST(`region` AS BYTES) AS STRING) AS v_7, `score` AS v_8, `seen` AS v_9, CAST(CAST(`token` AS BYTES) AS STRING) AS v_10, `visited` AS v_11 FROM (
 SELECT * FROM sales.people
 ) wcdc_model;
 
@@ -337,17 +337,17 @@ SELECT * FROM `hightouch_planner`.`people_00000000000000000000000002_model`
 ),
 wcdc_stored AS (
   SELECT
-    `id` AS v_1,
-    `active` AS v_2,
-    `born` AS v_3,
-    `email` AS v_4,
-    `extra` AS v_5,
-    `ltv` AS v_6,
-    `region` AS v_7,
-    `score` AS v_8,
-    `seen` AS v_9,
-    `token` AS v_10,
-    `visited` AS v_11
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3,
+    v_4 AS v_4,
+    v_5 AS v_5,
+    v_6 AS v_6,
+    v_7 AS v_7,
+    v_8 AS v_8,
+    v_9 AS v_9,
+    v_10 AS v_10,
+    v_11 AS v_11
   FROM wcdc_model
 ),
 wcdc_differing AS (
@@ -385,17 +385,17 @@ SELECT * FROM `hightouch_planner`.`people_00000000000000000000000002_model`
 ),
 wcdc_stored AS (
   SELECT
-    `id` AS v_1,
-    `active` AS v_2,
-    `born` AS v_3,
-    `email` AS v_4,
-    `extra` AS v_5,
-    `ltv` AS v_6,
-    `region` AS v_7,
-    `score` AS v_8,
-    `seen` AS v_9,
-    `token` AS v_10,
-    `visited` AS v_11
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3,
+    v_4 AS v_4,
+    v_5 AS v_5,
+    v_6 AS v_6,
+    v_7 AS v_7,
+    v_8 AS v_8,
+    v_9 AS v_9,
+    v_10 AS v_10,
+    v_11 AS v_11
   FROM wcdc_model
 )
 SELECT
@@ -441,23 +441,23 @@ WHERE NOT EXISTS (SELECT 1 FROM `hightouch_planner`.`people_00000000000000000000
 CREATE TABLE `hightouch_planner`.`people_00000000000000000000000002_plan`
 DEFAULT COLLATE ''
 CLUSTER BY op, bucket
-OPTIONS (expiration_timestamp = NULL) AS
+OPTIONS (expiration_timestamp = TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL 36500 DAY)) AS
 WITH wcdc_model AS (
 SELECT * FROM `hightouch_planner`.`people_00000000000000000000000002_model`
 ),
 wcdc_stored AS (
   SELECT
-    `id` AS v_1,
-    `active` AS v_2,
-    `born` AS v_3,
-    `email` AS v_4,
-    `extra` AS v_5,
-    `ltv` AS v_6,
-    `region` AS v_7,
-    `score` AS v_8,
-    `seen` AS v_9,
-    `token` AS v_10,
-    `visited` AS v_11
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3,
+    v_4 AS v_4,
+    v_5 AS v_5,
+    v_6 AS v_6,
+    v_7 AS v_7,
+    v_8 AS v_8,
+    v_9 AS v_9,
+    v_10 AS v_10,
+    v_11 AS v_11
   FROM wcdc_model
 ),
 wcdc_found AS (
@@ -631,7 +631,7 @@ ALTER TABLE `hightouch_planner`.`people_00000000000000000000000002_plan` RENAME 
 CREATE TABLE `hightouch_planner`.`people_00000000000000000000000002_plan`
 DEFAULT COLLATE ''
 CLUSTER BY op, bucket
-OPTIONS (expiration_timestamp = NULL) AS
+OPTIONS (expiration_timestamp = TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL 36500 DAY)) AS
 WITH wcdc_ranked AS (
   SELECT x.*,
     count(*) OVER (PARTITION BY row_id) AS wcdc_copies,
@@ -701,7 +701,7 @@ CREATE TABLE `hightouch_planner`.`people_00000000000000000000000002_rejections` 
 )
 DEFAULT COLLATE ''
 CLUSTER BY row_id
-OPTIONS (expiration_timestamp = NULL);
+OPTIONS (expiration_timestamp = TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL 36500 DAY));
 
 -- read_removed
 SELECT

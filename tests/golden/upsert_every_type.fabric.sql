@@ -304,7 +304,7 @@ FROM wcdc_stored;
 
 -- copy_model
 CREATE TABLE [hightouch_planner].[people_00000000000000000000000002_model] AS
-SELECT CAST([id] AS BIGINT) AS [id], CAST([active] AS BIT) AS [active], CAST([born] AS DATE) AS [born], CAST([email] AS VARCHAR(MAX)) COLLATE DATABASE_DEFAULT AS [email], CAST([extra] AS VARBINARY(MAX)) AS [extra], CAST([ltv] AS DECIMAL(12, 2)) AS [ltv], CAST([region] AS VARCHAR(MAX)) COLLATE DATABASE_DEFAULT AS [region], CAST([score] AS FLOAT) AS [score], CAST([seen] AS DATETIME2(6)) AS [seen], LOWER(CAST([token] AS VARCHAR(MAX))) COLLATE DATABASE_DEFAULT AS [token], CAST([visited] AS DATETIME2(6)) AS [visited] FROM (
+SELECT CAST([id] AS BIGINT) AS v_1, CAST([active] AS BIT) AS v_2, CAST([born] AS DATE) AS v_3, CAST([email] AS VARCHAR(MAX)) COLLATE DATABASE_DEFAULT AS v_4, CAST([extra] AS VARBINARY(MAX)) AS v_5, CAST([ltv] AS DECIMAL(12, 2)) AS v_6, CAST([region] AS VARCHAR(MAX)) COLLATE DATABASE_DEFAULT AS v_7, CAST([score] AS FLOAT) AS v_8, CAST([seen] AS DATETIME2(6)) AS v_9, LOWER(CAST([token] AS VARCHAR(MAX))) COLLATE DATABASE_DEFAULT AS v_10, CAST([visited] AS DATETIME2(6)) AS v_11 FROM (
 SELECT * FROM sales.people
 ) wcdc_model;
 
@@ -315,17 +315,17 @@ SELECT * FROM [hightouch_planner].[people_00000000000000000000000002_model]
 ),
 wcdc_stored AS (
   SELECT
-    [id] AS v_1,
-    [active] AS v_2,
-    [born] AS v_3,
-    [email] AS v_4,
-    [extra] AS v_5,
-    [ltv] AS v_6,
-    [region] AS v_7,
-    [score] AS v_8,
-    [seen] AS v_9,
-    [token] AS v_10,
-    [visited] AS v_11
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3,
+    v_4 AS v_4,
+    v_5 AS v_5,
+    v_6 AS v_6,
+    v_7 AS v_7,
+    v_8 AS v_8,
+    v_9 AS v_9,
+    v_10 AS v_10,
+    v_11 AS v_11
   FROM wcdc_model
 ),
 wcdc_differing AS (
@@ -363,17 +363,17 @@ SELECT * FROM [hightouch_planner].[people_00000000000000000000000002_model]
 ),
 wcdc_stored AS (
   SELECT
-    [id] AS v_1,
-    [active] AS v_2,
-    [born] AS v_3,
-    [email] AS v_4,
-    [extra] AS v_5,
-    [ltv] AS v_6,
-    [region] AS v_7,
-    [score] AS v_8,
-    [seen] AS v_9,
-    [token] AS v_10,
-    [visited] AS v_11
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3,
+    v_4 AS v_4,
+    v_5 AS v_5,
+    v_6 AS v_6,
+    v_7 AS v_7,
+    v_8 AS v_8,
+    v_9 AS v_9,
+    v_10 AS v_10,
+    v_11 AS v_11
   FROM wcdc_model
 )
 SELECT
@@ -420,17 +420,17 @@ SELECT * FROM [hightouch_planner].[people_00000000000000000000000002_model]
 ),
 wcdc_stored AS (
   SELECT
-    [id] AS v_1,
-    [active] AS v_2,
-    [born] AS v_3,
-    [email] AS v_4,
-    [extra] AS v_5,
-    [ltv] AS v_6,
-    [region] AS v_7,
-    [score] AS v_8,
-    [seen] AS v_9,
-    [token] AS v_10,
-    [visited] AS v_11
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3,
+    v_4 AS v_4,
+    v_5 AS v_5,
+    v_6 AS v_6,
+    v_7 AS v_7,
+    v_8 AS v_8,
+    v_9 AS v_9,
+    v_10 AS v_10,
+    v_11 AS v_11
   FROM wcdc_model
 ),
 wcdc_found AS (

@@ -310,7 +310,7 @@ FROM wcdc_stored;
 
 -- copy_model
 CREATE TABLE "hightouch_planner"."people_00000000000000000000000002_model" AS
-SELECT "id" AS "id", "active" AS "active", "born" AS "born", CAST("email" AS VARCHAR(65535)) AS "email", JSON_SERIALIZE("extra") AS "extra", "ltv" AS "ltv", CAST("region" AS VARCHAR(65535)) AS "region", "score" AS "score", "seen" AS "seen", CAST("token" AS VARCHAR(65535)) AS "token", "visited" AS "visited" FROM (
+SELECT "id" AS v_1, "active" AS v_2, "born" AS v_3, CAST("email" AS VARCHAR(65535)) AS v_4, JSON_SERIALIZE("extra") AS v_5, "ltv" AS v_6, CAST("region" AS VARCHAR(65535)) AS v_7, "score" AS v_8, "seen" AS v_9, CAST("token" AS VARCHAR(65535)) AS v_10, "visited" AS v_11 FROM (
 SELECT * FROM sales.people
 ) wcdc_model;
 
@@ -322,17 +322,17 @@ SELECT * FROM "hightouch_planner"."people_00000000000000000000000002_model"
 ),
 wcdc_stored AS (
   SELECT
-    "id" AS v_1,
-    "active" AS v_2,
-    "born" AS v_3,
-    "email" AS v_4,
-    "extra" AS v_5,
-    "ltv" AS v_6,
-    "region" AS v_7,
-    "score" AS v_8,
-    "seen" AS v_9,
-    "token" AS v_10,
-    "visited" AS v_11
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3,
+    v_4 AS v_4,
+    v_5 AS v_5,
+    v_6 AS v_6,
+    v_7 AS v_7,
+    v_8 AS v_8,
+    v_9 AS v_9,
+    v_10 AS v_10,
+    v_11 AS v_11
   FROM wcdc_model
 ),
 wcdc_differing AS (
@@ -370,17 +370,17 @@ SELECT * FROM "hightouch_planner"."people_00000000000000000000000002_model"
 ),
 wcdc_stored AS (
   SELECT
-    "id" AS v_1,
-    "active" AS v_2,
-    "born" AS v_3,
-    "email" AS v_4,
-    "extra" AS v_5,
-    "ltv" AS v_6,
-    "region" AS v_7,
-    "score" AS v_8,
-    "seen" AS v_9,
-    "token" AS v_10,
-    "visited" AS v_11
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3,
+    v_4 AS v_4,
+    v_5 AS v_5,
+    v_6 AS v_6,
+    v_7 AS v_7,
+    v_8 AS v_8,
+    v_9 AS v_9,
+    v_10 AS v_10,
+    v_11 AS v_11
   FROM wcdc_model
 )
 SELECT
@@ -430,17 +430,17 @@ SELECT * FROM "hightouch_planner"."people_00000000000000000000000002_model"
 ),
 wcdc_stored AS (
   SELECT
-    "id" AS v_1,
-    "active" AS v_2,
-    "born" AS v_3,
-    "email" AS v_4,
-    "extra" AS v_5,
-    "ltv" AS v_6,
-    "region" AS v_7,
-    "score" AS v_8,
-    "seen" AS v_9,
-    "token" AS v_10,
-    "visited" AS v_11
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3,
+    v_4 AS v_4,
+    v_5 AS v_5,
+    v_6 AS v_6,
+    v_7 AS v_7,
+    v_8 AS v_8,
+    v_9 AS v_9,
+    v_10 AS v_10,
+    v_11 AS v_11
   FROM wcdc_model
 ),
 wcdc_found AS (
@@ -795,7 +795,7 @@ WHERE op NOT IN ('null_key', 'gone')
 -- snapshot_1
 UPDATE "hightouch_audit"."sync_snapshot"
 SET op_type = 'unchanged', status = 'succeeded', failure_reason = NULL, sync_run_id = '00000000000000000000000002'
-WHERE sync_id = 'people' AND op_type <> 'unchanged'
+WHERE (sync_id = 'people' AND SHA2(sync_id, 256) = SHA2('people', 256)) AND op_type <> 'unchanged'
 AND NOT EXISTS (SELECT 1 FROM "hightouch_planner"."people_00000000000000000000000002_plan" p WHERE (p.row_id = "hightouch_audit"."sync_snapshot".row_id AND SHA2(p.row_id, 256) = SHA2("hightouch_audit"."sync_snapshot".row_id, 256)));
 
 -- snapshot_2

@@ -304,7 +304,7 @@ FROM wcdc_stored;
 
 -- copy_model
 CREATE TRANSIENT TABLE "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000002_MODEL" AS
-SELECT "ID" AS "ID", "ACTIVE" AS "ACTIVE", "BORN" AS "BORN", COLLATE("EMAIL", '') AS "EMAIL", TO_JSON(TO_VARIANT("EXTRA")) AS "EXTRA", "LTV" AS "LTV", COLLATE("REGION", '') AS "REGION", "SCORE" AS "SCORE", "SEEN" AS "SEEN", COLLATE("TOKEN", '') AS "TOKEN", CAST("VISITED" AS TIMESTAMP_LTZ(9)) AS "VISITED" FROM (
+SELECT "ID" AS v_1, "ACTIVE" AS v_2, "BORN" AS v_3, COLLATE("EMAIL", '') AS v_4, TO_JSON(TO_VARIANT("EXTRA")) AS v_5, "LTV" AS v_6, COLLATE("REGION", '') AS v_7, "SCORE" AS v_8, "SEEN" AS v_9, COLLATE("TOKEN", '') AS v_10, CAST("VISITED" AS TIMESTAMP_LTZ(9)) AS v_11 FROM (
 SELECT * FROM sales.people
 ) wcdc_model;
 
@@ -315,17 +315,17 @@ SELECT * FROM "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000002_MODEL"
 ),
 wcdc_stored AS (
   SELECT
-    "ID" AS v_1,
-    "ACTIVE" AS v_2,
-    "BORN" AS v_3,
-    "EMAIL" AS v_4,
-    "EXTRA" AS v_5,
-    "LTV" AS v_6,
-    "REGION" AS v_7,
-    "SCORE" AS v_8,
-    "SEEN" AS v_9,
-    "TOKEN" AS v_10,
-    "VISITED" AS v_11
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3,
+    v_4 AS v_4,
+    v_5 AS v_5,
+    v_6 AS v_6,
+    v_7 AS v_7,
+    v_8 AS v_8,
+    v_9 AS v_9,
+    v_10 AS v_10,
+    v_11 AS v_11
   FROM wcdc_model
 ),
 wcdc_differing AS (
@@ -363,17 +363,17 @@ SELECT * FROM "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000002_MODEL"
 ),
 wcdc_stored AS (
   SELECT
-    "ID" AS v_1,
-    "ACTIVE" AS v_2,
-    "BORN" AS v_3,
-    "EMAIL" AS v_4,
-    "EXTRA" AS v_5,
-    "LTV" AS v_6,
-    "REGION" AS v_7,
-    "SCORE" AS v_8,
-    "SEEN" AS v_9,
-    "TOKEN" AS v_10,
-    "VISITED" AS v_11
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3,
+    v_4 AS v_4,
+    v_5 AS v_5,
+    v_6 AS v_6,
+    v_7 AS v_7,
+    v_8 AS v_8,
+    v_9 AS v_9,
+    v_10 AS v_10,
+    v_11 AS v_11
   FROM wcdc_model
 )
 SELECT
@@ -420,17 +420,17 @@ SELECT * FROM "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000002_MODEL"
 ),
 wcdc_stored AS (
   SELECT
-    "ID" AS v_1,
-    "ACTIVE" AS v_2,
-    "BORN" AS v_3,
-    "EMAIL" AS v_4,
-    "EXTRA" AS v_5,
-    "LTV" AS v_6,
-    "REGION" AS v_7,
-    "SCORE" AS v_8,
-    "SEEN" AS v_9,
-    "TOKEN" AS v_10,
-    "VISITED" AS v_11
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3,
+    v_4 AS v_4,
+    v_5 AS v_5,
+    v_6 AS v_6,
+    v_7 AS v_7,
+    v_8 AS v_8,
+    v_9 AS v_9,
+    v_10 AS v_10,
+    v_11 AS v_11
   FROM wcdc_model
 ),
 wcdc_found AS (

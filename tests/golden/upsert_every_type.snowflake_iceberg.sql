@@ -312,8 +312,8 @@ FROM wcdc_stored;
 -- copy_model
 CREATE ICEBERG TABLE "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000002_MODEL"
 CATALOG = 'SNOWFLAKE' AS
-SELECT "ID", "ACTIVE", "BORN", "EMAIL", "EXTRA", "LTV", "REGION", "SCORE", "SEEN", "TOKEN", "VISITED" FROM (
-SELECT "ID" AS "ID", "ACTIVE" AS "ACTIVE", "BORN" AS "BORN", CAST(COLLATE("EMAIL", '') AS VARCHAR) AS "EMAIL", TO_JSON(TO_VARIANT("EXTRA")) AS "EXTRA", "LTV" AS "LTV", CAST(COLLATE("REGION", '') AS VARCHAR) AS "REGION", "SCORE" AS "SCORE", LEFT(TO_VARCHAR("SEEN", 'YYYY-MM-DD"T"HH24:MI:SS.FF9'), LENGTH(TO_VARCHAR("SEEN", 'YYYY-MM-DD"T"HH24:MI:SS.FF9')) - 3) || RTRIM(RIGHT(TO_VARCHAR("SEEN", 'YYYY-MM-DD"T"HH24:MI:SS.FF9'), 3), '0') || 'Z' AS "SEEN", CAST(COLLATE("TOKEN", '') AS VARCHAR) AS "TOKEN", LEFT(TO_VARCHAR(CONVERT_TIMEZONE('UTC', "VISITED"), 'YYYY-MM-DD"T"HH24:MI:SS.FF9'), LENGTH(TO_VARCHAR(CONVERT_TIMEZONE('UTC', "VISITED"), 'YYYY-MM-DD"T"HH24:MI:SS.FF9')) - 3) || RTRIM(RIGHT(TO_VARCHAR(CONVERT_TIMEZONE('UTC', "VISITED"), 'YYYY-MM-DD"T"HH24:MI:SS.FF9'), 3), '0') || 'Z' AS "VISITED" FROM (
+SELECT v_1, v_2, v_3, v_4, v_5, v_6, v_7, v_8, v_9, v_10, v_11 FROM (
+SELECT "ID" AS v_1, "ACTIVE" AS v_2, "BORN" AS v_3, CAST(COLLATE("EMAIL", '') AS VARCHAR) AS v_4, TO_JSON(TO_VARIANT("EXTRA")) AS v_5, "LTV" AS v_6, CAST(COLLATE("REGION", '') AS VARCHAR) AS v_7, "SCORE" AS v_8, LEFT(TO_VARCHAR("SEEN", 'YYYY-MM-DD"T"HH24:MI:SS.FF9'), LENGTH(TO_VARCHAR("SEEN", 'YYYY-MM-DD"T"HH24:MI:SS.FF9')) - 3) || RTRIM(RIGHT(TO_VARCHAR("SEEN", 'YYYY-MM-DD"T"HH24:MI:SS.FF9'), 3), '0') || 'Z' AS v_9, CAST(COLLATE("TOKEN", '') AS VARCHAR) AS v_10, LEFT(TO_VARCHAR(CONVERT_TIMEZONE('UTC', "VISITED"), 'YYYY-MM-DD"T"HH24:MI:SS.FF9'), LENGTH(TO_VARCHAR(CONVERT_TIMEZONE('UTC', "VISITED"), 'YYYY-MM-DD"T"HH24:MI:SS.FF9')) - 3) || RTRIM(RIGHT(TO_VARCHAR(CONVERT_TIMEZONE('UTC', "VISITED"), 'YYYY-MM-DD"T"HH24:MI:SS.FF9'), 3), '0') || 'Z' AS v_11 FROM (
 SELECT * FROM sales.people
 ) wcdc_model
 ) wcdc_rows;
@@ -327,17 +327,17 @@ SELECT * FROM "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000002_MODEL"
 ),
 wcdc_stored AS (
   SELECT
-    "ID" AS v_1,
-    "ACTIVE" AS v_2,
-    "BORN" AS v_3,
-    "EMAIL" AS v_4,
-    "EXTRA" AS v_5,
-    "LTV" AS v_6,
-    "REGION" AS v_7,
-    "SCORE" AS v_8,
-    "SEEN" AS v_9,
-    "TOKEN" AS v_10,
-    "VISITED" AS v_11
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3,
+    v_4 AS v_4,
+    v_5 AS v_5,
+    v_6 AS v_6,
+    v_7 AS v_7,
+    v_8 AS v_8,
+    v_9 AS v_9,
+    v_10 AS v_10,
+    v_11 AS v_11
   FROM wcdc_model
 ),
 wcdc_differing AS (
@@ -376,17 +376,17 @@ SELECT * FROM "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000002_MODEL"
 ),
 wcdc_stored AS (
   SELECT
-    "ID" AS v_1,
-    "ACTIVE" AS v_2,
-    "BORN" AS v_3,
-    "EMAIL" AS v_4,
-    "EXTRA" AS v_5,
-    "LTV" AS v_6,
-    "REGION" AS v_7,
-    "SCORE" AS v_8,
-    "SEEN" AS v_9,
-    "TOKEN" AS v_10,
-    "VISITED" AS v_11
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3,
+    v_4 AS v_4,
+    v_5 AS v_5,
+    v_6 AS v_6,
+    v_7 AS v_7,
+    v_8 AS v_8,
+    v_9 AS v_9,
+    v_10 AS v_10,
+    v_11 AS v_11
   FROM wcdc_model
 )
 SELECT
@@ -438,17 +438,17 @@ SELECT * FROM "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000002_MODEL"
 ),
 wcdc_stored AS (
   SELECT
-    "ID" AS v_1,
-    "ACTIVE" AS v_2,
-    "BORN" AS v_3,
-    "EMAIL" AS v_4,
-    "EXTRA" AS v_5,
-    "LTV" AS v_6,
-    "REGION" AS v_7,
-    "SCORE" AS v_8,
-    "SEEN" AS v_9,
-    "TOKEN" AS v_10,
-    "VISITED" AS v_11
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3,
+    v_4 AS v_4,
+    v_5 AS v_5,
+    v_6 AS v_6,
+    v_7 AS v_7,
+    v_8 AS v_8,
+    v_9 AS v_9,
+    v_10 AS v_10,
+    v_11 AS v_11
   FROM wcdc_model
 ),
 wcdc_found AS (

@@ -314,7 +314,7 @@ FROM wcdc_stored;
 CREATE TABLE `hightouch_planner`.`people_00000000000000000000000002_model`
 USING DELTA
 TBLPROPERTIES ('delta.columnMapping.mode' = 'name') AS
-SELECT `id` AS `id`, `active` AS `active`, `born` AS `born`, `email` AS `email`, to_json(`extra`, map('timeZone', 'UTC')) AS `extra`, `ltv` AS `ltv`, `region` AS `region`, `score` AS `score`, `seen` AS `seen`, `token` AS `token`, `visited` AS `visited` FROM (
+SELECT `id` AS v_1, `active` AS v_2, `born` AS v_3, `email` AS v_4, to_json(`extra`, map('timeZone', 'UTC')) AS v_5, `ltv` AS v_6, `region` AS v_7, `score` AS v_8, `seen` AS v_9, `token` AS v_10, `visited` AS v_11 FROM (
 SELECT * FROM sales.people
 ) wcdc_model;
 
@@ -327,17 +327,17 @@ SELECT * FROM `hightouch_planner`.`people_00000000000000000000000002_model`
 ),
 wcdc_stored AS (
   SELECT
-    `id` AS v_1,
-    `active` AS v_2,
-    `born` AS v_3,
-    `email` AS v_4,
-    `extra` AS v_5,
-    `ltv` AS v_6,
-    `region` AS v_7,
-    `score` AS v_8,
-    `seen` AS v_9,
-    `token` AS v_10,
-    `visited` AS v_11
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3,
+    v_4 AS v_4,
+    v_5 AS v_5,
+    v_6 AS v_6,
+    v_7 AS v_7,
+    v_8 AS v_8,
+    v_9 AS v_9,
+    v_10 AS v_10,
+    v_11 AS v_11
   FROM wcdc_model
 ),
 wcdc_differing AS (
@@ -375,17 +375,17 @@ SELECT * FROM `hightouch_planner`.`people_00000000000000000000000002_model`
 ),
 wcdc_stored AS (
   SELECT
-    `id` AS v_1,
-    `active` AS v_2,
-    `born` AS v_3,
-    `email` AS v_4,
-    `extra` AS v_5,
-    `ltv` AS v_6,
-    `region` AS v_7,
-    `score` AS v_8,
-    `seen` AS v_9,
-    `token` AS v_10,
-    `visited` AS v_11
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3,
+    v_4 AS v_4,
+    v_5 AS v_5,
+    v_6 AS v_6,
+    v_7 AS v_7,
+    v_8 AS v_8,
+    v_9 AS v_9,
+    v_10 AS v_10,
+    v_11 AS v_11
   FROM wcdc_model
 )
 SELECT
@@ -435,17 +435,17 @@ SELECT * FROM `hightouch_planner`.`people_00000000000000000000000002_model`
 ),
 wcdc_stored AS (
   SELECT
-    `id` AS v_1,
-    `active` AS v_2,
-    `born` AS v_3,
-    `email` AS v_4,
-    `extra` AS v_5,
-    `ltv` AS v_6,
-    `region` AS v_7,
-    `score` AS v_8,
-    `seen` AS v_9,
-    `token` AS v_10,
-    `visited` AS v_11
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3,
+    v_4 AS v_4,
+    v_5 AS v_5,
+    v_6 AS v_6,
+    v_7 AS v_7,
+    v_8 AS v_8,
+    v_9 AS v_9,
+    v_10 AS v_10,
+    v_11 AS v_11
   FROM wcdc_model
 ),
 wcdc_found AS (

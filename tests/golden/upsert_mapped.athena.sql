@@ -283,7 +283,7 @@ FROM wcdc_stored;
 CREATE TABLE "hightouch_planner"."people_00000000000000000000000002_model" WITH (
   table_type = 'ICEBERG', is_external = false, format = 'PARQUET', location = 's3://bucket/prefix/hightouch_planner/people_00000000000000000000000002_model/'
 ) AS
-SELECT CAST("id" AS BIGINT) AS "id", CAST("email" AS VARCHAR) AS "email", "ltv" AS "ltv" FROM (
+SELECT CAST("id" AS BIGINT) AS v_1, CAST("email" AS VARCHAR) AS v_2, "ltv" AS v_3 FROM (
 select id, lower(email) as email, ltv from sales.people where active
 ) wcdc_model;
 
@@ -296,9 +296,9 @@ SELECT * FROM "hightouch_planner"."people_00000000000000000000000002_model"
 ),
 wcdc_stored AS (
   SELECT
-    "id" AS v_1,
-    "email" AS v_2,
-    "ltv" AS v_3
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3
   FROM wcdc_model
 ),
 wcdc_differing AS (
@@ -336,9 +336,9 @@ SELECT * FROM "hightouch_planner"."people_00000000000000000000000002_model"
 ),
 wcdc_stored AS (
   SELECT
-    "id" AS v_1,
-    "email" AS v_2,
-    "ltv" AS v_3
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3
   FROM wcdc_model
 )
 SELECT
@@ -388,9 +388,9 @@ SELECT * FROM "hightouch_planner"."people_00000000000000000000000002_model"
 ),
 wcdc_stored AS (
   SELECT
-    "id" AS v_1,
-    "email" AS v_2,
-    "ltv" AS v_3
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3
   FROM wcdc_model
 ),
 wcdc_found AS (

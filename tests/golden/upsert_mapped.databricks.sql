@@ -280,7 +280,7 @@ FROM wcdc_stored;
 CREATE TABLE `hightouch_planner`.`people_00000000000000000000000002_model`
 USING DELTA
 TBLPROPERTIES ('delta.columnMapping.mode' = 'name') AS
-SELECT `id` AS `id`, `email` AS `email`, `ltv` AS `ltv` FROM (
+SELECT `id` AS v_1, `email` AS v_2, `ltv` AS v_3 FROM (
 select id, lower(email) as email, ltv from sales.people where active
 ) wcdc_model;
 
@@ -293,9 +293,9 @@ SELECT * FROM `hightouch_planner`.`people_00000000000000000000000002_model`
 ),
 wcdc_stored AS (
   SELECT
-    `id` AS v_1,
-    `email` AS v_2,
-    `ltv` AS v_3
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3
   FROM wcdc_model
 ),
 wcdc_differing AS (
@@ -333,9 +333,9 @@ SELECT * FROM `hightouch_planner`.`people_00000000000000000000000002_model`
 ),
 wcdc_stored AS (
   SELECT
-    `id` AS v_1,
-    `email` AS v_2,
-    `ltv` AS v_3
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3
   FROM wcdc_model
 )
 SELECT
@@ -385,9 +385,9 @@ SELECT * FROM `hightouch_planner`.`people_00000000000000000000000002_model`
 ),
 wcdc_stored AS (
   SELECT
-    `id` AS v_1,
-    `email` AS v_2,
-    `ltv` AS v_3
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3
   FROM wcdc_model
 ),
 wcdc_found AS (

@@ -275,7 +275,7 @@ FROM wcdc_stored;
 
 -- copy_model
 CREATE TABLE "hightouch_planner"."people_00000000000000000000000002_model" AS
-SELECT "id" AS "id", CAST("email" AS VARCHAR(65535)) AS "email", "ltv" AS "ltv" FROM (
+SELECT "id" AS v_1, CAST("email" AS VARCHAR(65535)) AS v_2, "ltv" AS v_3 FROM (
 select id, lower(email) as email, ltv from sales.people where active
 ) wcdc_model;
 
@@ -287,9 +287,9 @@ SELECT * FROM "hightouch_planner"."people_00000000000000000000000002_model"
 ),
 wcdc_stored AS (
   SELECT
-    "id" AS v_1,
-    "email" AS v_2,
-    "ltv" AS v_3
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3
   FROM wcdc_model
 ),
 wcdc_differing AS (
@@ -327,9 +327,9 @@ SELECT * FROM "hightouch_planner"."people_00000000000000000000000002_model"
 ),
 wcdc_stored AS (
   SELECT
-    "id" AS v_1,
-    "email" AS v_2,
-    "ltv" AS v_3
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3
   FROM wcdc_model
 )
 SELECT
@@ -378,9 +378,9 @@ SELECT * FROM "hightouch_planner"."people_00000000000000000000000002_model"
 ),
 wcdc_stored AS (
   SELECT
-    "id" AS v_1,
-    "email" AS v_2,
-    "ltv" AS v_3
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3
   FROM wcdc_model
 ),
 wcdc_found AS (
@@ -653,7 +653,7 @@ WHERE op NOT IN ('null_key', 'gone')
 -- snapshot_1
 UPDATE "hightouch_audit"."sync_snapshot"
 SET op_type = 'unchanged', status = 'succeeded', failure_reason = NULL, sync_run_id = '00000000000000000000000002'
-WHERE sync_id = 'people' AND op_type <> 'unchanged'
+WHERE (sync_id = 'people' AND SHA2(sync_id, 256) = SHA2('people', 256)) AND op_type <> 'unchanged'
 AND NOT EXISTS (SELECT 1 FROM "hightouch_planner"."people_00000000000000000000000002_plan" p WHERE (p.row_id = "hightouch_audit"."sync_snapshot".row_id AND SHA2(p.row_id, 256) = SHA2("hightouch_audit"."sync_snapshot".row_id, 256)));
 
 -- snapshot_2

@@ -269,7 +269,7 @@ FROM wcdc_stored;
 
 -- copy_model
 CREATE TRANSIENT TABLE "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000002_MODEL" AS
-SELECT "ID" AS "ID", COLLATE("EMAIL", '') AS "EMAIL", "LTV" AS "LTV" FROM (
+SELECT "ID" AS v_1, COLLATE("EMAIL", '') AS v_2, "LTV" AS v_3 FROM (
 select id, lower(email) as email, ltv from sales.people where active
 ) wcdc_model;
 
@@ -280,9 +280,9 @@ SELECT * FROM "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000002_MODEL"
 ),
 wcdc_stored AS (
   SELECT
-    "ID" AS v_1,
-    "EMAIL" AS v_2,
-    "LTV" AS v_3
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3
   FROM wcdc_model
 ),
 wcdc_differing AS (
@@ -320,9 +320,9 @@ SELECT * FROM "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000002_MODEL"
 ),
 wcdc_stored AS (
   SELECT
-    "ID" AS v_1,
-    "EMAIL" AS v_2,
-    "LTV" AS v_3
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3
   FROM wcdc_model
 )
 SELECT
@@ -368,9 +368,9 @@ SELECT * FROM "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000002_MODEL"
 ),
 wcdc_stored AS (
   SELECT
-    "ID" AS v_1,
-    "EMAIL" AS v_2,
-    "LTV" AS v_3
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3
   FROM wcdc_model
 ),
 wcdc_found AS (

@@ -277,8 +277,8 @@ FROM wcdc_stored;
 -- copy_model
 CREATE ICEBERG TABLE "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000002_MODEL"
 CATALOG = 'SNOWFLAKE' AS
-SELECT "ID", "EMAIL", "LTV" FROM (
-SELECT "ID" AS "ID", CAST(COLLATE("EMAIL", '') AS VARCHAR) AS "EMAIL", "LTV" AS "LTV" FROM (
+SELECT v_1, v_2, v_3 FROM (
+SELECT "ID" AS v_1, CAST(COLLATE("EMAIL", '') AS VARCHAR) AS v_2, "LTV" AS v_3 FROM (
 select id, lower(email) as email, ltv from sales.people where active
 ) wcdc_model
 ) wcdc_rows;
@@ -292,9 +292,9 @@ SELECT * FROM "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000002_MODEL"
 ),
 wcdc_stored AS (
   SELECT
-    "ID" AS v_1,
-    "EMAIL" AS v_2,
-    "LTV" AS v_3
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3
   FROM wcdc_model
 ),
 wcdc_differing AS (
@@ -333,9 +333,9 @@ SELECT * FROM "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000002_MODEL"
 ),
 wcdc_stored AS (
   SELECT
-    "ID" AS v_1,
-    "EMAIL" AS v_2,
-    "LTV" AS v_3
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3
   FROM wcdc_model
 )
 SELECT
@@ -386,9 +386,9 @@ SELECT * FROM "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000002_MODEL"
 ),
 wcdc_stored AS (
   SELECT
-    "ID" AS v_1,
-    "EMAIL" AS v_2,
-    "LTV" AS v_3
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3
   FROM wcdc_model
 ),
 wcdc_found AS (

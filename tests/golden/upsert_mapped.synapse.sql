@@ -284,7 +284,7 @@ WITH (DISTRIBUTION = ROUND_ROBIN, HEAP) AS
 WITH active (id, email, ltv) as (
   select id, lower(email), ltv from sales.people where active = 1 -- a bit
 )
-SELECT CAST([id] AS BIGINT) AS [id], CAST([email] AS NVARCHAR(MAX)) COLLATE DATABASE_DEFAULT AS [email], CAST([ltv] AS DECIMAL(12, 2)) AS [ltv] FROM (
+SELECT CAST([id] AS BIGINT) AS v_1, CAST([email] AS NVARCHAR(MAX)) COLLATE DATABASE_DEFAULT AS v_2, CAST([ltv] AS DECIMAL(12, 2)) AS v_3 FROM (
 select id, email, ltv from active
 ) wcdc_model;
 
@@ -296,9 +296,9 @@ SELECT * FROM [hightouch_planner].[people_00000000000000000000000002_model]
 ),
 wcdc_stored AS (
   SELECT
-    [id] AS v_1,
-    [email] AS v_2,
-    [ltv] AS v_3
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3
   FROM wcdc_model
 ),
 wcdc_differing AS (
@@ -336,9 +336,9 @@ SELECT * FROM [hightouch_planner].[people_00000000000000000000000002_model]
 ),
 wcdc_stored AS (
   SELECT
-    [id] AS v_1,
-    [email] AS v_2,
-    [ltv] AS v_3
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3
   FROM wcdc_model
 )
 SELECT
@@ -386,9 +386,9 @@ SELECT * FROM [hightouch_planner].[people_00000000000000000000000002_model]
 ),
 wcdc_stored AS (
   SELECT
-    [id] AS v_1,
-    [email] AS v_2,
-    [ltv] AS v_3
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3
   FROM wcdc_model
 ),
 wcdc_found AS (

@@ -267,7 +267,7 @@ FROM wcdc_stored;
 
 -- copy_model
 CREATE TABLE "hightouch_planner"."people_00000000000000000000000002_model" AS
-SELECT CAST("id" AS BIGINT) AS "id", CAST("email" AS VARCHAR) AS "email", "ltv" AS "ltv" FROM (
+SELECT CAST("id" AS BIGINT) AS v_1, CAST("email" AS VARCHAR) AS v_2, "ltv" AS v_3 FROM (
 select id, lower(email) as email, ltv from sales.people where active
 ) wcdc_model;
 
@@ -278,9 +278,9 @@ SELECT * FROM "hightouch_planner"."people_00000000000000000000000002_model"
 ),
 wcdc_stored AS (
   SELECT
-    "id" AS v_1,
-    "email" AS v_2,
-    "ltv" AS v_3
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3
   FROM wcdc_model
 ),
 wcdc_differing AS (
@@ -318,9 +318,9 @@ SELECT * FROM "hightouch_planner"."people_00000000000000000000000002_model"
 ),
 wcdc_stored AS (
   SELECT
-    "id" AS v_1,
-    "email" AS v_2,
-    "ltv" AS v_3
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3
   FROM wcdc_model
 )
 SELECT
@@ -366,9 +366,9 @@ SELECT * FROM "hightouch_planner"."people_00000000000000000000000002_model"
 ),
 wcdc_stored AS (
   SELECT
-    "id" AS v_1,
-    "email" AS v_2,
-    "ltv" AS v_3
+    v_1 AS v_1,
+    v_2 AS v_2,
+    v_3 AS v_3
   FROM wcdc_model
 ),
 wcdc_found AS (

@@ -56,7 +56,7 @@ TYPES = ("text", "text", "text", "integer", "float")
     scope="module",
     params=[
         pytest.param(name, marks=getattr(pytest.mark, name))
-        for name in ("duckdb", "postgres", "greenplum", "redshift")
+        for name in ("duckdb", "postgres", "postgres_old", "greenplum", "redshift")
     ],
 )
 def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
@@ -65,9 +65,11 @@ def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         with duckdb_engine(folder) as duck:
             yield duck
     else:
-        with postgres_engine(request.getfixturevalue("postgres_url")) as postgres:
+        old = request.param == "postgres_old"
+        server = request.getfixturevalue("server_of")(request.param) if old else None
+        with postgres_engine(server or request.getfixturevalue("postgres_url")) as postgres:
             # Greenplum's hash is made of functions that PostgreSQL has too; Redshift's gets others instead.
-            postgres.dialect = get_dialect(request.param)
+            postgres.dialect = get_dialect("postgres" if old else request.param)
             if request.param == "redshift":
                 postgres.execute(*REDSHIFTS_FUNCTIONS)
             yield postgres

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
 import duckdb
@@ -22,6 +23,8 @@ from hypothesis.stateful import (
 )
 
 import warehouse_cdc as wcdc
+from tests.conformance.helpers import AUDIT, PLANNER
+from tests.conformance.on_servers import ON_SERVERS
 from tests.property.oracle import Held, Plan, Setup, counts, plan, remembered, settle, snapshot
 from tests.stand_ins import connect_without_transactions
 from warehouse_cdc.destinations import rejected, retryable, unknown
@@ -429,13 +432,19 @@ def duck() -> Iterator[Any]:
     connection.close()
 
 
-@pytest.fixture
-def post(postgres_url: str) -> Iterator[Any]:
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
+@contextlib.contextmanager
+def empty_schemas(url: str) -> Iterator[Any]:
+    with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("DROP SCHEMA IF EXISTS oracle_planner CASCADE")
         connection.execute("DROP SCHEMA IF EXISTS oracle_audit CASCADE")
         connection.execute("CREATE SCHEMA oracle_planner")
         connection.execute("CREATE SCHEMA oracle_audit")
+        yield connection
+
+
+@pytest.fixture
+def post(postgres_url: str) -> Iterator[Any]:
+    with empty_schemas(postgres_url) as connection:
         yield connection
 
 
@@ -466,6 +475,16 @@ def test_duckdb_agrees_with_the_oracle(duck: Any) -> None:
 
 
 def test_postgres_agrees_with_the_oracle(post: Any) -> None:
+    check_postgres(post, STEPS)
+
+
+@pytest.mark.postgres_old
+def test_an_old_postgres_agrees_with_the_oracle(server_of: Callable[[str], str]) -> None:
+    with empty_schemas(server_of("postgres_old")) as old:
+        check_postgres(old, settings(STEPS, max_examples=EXPLORE or 6))
+
+
+def check_postgres(post: Any, steps: settings) -> None:
     class OnPostgres(Machine):
         connection = post
         schemas = Schemas("oracle_planner", "oracle_audit")
@@ -476,7 +495,7 @@ def test_postgres_agrees_with_the_oracle(post: Any) -> None:
         def fetch(self, sql: str) -> list[tuple[Any, ...]]:
             return post.execute(sql).fetchall()
 
-    run_state_machine_as_test(OnPostgres, settings=STEPS)
+    run_state_machine_as_test(OnPostgres, settings=steps)
 
 
 def test_runs_that_are_recorded_in_tables_agree_with_the_oracle(post: Any, postgres_url: str) -> None:
@@ -492,6 +511,31 @@ def test_runs_that_are_recorded_in_tables_agree_with_the_oracle(post: Any, postg
             return post.execute(sql).fetchall()
 
     run_state_machine_as_test(InTables, settings=STEPS)
+
+
+SERVERS = {"bigquery": (4, 50), "snowflake": (8, 50)}
+"""An engine whose statements take their time to so many histories, and steps of each."""
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=getattr(pytest.mark, name)) for name in SERVERS])
+def test_servers_agree_with_the_oracle(name: str, server_of: Callable[[str], str]) -> None:
+    examples, steps = SERVERS[name]
+    with ON_SERVERS[name].opened(server_of(name)) as engine:
+
+        class OnServer(Machine):
+            connection = engine.url
+            schemas = Schemas(PLANNER, AUDIT)
+
+            def execute(self, sql: str) -> None:
+                engine.execute(sql)
+
+            def fetch(self, sql: str) -> list[tuple[Any, ...]]:
+                found: list[tuple[Any, ...]] = engine.query(sql)
+                return found
+
+        run_state_machine_as_test(
+            OnServer, settings=settings(STEPS, max_examples=EXPLORE or examples, stateful_step_count=steps)
+        )
 
 
 @pytest.mark.tsql
@@ -515,3 +559,50 @@ def test_t_sql_agrees_with_the_oracle() -> None:
 
     run_state_machine_as_test(InTSQL, settings=settings(STEPS, max_examples=EXPLORE or 3))
     engine.close()
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=getattr(pytest.mark, name)) for name in ("athena", "trino")]
+)
+def test_what_runs_on_trino_agrees_with_the_oracle(name: str, server_of: Callable[[str], str]) -> None:
+    """A few short histories: a run takes seconds."""
+    from tests.conformance.on_servers import ON_SERVERS
+
+    with ON_SERVERS[name].opened(server_of(name)) as engine:
+
+        class OnTrino(Machine):
+            connection = engine.url
+            schemas = Schemas(PLANNER, AUDIT)
+
+            def execute(self, sql: str) -> None:
+                engine.execute(sql)
+
+            def fetch(self, sql: str) -> list[tuple[Any, ...]]:
+                return engine.query(sql)
+
+        examples = EXPLORE or (10 if os.environ.get(f"WCDC_TEST_{name.upper()}") == "all" else 1)
+        run_state_machine_as_test(
+            OnTrino, settings=settings(STEPS, max_examples=examples, stateful_step_count=12)
+        )
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=getattr(pytest.mark, name)) for name in ("spark", "spark_iceberg")]
+)
+@pytest.mark.skipif(os.environ.get("WCDC_TEST_SPARK") != "all", reason="a run takes seconds")
+def test_spark_agrees_with_the_oracle(name: str, server_of: Callable[[str], str]) -> None:
+    with ON_SERVERS[name].opened(server_of(name)) as engine:
+
+        class OnSpark(Machine):
+            connection = None
+            connect = staticmethod(lambda _none, **options: engine.connect(**options))
+            schemas = Schemas(PLANNER, AUDIT)
+
+            def execute(self, sql: str) -> None:
+                engine.execute(sql)
+
+            def fetch(self, sql: str) -> list[tuple[Any, ...]]:
+                return engine.query(sql)
+
+        few = settings(STEPS, max_examples=EXPLORE or 2, stateful_step_count=12)
+        run_state_machine_as_test(OnSpark, settings=few)

@@ -151,11 +151,44 @@ def test_a_busy_service_is_asked_again() -> None:
     ],
 )
 def test_errors_by_what_they_say(text: str, kind: type[wcdc.WarehouseError], code: str) -> None:
-    found = mapped(module.driver.Error(text), "SELECT 'hunter2', \"hunter2\", 'it\\'s hunter2'", "Databricks")
+    found = mapped(
+        module.driver.Error(text), "SELECT 'hunter2', \"hunter2\", 'it\\'s hunter2'", "Databricks", "q"
+    )
     assert type(found) is kind and found.code == code
-    assert "hunter2" not in str(found) + found.sql
+    assert "hunter2" not in str(found) + found.sql and found.query_id == "q"
     if "`b`" in text:
         assert "`a`.`b`" in found.message
+
+
+def test_schemas_that_are_missing_are_named() -> None:
+    class Session:
+        open = True
+
+        def cursor(self) -> Any:
+            said = "[SCHEMA_NOT_FOUND] The schema `main`.`plans` cannot be found. SQLSTATE: 42704"
+            return SimpleNamespace(execute=refuse(said), close=lambda: None, query_id="q")
+
+    def refuse(said: str) -> Any:
+        def execute(*_statement: Any, **_more: Any) -> None:
+            raise module.driver.exc.ServerOperationError(said)
+
+        return execute
+
+    source = Databricks(host="host", http_path=PATH, access_token="t")
+    with pytest.raises(wcdc.StateError, match="'plans' and the schema 'runs'") as caught:
+        module.DatabricksConnection(source, Session()).tables("plans", "runs")
+    assert caught.value.code == "schema-missing"
+
+
+def test_a_service_principal_signs_in_whatever_the_environment_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a token in the environment too, the SDK refuses to choose unless it is told the way."""
+    sdk = pytest.importorskip("databricks.sdk.core")
+    made: list[dict[str, Any]] = []
+    monkeypatch.setattr(sdk, "Config", lambda **fields: made.append(fields))
+    monkeypatch.setattr(sdk, "oauth_service_principal", lambda _config: dict)
+    source = Databricks(host="host", http_path=PATH, client_id="id", client_secret="word")
+    module._sign_in(source)["credentials_provider"]()
+    assert made[0]["auth_type"] == "oauth-m2m"
 
 
 def test_setup_grants_what_is_documented() -> None:

@@ -310,6 +310,14 @@ PRINTED = {
 PRINTED |= {name: PRINTED["postgres"] for name in ("greenplum", "lakebase")}
 PRINTED["snowflake_iceberg"] = PRINTED["snowflake"]
 PRINTED["athena"] = PRINTED["trino"]
+PRINTED["presto"] = {
+    **PRINTED["trino"],
+    "time": ["time"],
+    "timestamp": ["timestamp"],
+    "timestamptz": ["timestamp with time zone"],
+    "nested": ["array(integer)", "map(varchar,uuid)", 'row("a" integer,"b c" timestamp with time zone)'],
+    "other": ["time with time zone", "interval day to second", "ipaddress", "unknown", "HyperLogLog"],
+}
 
 
 @pytest.mark.parametrize("name", sorted(DIALECTS))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import ctypes
 import gzip
 import hashlib
 import json
@@ -14,9 +16,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import pyarrow as pa
 import pytest
 
 import warehouse_cdc as wcdc
+from tests.conformance.helpers import until
 
 connector = pytest.importorskip("snowflake.connector")
 from cryptography.hazmat.primitives import hashes, serialization  # noqa: E402
@@ -243,6 +247,23 @@ def test_a_statement_that_nobody_waits_for_is_cancelled(
     connection.close()
 
 
+def test_cancelling_ends_the_statement_under_way_and_nothing_else(server: Server) -> None:
+    connection = server.source(user="syncs", password="pw").open()
+    connection.cancel_statement()
+    assert server.queries == [], "nothing is under way"
+    server.blocked.clear()
+    thread = threading.Thread(target=connection.execute, args=("CREATE TABLE t AS SELECT 1",))
+    thread.start()
+    until(lambda: server.queries)
+    connection.cancel_statement()
+    thread.join(20)
+    texts = [query["sqlText"] for query in server.queries]
+    assert texts == ["CREATE TABLE t AS SELECT 1", "SELECT SYSTEM$CANCEL_ALL_QUERIES(77)"]
+    connection.cancel_statement()
+    assert len(server.queries) == 2, "it is over"
+    connection.close()
+
+
 @pytest.mark.parametrize(
     ("number", "kind", "shown"),
     [
@@ -288,3 +309,29 @@ def test_an_engine_makes_the_connections(server: Server) -> None:
         warehouse._connection.clone().close()
     assert {login["LOGIN_NAME"] for login, _named in server.logins} == {"u"}
     assert any("autocommit=true" in query["sqlText"].lower() for query in server.queries)
+
+
+def test_the_last_moment_of_all_can_be_read(server: Server) -> None:
+    """Its nanoseconds don't fit into 64 bits; a destination gets microseconds."""
+    utils = pytest.importorskip("snowflake.connector._internal.arrow_stream_utils")
+    context = pytest.importorskip("snowflake.connector._internal.arrow_context")
+    about = {"logicalType": "TIMESTAMP_NTZ", "scale": "9", "precision": "0", "charLength": "0"}
+    kind = pa.struct([("epoch", pa.int64()), ("fraction", pa.int32())])
+    values = pa.array([{"epoch": 253402300799, "fraction": 999999999}], kind)
+    sent = pa.schema([pa.field("T", kind, metadata=about)])
+
+    class Cursor:
+        def fetch_arrow_batches(self, **how: Any) -> Iterator[pa.Table]:
+            stream = (ctypes.c_byte * 64)()
+            batches = [pa.record_batch([values], schema=sent)]
+            pa.RecordBatchReader.from_batches(sent, batches)._export_to_c(ctypes.addressof(stream))
+            converter = context.ArrowConverterContext("UTC")
+            for batch in utils.create_table_iterator(ctypes.addressof(stream), context=converter, **how):
+                yield pa.Table.from_batches([batch])
+
+    connection = server.source(user="u", password="p").open()
+    connection._cursor = lambda _sql: contextlib.nullcontext(Cursor())  # type: ignore[attr-defined]
+    kinds = [connection.dialect.column_type("TIMESTAMP_NTZ(9)")]
+    (batch,) = connection.stream("SELECT t", kinds)
+    connection.close()
+    assert str(batch.column(0)[0]) == "9999-12-31 23:59:59.999999"

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import warehouse_cdc as wcdc
+from warehouse_cdc.dialects import get_dialect
 from warehouse_cdc.project import load_project
 
 
@@ -80,3 +81,10 @@ syncs: {}
         account="org-acc", database="D", token="secret", port=8443, external_volume="V", base_location="cdc"
     )
     assert "secret" not in repr(lake)
+
+
+def test_what_check_says_of_reading_names_the_role() -> None:
+    grant = get_dialect("snowflake").read_grant("syncs")
+    assert grant.startswith(
+        'GRANT SELECT ON TABLE <each of the model\'s tables> TO ROLE "SYNCS"; GRANT USAGE'
+    )

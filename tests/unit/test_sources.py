@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import traceback
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
+import sqlalchemy
 
 import warehouse_cdc as wcdc
+from warehouse_cdc import sources
 from warehouse_cdc.project import ProjectError, load_project
 from warehouse_cdc.sources import SOURCES, Source, source_of
 from warehouse_cdc.typed import fields_of
@@ -39,14 +44,14 @@ def test_every_field_has_a_type_that_can_be_checked_and_is_described(kind: type[
 
 
 def test_parts_of_a_url_are_decoded_and_converted() -> None:
-    assert source_of("trino://a%40b:p%2Fw@host:8080/lake/sales%20eu?http_scheme=http") == wcdc.sources.Trino(
+    assert source_of("trino://a%40b:p%2Fw@host:8080/lake/sales%20eu?http_scheme=https") == wcdc.sources.Trino(
         host="host",
         port=8080,
         user="a@b",
         password="p/w",
         catalog="lake",
         schema="sales eu",
-        http_scheme="http",
+        http_scheme="https",
     )
 
 
@@ -138,3 +143,116 @@ def test_what_an_athena_url_lacks_or_has_too_much(url: str, code: str) -> None:
 
 def test_results_next_to_the_state_are_no_mistake() -> None:
     assert wcdc.sources.Athena(state="s3://b/cdc2", output="s3://b/cdc").state == "s3://b/cdc2"
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda: sources.Trino(host="h", user="u", catalog="c", http_scheme="ftp"),
+            "http_scheme must be one of",
+        ),
+        (
+            lambda: sources.Trino(host="h", user="u", catalog="c", connector="mysql"),
+            "connector must be one of",
+        ),
+        (lambda: sources.Trino(host="h", user="u", catalog="c", port="x"), "port must be a whole number"),
+        (lambda: sources.Trino(host="h", user="u", catalog="c", port=0), "port must be between"),
+        (lambda: sources.Trino(host="https://h", user="u", catalog="c"), "host must be the server's name"),
+        (
+            lambda: sources.Trino(host="h", user="u", catalog="c", password="p", http_scheme="http"),
+            "password needs http_scheme https",
+        ),
+        (lambda: sources.Trino(host="h", user="u", catalog="c", password="пароль"), "password .* Latin-1"),
+        (lambda: sources.Athena(state="s3://"), "state must be a location"),
+        (lambda: sources.Athena(state="s3://b/p", access_key_id="k"), "come together"),
+        (lambda: sources.Athena(state="s3://b/p", session_token="t"), "session_token needs"),
+        (lambda: sources.Athena(state="s3://b/p", external_id="e"), "external_id needs role_arn"),
+        (lambda: sources.Athena(state="s3://b/p", endpoint="vpce.example.com"), "endpoint must be a URL"),
+        (lambda: sources.Lakebase(host="h", token="t"), "token must be a function"),
+        (lambda: sources.Synapse(host="h,1", database="d", user="u", password="p"), "server's name alone"),
+        (
+            lambda: sources.Synapse(host="h", database="d", user="u", password="p", request_timeout=-1),
+            "can't be negative",
+        ),
+    ],
+)
+def test_bad_values_are_refused_before_anything_is_opened(make: Callable[[], Source], message: str) -> None:
+    with pytest.raises(wcdc.ConfigError, match=message) as caught:
+        make()
+    assert caught.value.code == "source-field"
+
+
+@pytest.mark.parametrize("secret", ["ab+cd/ef==", "a&b=c#d%41"])
+def test_an_athena_url_keeps_every_character_of_a_secret(secret: str) -> None:
+    found = source_of(f"athena://KEY:{quote(secret, safe='+')}@eu-west-1/?state=s3://b/p")
+    assert isinstance(found, sources.Athena) and found.secret_access_key == secret
+
+
+def test_a_snowflake_url_keeps_its_port() -> None:
+    found = source_of("snowflake://u:p@acc:8443/db")
+    assert isinstance(found, sources.Snowflake) and (found.account, found.port) == ("acc", 8443)
+
+
+def test_settings_that_may_hold_tokens_are_not_shown() -> None:
+    assert "hunter2" not in repr(sources.DuckDB(file="md:x", config={"motherduck_token": "hunter2"}))
+    parameters = {"fs.secret": "hunter2"}
+    made = sources.Databricks(host="h", http_path="/p", access_token="t", session_configuration=parameters)
+    assert "hunter2" not in repr(made)
+
+
+def test_a_file_that_duckdb_refuses_is_no_way_to_read_its_settings(tmp_path: Path) -> None:
+    with pytest.raises(wcdc.ConnectionLostError) as caught:
+        wcdc.connect(f"duckdb:///{tmp_path}/x.duckdb?threads={'hunter2'.upper()}")
+    assert "HUNTER2" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_driver_whose_package_is_not_there_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another distribution may have made the first of its packages."""
+    monkeypatch.setattr(sources.BigQuery, "driver", "warehouse_cdc.nothing.of_the_kind")
+    with pytest.raises(wcdc.ConfigError) as caught:
+        sources.BigQuery(project="p", location="EU").open()
+    assert caught.value.code == "missing-extra" and "[bigquery]" in caught.value.hint
+
+
+def test_a_driver_that_cannot_be_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_source: Source) -> None:
+        raise ImportError("libltdl.so.7: cannot open shared object file")
+
+    monkeypatch.setattr(sources.DuckDB, "_open", broken)
+    with pytest.raises(wcdc.ConfigError, match="libltdl") as caught:
+        sources.DuckDB().open()
+    assert caught.value.code == "missing-extra"
+
+
+def test_an_engine_that_may_hold_more_than_its_url_is_refused() -> None:
+    """What it signs in with would be lost without a word."""
+    engine = sqlalchemy.create_engine("trino://u@127.0.0.1:1/c", connect_args={"http_scheme": "http"})
+    with pytest.raises(wcdc.UnsupportedError, match="An Engine of trino") as caught:
+        wcdc.connect(engine)
+    assert caught.value.code == "connect-target"
+
+
+@pytest.mark.parametrize(
+    ("source", "seconds"),
+    [
+        (sources.Postgres(host="h"), "15"),
+        (sources.Postgres(host="h", parameters={"connect_timeout": "60"}), "60"),
+        (source_of("postgresql://h/d?connect_timeout=61"), "61"),
+    ],
+)
+def test_a_connections_own_time_limit_counts(
+    source: Source, seconds: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    psycopg = pytest.importorskip("psycopg")
+    seen: list[str] = []
+
+    def connect(conninfo: str, **_more: object) -> None:
+        seen.append(psycopg.conninfo.conninfo_to_dict(conninfo)["connect_timeout"])
+        raise psycopg.OperationalError
+
+    monkeypatch.setattr(psycopg, "connect", connect)
+    monkeypatch.delenv("PGCONNECT_TIMEOUT", raising=False)
+    with pytest.raises(wcdc.ConnectionLostError):
+        source.open()
+    assert seen == [seconds]

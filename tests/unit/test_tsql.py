@@ -13,7 +13,7 @@ from tests import script_dom
 from warehouse_cdc.compile.parse import read_model
 from warehouse_cdc.dialects import ColumnType, get_dialect
 from warehouse_cdc.sources import Fabric, Synapse
-from warehouse_cdc.warehouses import tsql, tsql_session
+from warehouse_cdc.warehouses import base, tsql, tsql_session
 from warehouse_cdc.warehouses.base import Labels
 from warehouse_cdc.warehouses.tsql_errors import mapped
 
@@ -349,7 +349,7 @@ def test_statements_say_what_they_are_for(sql: str, labelled: bool) -> None:
     for connection in (synapse, fabric):
         connection.labels = Labels("it's", "R" * 300, "plan")
     found = synapse._labelled(sql)
-    assert ("OPTION (LABEL = 'warehouse-cdc sync=it%27s" in found) == labelled
+    assert ("OPTION (LABEL = 'warehouse-cdc run=RRR" in found) == labelled
     assert found.startswith("/* ") != labelled and fabric._labelled(sql).startswith("/* warehouse-cdc")
     assert not script_dom.parsed("2019", found)
 
@@ -427,3 +427,103 @@ def test_what_surely_did_nothing_is_sent_again(
     else:
         connection.execute(sql)
     assert len(session.sent) == sent
+
+
+# -- ending statements -------------------------------------------------------------------------------
+
+
+class Pool:
+    """A pool that has sessions with statements of a run, as far as its views and KILL tell.
+
+    Attributes:
+        running: Their ids.
+        denied: A word of the statements that are refused.
+        deaf: Whether KILL does nothing.
+        sent: Every statement.
+        during: Called by the statement that takes its time.
+    """
+
+    def __init__(self, *running: str) -> None:
+        self.running = list(running)
+        self.denied = "\0"
+        self.deaf = False
+        self.sent: list[str] = []
+        self.during: Any = None
+        self.connection = tsql.SynapseConnection(self.session(), self.session, get_dialect("synapse"))  # type: ignore[arg-type]
+
+    def session(self) -> Session:
+        session = Session()
+        session.cursor = lambda: Answers(self)  # type: ignore[attr-defined]
+        session.close = lambda: None  # type: ignore[attr-defined]
+        return session
+
+
+class Answers:
+    description = ("session_id",)
+
+    def __init__(self, pool: Pool) -> None:
+        self.pool = pool
+        self.rows: list[tuple[str]] = []
+
+    def execute(self, sql: str) -> None:
+        pool = self.pool
+        pool.sent.append(sql)
+        if pool.denied in sql:
+            raise ProgrammingError("Syntax error", "permission was denied")
+        if sql.startswith("KILL") and not pool.deaf:
+            pool.running.remove(sql.split("'")[1])
+        elif "dm_pdw_exec_requests" in sql:
+            self.rows = [(session,) for session in pool.running]
+        elif pool.during is not None:
+            before = list(pool.running)
+            pool.during()
+            if pool.running != before:
+                raise OperationalError("Communication link failure", "TCP Provider: Error code 0x68")
+
+    def fetchall(self) -> list[tuple[str]]:
+        return self.rows
+
+    def close(self) -> None: ...
+
+
+def test_statements_of_a_dead_run_are_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(base, "SETTLE_SECONDS", 0)
+    pool = Pool("SID7", "SID9")
+    assert pool.connection.end_statements("01ARZ3")
+    assert [sql for sql in pool.sent if sql.startswith("KILL")] == ["KILL 'SID7'", "KILL 'SID9'"]
+    assert "label LIKE 'warehouse-cdc run=01ARZ3 %'" in pool.sent[0]
+    assert not any(script_dom.parsed("2019", sql) for sql in pool.sent)
+    assert not pool.connection.end_statements("01ARZ3")
+
+
+def test_statements_that_do_not_end_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(base, "END_SECONDS", 0)
+    pool = Pool("SID7")
+    pool.deaf = True
+    with pytest.raises(wcdc.QueryError) as caught:
+        pool.connection.end_statements("01ARZ3")
+    assert caught.value.query_id == "SID7" and caught.value.retryable and caught.value.hint
+
+
+@pytest.mark.parametrize("denied", ["dm_pdw_exec_requests", "KILL"])
+def test_who_may_not_end_statements_does_without(denied: str) -> None:
+    pool = Pool("SID7")
+    pool.denied = denied
+    assert not pool.connection.end_statements("01ARZ3") and pool.running == ["SID7"]
+
+
+def test_a_cancelled_runs_statement_is_stopped_and_the_connection_goes_on() -> None:
+    pool = Pool("SID7")
+    connection = pool.connection
+    pool.during = connection.cancel_statement
+    connection.execute("SELECT 1")  # not of a run
+    connection.labels = Labels("people", "01ARZ3", "plan")
+    with pytest.raises(wcdc.QueryError, match="stopped"):
+        connection.execute("SELECT 2")
+    assert not connection.closed and not pool.running
+    connection.execute("SELECT 3")
+    pool.running, pool.denied = ["SID7"], "KILL"
+    connection.execute("SELECT 4")  # runs to its end
+    pool.during = lambda: pool.running.clear()
+    with pytest.raises(wcdc.ConnectionLostError):
+        connection.execute("SELECT 5")

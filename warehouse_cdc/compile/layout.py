@@ -6,7 +6,7 @@ import difflib
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from warehouse_cdc.dialects import ColumnType, Dialect
@@ -59,6 +59,7 @@ class Layout:
         primary_key: Names of the key's columns, in order.
         match: Pairs (column, destination field) that identify a record.
         fields: Pairs (column, destination field) in the order of sending, the match fields first.
+        mapped: Pairs (column, destination field) without those that only identify a record.
         mapping_version: Changes when mappings, compared columns or a type's family change (D7).
         fingerprint_version: Changes when equal values could hash differently (D6).
     """
@@ -67,6 +68,7 @@ class Layout:
     primary_key: tuple[str, ...]
     match: tuple[tuple[str, str], ...]
     fields: tuple[tuple[str, str], ...]
+    mapped: tuple[tuple[str, str], ...]
     mapping_version: str
     fingerprint_version: str
 
@@ -79,9 +81,16 @@ class Layout:
         """The key's columns, in the order of the primary key."""
         return tuple(self.column(name) for name in self.primary_key)
 
-    def of_copy(self, dialect: Dialect) -> Layout:
-        """The same for a copy of the model, whose columns hold the stored values already."""
-        columns = (replace(column, expression=dialect.quote(column.name)) for column in self.columns)
+    def version_of(self, families: Mapping[str, str]) -> str:
+        """The mapping's version if the compared columns were of these families (D7)."""
+        return _mapping_version(self.mapped, self.match, families)
+
+    def of_copy(self) -> Layout:
+        """The same for a copy of the model, whose columns hold the stored values already.
+
+        They have a plan's names: a table can't have every name that a query can give.
+        """
+        columns = (replace(column, expression=column.value) for column in self.columns)
         return replace(self, columns=tuple(columns))
 
 
@@ -109,7 +118,7 @@ def lay_out(
     chosen = whole if sync.mappings is None else sync.mappings
     mapped = tuple((column, field) for field, column in chosen.items())
     used = tuple(dict.fromkeys([*primary_key, *(c for c, _ in match), *(c for c, _ in mapped)]))
-    _check_names(sync, names, used, same_case=dialect.capabilities.column_case)
+    _check_names(sync, names, used, dialect)
     _check_key(sync, types)
     _check_width(sync, len(used), dialect)
     fields = _fields(sync, match, mapped)
@@ -129,13 +138,18 @@ def lay_out(
         primary_key=primary_key,
         match=match,
         fields=fields,
-        mapping_version=_digest(
-            sorted(mapped), sorted(match), sorted((c.name, c.described.family) for c in columns)
-        ),
+        mapped=mapped,
+        mapping_version=_mapping_version(mapped, match, {c.name: c.described.family for c in columns}),
         fingerprint_version=_digest(
             FINGERPRINT_ENCODING, dialect.name, engine_version, [(c.name, c.described.name) for c in columns]
         ),
     )
+
+
+def _mapping_version(
+    mapped: Sequence[tuple[str, str]], match: Sequence[tuple[str, str]], families: Mapping[str, str]
+) -> str:
+    return _digest(sorted(mapped), sorted(match), sorted(families.items()))
 
 
 def _digest(*parts: object) -> str:
@@ -143,8 +157,8 @@ def _digest(*parts: object) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
-def _check_names(sync: Sync, names: Sequence[str], used: Sequence[str], *, same_case: bool) -> None:
-    counted = Counter(names)
+def _check_names(sync: Sync, names: Sequence[str], used: Sequence[str], dialect: Dialect) -> None:
+    counted, same_case = Counter(names), dialect.capabilities.column_case
     alike = counted if same_case else Counter(name.lower() for name in names)
     for name in used:
         if name not in counted:
@@ -165,6 +179,12 @@ def _check_names(sync: Sync, names: Sequence[str], used: Sequence[str], *, same_
                 f"Model {sync.model.name!r} returns {copies} columns named {name!r}{case}.",
                 code="model-ambiguous-column",
                 hint="Give each its own alias.",
+            )
+        if not dialect.can_name(name):
+            raise ModelError(
+                f"Model {sync.model.name!r}: no column can have the name {name!r} in this warehouse.",
+                code="model-column-name",
+                hint="Give it an alias of letters, digits and underscores.",
             )
 
 

@@ -40,10 +40,11 @@ def describe_offline(
             code="model-columns",
             hint="Give schema={table: {column: type}} for every table that the model reads.",
         ) from error
+    written = _written(query, dialect, schema)
     described = []
     for projection in getattr(tree, "selects", []):
         kind = projection.type
-        name = projection.alias_or_name
+        name = written.get(projection.alias_or_name, projection.alias_or_name)
         if (
             name in ("", "*")
             or kind is None
@@ -56,3 +57,11 @@ def describe_offline(
             )
         described.append((name, kind.sql(dialect=dialect.sqlglot)))
     return described
+
+
+def _written(query: ModelQuery, dialect: Dialect, schema: Schema) -> dict[str, str]:
+    """Names in lower case, as columns are found, to how they are written, where results keep that."""
+    if dialect.folds_names:
+        return {}
+    names = [name for columns in schema.values() for name in columns]
+    return {name.lower(): name for name in (*names, *query.tree.named_selects)}

@@ -69,7 +69,7 @@ def _check_sync(connection: Connection, settings: Settings, sync: Sync, user: st
         layout = lay_out(sync, connection.describe(query.sql), dialect, connection.engine_version())
         connection.probe(query.sql)
     except PermissionDeniedError as error:
-        fix = f"GRANT SELECT ON <the model's tables> TO {dialect.quote(user)}" if user else error.hint
+        fix = dialect.read_grant(user) if user else error.hint
         return [Finding(name, False, error.message, fix)]
     except CdcError as error:
         return [Finding(name, False, error.message, error.hint)]

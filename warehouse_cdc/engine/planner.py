@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from warehouse_cdc.compile.determinism import tables_of
@@ -13,9 +14,10 @@ from warehouse_cdc.engine.interruption import interruptible
 from warehouse_cdc.engine.lease import Lease
 from warehouse_cdc.engine.planning import Summary
 from warehouse_cdc.engine.settings import Settings
-from warehouse_cdc.engine.store import verify_rows
+from warehouse_cdc.engine.store import own_tables, verify_rows
 from warehouse_cdc.engine.transitions import Observer, Step, observed
 from warehouse_cdc.engine.unchanged import can_skip, reads_rows_only, resting, source_version
+from warehouse_cdc.errors import CdcError, LeaseLostError, WarehouseError
 from warehouse_cdc.plan.record import PlanColumn, PlanRecord
 from warehouse_cdc.plan.state import Prior
 from warehouse_cdc.plan.statements import Statements
@@ -65,7 +67,7 @@ class Planner:
     allow_empty: bool
     notes: list[str]
     cancelled: threading.Event
-    rows: str = ""
+    rows: tuple[str, str] | None = None
     known: list[bool] = field(default_factory=list)
 
     def write(self, lease: Lease, query: ModelQuery) -> PlanRecord:
@@ -75,15 +77,28 @@ class Planner:
             GuardError: A guard stopped the run; what was written is garbage.
             Interrupted: The run was cancelled; what was written is garbage.
             StateError: The state's tables don't hold what they held.
+            LeaseLostError: What was written is gone again: others may have forgotten this run.
         """
-        with interruptible(self.connection, self.cancelled):
-            record = self._written(lease, query)
-        if record.idle:
-            return record
-        with observed(self.observer, Step.JOURNAL_PLAN), lease.fenced():
-            lease.plan(record)
+        try:
+            with interruptible(self.connection, self.cancelled):
+                record = self._written(lease, query)
+            if record.idle:
+                return record
+            with observed(self.observer, Step.JOURNAL_PLAN), lease.fenced():
+                lease.plan(record)
+        except LeaseLostError:
+            self._sweep(lease.generation.run_id)
+            raise
         lease.generation.plan = record
         return record
+
+    def _sweep(self, run_id: str) -> None:
+        """Drop what the run has made, as far as its successor hasn't."""
+        with suppress(CdcError):
+            for name in own_tables(self.connection, self.statements):
+                if run_id.lower() in name:
+                    with suppress(WarehouseError):
+                        self.connection.execute(self.statements.drop(name))
 
     def _written(self, lease: Lease, query: ModelQuery) -> PlanRecord:
         run_id = lease.generation.run_id
@@ -94,8 +109,8 @@ class Planner:
             version = source_version(self.connection, self.settings, query)
             hint = self.connection.change_hint(tables_of(query.tree))
             record = self._unchanged(query, version, hint)
-        if self.rows:
-            model_sql, reader = self.rows, replace(self, layout=self.layout.of_copy(self.connection.dialect))
+        if self.rows is not None:
+            reader = replace(self, layout=self.layout.of_copy())
         elif record is None and self.connection.loads:
             with observed(self.observer, Step.COPY_MODEL):
                 names = [column.name for column in self.layout.columns]
@@ -104,12 +119,12 @@ class Planner:
         if record is None and self._can_differ():
             snapshots = self.connection.dialect.capabilities.snapshots
             if not copied and not (snapshots and self._reads_rows_only(query)):
-                copy = self.statements.copy_of_model(self.layout, model_sql)
+                copy = self.statements.copy_of_model(reader.layout, model_sql)
                 with observed(self.observer, Step.COPY_MODEL):
                     create = self.statements.create_as(model, copy, scratch=True, key="")
                     self.connection.execute(create, work="scan")
                 model_sql = f"SELECT * FROM {self.statements.planner(model)}"
-                reader = replace(self, layout=self.layout.of_copy(self.connection.dialect))
+                reader = replace(self, layout=self.layout.of_copy())
                 copied = True
             if copied and not self._reads_rows_only(query):
                 record = reader._as_before(model_sql, hint)
@@ -149,6 +164,7 @@ class Planner:
             and base.record.mapping_version == self.layout.mapping_version
             and base.record.mode == self.sync.mode
             and base.record.model_rows > 0
+            and (base.record.kind != "reset" or base.record.kept == 0)
             and all(kinds[column.number] == column.stored for column in self.layout.key)
             and not self._compares_fields()
         )
@@ -244,8 +260,12 @@ class Planner:
 
     def _full(self, lease: Lease, model_sql: str) -> PlanRecord:
         table = self.statements.run_tables(lease.generation.run_id)[0]
-        select = self.statements.plan(self.sync, self.layout, model_sql, self.kind, self.prior)
+        if self.rows is not None:
+            select = self.statements.held(self.sync, self.layout, self._columns(), *self.rows)
+        else:
+            select = self.statements.plan(self.sync, self.layout, model_sql, self.kind, self.prior)
         with observed(self.observer, Step.WRITE_PLAN):
+            lease.check()
             self.connection.execute(self.statements.create_plan(table, select), work="scan")
         return self._checked(lease, _Rows(), 0)
 
@@ -292,7 +312,7 @@ class Planner:
 
     def _summary(self, table: str, base_rows: int) -> Summary:
         self._gather_statistics(table, ("row_id", "op", "bucket"))
-        rows = self.statements.rows(table, self._columns(), lean=self.prior is None)
+        rows = self.statements.rows(table, self._columns(), lean=self._lean)
         return planning.summarize(self.connection.query(self.statements.summary(rows)), base_rows)
 
     def _leaves_one_row_per_key(self, lease: Lease, run_id: str) -> bool:
@@ -307,10 +327,11 @@ class Planner:
             self.layout,
             {column.name: column.previous for column in self._columns()},
             keep_one=self.sync.on_duplicate == "keep_one",
-            lean=self.prior is None,
+            lean=self._lean,
         )
         with observed(self.observer, Step.RESOLVE), connection.transaction(idle_timeout=lease.idle_timeout):
-            connection.execute(statements.rename(table, staged))
+            for sql in statements.stage(table, staged):
+                connection.execute(sql)
             connection.execute(statements.create_plan(table, resolved))
             connection.execute(statements.drop(staged))
         return True
@@ -321,6 +342,11 @@ class Planner:
         sql = self.connection.dialect.analyze(self.statements.planner(table), columns)
         if sql is not None:
             self.connection.execute(sql)
+
+    @property
+    def _lean(self) -> bool:
+        """Whether its plan tells of no former state."""
+        return self.prior is None and self.rows is None
 
     def _columns(self) -> tuple[PlanColumn, ...]:
         return planning.plan_columns(self.layout, self.prior)
@@ -371,5 +397,5 @@ class Planner:
             kept=summary.kept,
             # Two rows alike leave no trace in it.
             checksum="" if rows.repeated else str(self.connection.dialect.combined(summary.checksums)),
-            lean=self.prior is None,
+            lean=self._lean,
         )

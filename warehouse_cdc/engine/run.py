@@ -68,7 +68,8 @@ class Options:
         progress: Called as the run goes on.
         observer: Called before and after each step.
         cancelled: Set from elsewhere to stop the run (D20).
-        rows: A SELECT of stored values by the model's names, which a reset takes in place of the model.
+        rows: What a reset takes in place of the model: SELECTs of stored values by the model's names, of rows
+            that hold them, and of rows that are due to be sent whatever they hold.
     """
 
     kind: str = "run"
@@ -78,7 +79,7 @@ class Options:
     progress: Callable[[Progress], None] = lambda progress: None
     observer: Observer = ignore
     cancelled: threading.Event = field(default_factory=threading.Event)
-    rows: str = ""
+    rows: tuple[str, str] | None = None
 
 
 class Runner:
@@ -130,19 +131,22 @@ class Runner:
             )
         options.progress(Progress("queued"))
         query = read_model(sync.model, self._connection.spoken)
-        described = self._connection.describe(query.sql)
-        layout = lay_out(sync, described, self._connection.dialect, self._connection.engine_version())
-        schema = self._schema(layout)
-        if options.kind != "reset":
-            self.check_destination(layout)
+        loads = self._connection.loads
+        before = self._ledger.look().last if loads else None
+        layout = self._laid_out(query)
         listed = create_shared(self._connection, self._statements)
-        if self._connection.loads:
+        if loads:
             refuse_moved(self._connection, self._statements)
         lease = self._claim(listed)
         self._label(run=lease.generation.run_id)
         try:
             lease.keep()
-            return self._held(lease, query, layout, schema)
+            if loads:
+                refuse_moved(self._connection, self._statements)  # it may have begun a moment ago
+                if lease.generation.number != 1 + (before.number if before is not None else 0):
+                    # Another run came between: rows that were read to describe them may be older than its.
+                    layout = self._laid_out(query)
+            return self._held(lease, query, layout, self._schema(layout))
         except (LeaseLostError, ConnectionLostError):
             raise
         except Exception as error:
@@ -150,6 +154,15 @@ class Runner:
             raise
         finally:
             lease.let_go()
+
+    def _laid_out(self, query: ModelQuery) -> Layout:
+        """What is compared and sent, once the destination has agreed to it."""
+        connection = self._connection
+        described = connection.describe(query.sql)
+        layout = lay_out(self._sync, described, connection.dialect, connection.engine_version())
+        if self._options.kind != "reset":
+            self.check_destination(layout)
+        return layout
 
     def check_destination(self, layout: Layout) -> None:
         """Ask the destination whether it takes this sync.

@@ -37,6 +37,8 @@ _FRESH = 2 * _STALE
 """Seconds after its end before a generation is forgotten: no list that is relied on lacks it by then."""
 _LOOKS = 5
 """How often tables are listed again because some have gone meanwhile."""
+_AT_ONCE = 50
+"""How many tables one statement reads: warehouses limit that, and there is no limit to runs that fail."""
 LAST_ENTRY = 2_000_000_000
 """What ends a generation comes after all other entries of it; what closes it comes later."""
 
@@ -86,12 +88,14 @@ class TableLedger(Ledger):
         return sorted({*runs, *in_ledger(sync_id, present)})
 
     def _entries(self, names: list[str]) -> list[journal.Row]:
-        if not names:
-            return []
-        tables = (
+        tables = [
             f"SELECT {COLUMNS} FROM {self.statements.planner(name)} WHERE event IS NOT NULL" for name in names
-        )
-        rows = self.connection.query(" UNION ALL ".join(tables))
+        ]
+        rows = [
+            row
+            for start in range(0, len(tables), _AT_ONCE)
+            for row in self.connection.query(" UNION ALL ".join(tables[start : start + _AT_ONCE]))
+        ]
         found = [
             (int(n), int(entry), str(run_id), str(event), at, str(data))
             for n, entry, run_id, event, at, data in rows
@@ -99,17 +103,18 @@ class TableLedger(Ledger):
         return sorted(found, key=lambda row: row[:2])
 
     def forget(self, needed: list[journal.Generation], listed: Listing) -> list[str]:
-        """Drop the tables of other generations before the newest of these: claims first.
+        """Drop the tables of other generations before the newest of these, or without a plan: claims first.
 
         Several generations at once, so that most runs drop nothing; and none that ended a moment ago: a run
         that has listed the tables before that generation began must find its claim taken.
         """
         kept = {generation.number for generation in needed}
+        failed = {g.number for g in self._begun[0].generations if g.ended is not None and g.plan is None}
         names = in_ledger(self.statements.sync_id, listed.names)
         old = {
             name: number
             for name, number in names.items()
-            if number not in kept | self._fresh and number < max(kept, default=0)
+            if number not in kept | self._fresh and (number < max(kept, default=0) or number in failed)
         }
         if len(set(old.values())) < _FORGET:
             return []

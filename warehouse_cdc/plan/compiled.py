@@ -95,7 +95,8 @@ def compile_sync(
     )
     statements["first_rejections"] = build.create_rejections(first.rejections_table)
     statements["first_changelog"] = build.changelog(before, again=False)
-    for number, sql in enumerate(build.snapshot(before), 1):
+    writes_snapshot = spoken.capabilities.row_level_dml
+    for number, sql in enumerate(build.snapshot(before) if writes_snapshot else (), 1):
         statements[f"first_snapshot_{number}"] = sql
     model_sql, read = query.sql, layout
     if prior is not None:
@@ -103,7 +104,7 @@ def compile_sync(
         if not spoken.capabilities.snapshots or not reads_alike(query.tree):
             copy = build.copy_of_model(layout, model_sql)
             statements["copy_model"] = build.create_as(copied, copy, scratch=True, key="")
-            model_sql, read = f"SELECT * FROM {build.planner(copied)}", layout.of_copy(spoken)
+            model_sql, read = f"SELECT * FROM {build.planner(copied)}", layout.of_copy()
         select = build.touched(read, model_sql, prior)
         statements["touched"] = build.create_as(touched, select, scratch=True)
         statements["differences"] = build.differences(touched, prior)
@@ -121,7 +122,8 @@ def compile_sync(
         keep_one=keep_one,
         lean=record.lean,
     )
-    statements["stage_duplicates"] = build.rename(plan, staged)
+    for number, sql in enumerate(build.stage(plan, staged)):
+        statements["stage_duplicates" if not number else "drop_unstaged"] = sql
     statements["resolve_duplicates"] = build.create_plan(plan, resolved)
     statements["drop_staged"] = build.drop(staged)
     statements["summary"] = build.summary(build.rows(plan, columns, lean=record.lean))
@@ -129,7 +131,7 @@ def compile_sync(
     for operation in ("added",) if record.lean else OPERATIONS:
         statements[f"read_{operation}"] = build.read(NEXT_RUN, record, operation, None, None)
     statements["changelog"] = build.changelog(now, again=False)
-    for number, sql in enumerate(build.snapshot(now), 1):
+    for number, sql in enumerate(build.snapshot(now) if writes_snapshot else (), 1):
         statements[f"snapshot_{number}"] = sql
     return Compiled(sync.id, spoken.name, statements, layout)
 

@@ -200,6 +200,12 @@ def rows_of(dialect: Dialect, source: str, columns: Sequence[PlanColumn], *, lea
     """
     if not lean:
         return source
+    nulls = ", ".join(f"{null} AS {name}" for name, null in former_nulls(dialect, columns).items())
+    return f"(SELECT wcdc_lean.*, {nulls} FROM {source} wcdc_lean)"
+
+
+def former_nulls(dialect: Dialect, columns: Sequence[PlanColumn]) -> dict[str, str]:
+    """The columns of a plan that tell of a former state, as NULLs."""
     text, number, boolean = dialect.text_type, dialect.hash_type, dialect.boolean_type
     types = {
         **{"was": text, "pending": boolean, "base_hash": number, "was_hash": number},
@@ -207,8 +213,7 @@ def rows_of(dialect: Dialect, source: str, columns: Sequence[PlanColumn], *, lea
         **{"tries": "INTEGER", "failed_since": dialect.timestamp_type},
         **{f"p_{column.number}": column.previous.name for column in columns},
     }
-    nulls = ", ".join(f"{dialect.null(kind)} AS {name}" for name, kind in types.items())
-    return f"(SELECT wcdc_lean.*, {nulls} FROM {source} wcdc_lean)"
+    return {name: dialect.null(kind) for name, kind in types.items()}
 
 
 def _held(record: PlanRecord, name: str) -> PlanColumn | None:

@@ -11,7 +11,7 @@ from warehouse_cdc.compile.templates import render
 from warehouse_cdc.dialects import Dialect
 from warehouse_cdc.plan.names import JOURNAL, LEASES, table_name
 from warehouse_cdc.plan.record import PlanColumn, PlanRecord
-from warehouse_cdc.plan.state import Finished, Prior, audited, rows_of, values_differ
+from warehouse_cdc.plan.state import Finished, Prior, audited, former_nulls, rows_of, values_differ
 from warehouse_cdc.sync import MODES, Sync
 
 AUDIT_TABLES = ("sync_changelog", "sync_snapshot", "sync_runs")
@@ -80,6 +80,31 @@ class Statements:
             values_differ=values_differ(self.dialect, layout, prior) if prior else "",
         )
 
+    def held(self, sync: Sync, layout: Layout, columns: Sequence[PlanColumn], certain: str, due: str) -> str:
+        """The SELECT of a plan of what is at the destination, without the model.
+
+        Args:
+            sync: The sync.
+            layout: Its layout, of a copy.
+            columns: The plan's columns.
+            certain: The SELECT of rows that hold these values.
+            due: The SELECT of rows that the next run sends whatever they hold.
+        """
+        dialect = self.dialect
+        values = [column.value for column in layout.columns]
+        plain = {name: name for name in ("row_id", "op", "copies", "bucket", dialect.hash_column, *values)}
+        former = former_nulls(dialect, columns)
+        stale = {"op": "'kept'", "was": dialect.cast("'stale'", dialect.text_type)}
+        stale |= {"was_hash": dialect.hash_column, "was_version": dialect.cast("''", dialect.text_type)}
+        stale |= {"confirmed": dialect.true}
+        stale |= {column.previous: column.value for column in layout.columns}
+        selects = []
+        for rows, chosen in ((certain, plain | former), (due, plain | former | stale)):
+            items = ", ".join(f"{sql} AS {name}" for name, sql in chosen.items())
+            plan = self.plan(sync, layout, rows, "reset", None)
+            selects.append(f"SELECT {items} FROM (\n{plan}\n) wcdc_held")
+        return dialect.finished("\nUNION ALL\n".join(selects))
+
     def _read_model(self, layout: Layout) -> dict[str, Any]:
         """What templates need to make stored values, row ids and fingerprints of a model's rows."""
         dialect = self.dialect
@@ -135,10 +160,8 @@ class Statements:
         )
 
     def copy_of_model(self, layout: Layout, model_sql: str) -> str:
-        """The SELECT of the model's compared columns as plans store them, under their own names."""
-        values = ", ".join(
-            f"{column.expression} AS {self.dialect.quote(column.name)}" for column in layout.columns
-        )
+        """The SELECT of the model's compared columns as plans store them."""
+        values = ", ".join(f"{column.expression} AS {column.value}" for column in layout.columns)
         return f"SELECT {values} FROM (\n{model_sql}\n) wcdc_model"
 
     def create_as(self, name: str, select: str, *, scratch: bool = False, key: str = "row_id") -> str:
@@ -159,9 +182,9 @@ class Statements:
     def _create(self, name: str, select: str, **how: str) -> str:
         return self.render("create_table_as", table=self.planner(name), select=select, **how)
 
-    def rename(self, name: str, new_name: str) -> str:
-        """Rename a table of the planner schema."""
-        return self.dialect.rename(self.schemas.planner, name, new_name)
+    def stage(self, name: str, new_name: str) -> list[str]:
+        """Give a table of the planner schema another name."""
+        return self.dialect.stage(self.schemas.planner, name, new_name)
 
     def drop(self, name: str) -> str:
         """Drop a table of the planner schema."""

@@ -11,7 +11,7 @@ from sqlglot import exp
 
 if TYPE_CHECKING:
     from warehouse_cdc.compile.parse import Spoken
-    from warehouse_cdc.warehouses.base import Connection
+    from warehouse_cdc.warehouses.base import Connection, Labels
 
 
 class Origin(ABC):
@@ -49,6 +49,9 @@ class Origin(ABC):
         """As of ``Connection``."""
         return None
 
+    def label(self, labels: Labels) -> None:  # noqa: B027
+        """Take what the next statements are for, where they can say it."""
+
     def cancel_statement(self) -> None:  # noqa: B027
         """As of ``Connection``."""
 
@@ -76,5 +79,7 @@ def type_of(kind: pa.DataType) -> str:
     if types.is_time(kind):
         return "TIME"
     if types.is_timestamp(kind):
-        return "TIMESTAMP" if kind.tz is None else "TIMESTAMP WITH TIME ZONE"
+        if kind.tz is not None:
+            return "TIMESTAMP WITH TIME ZONE"
+        return "TIMESTAMP_NS" if kind.unit == "ns" else "TIMESTAMP"
     return "VARCHAR"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from os import PathLike
 from typing import Any
 
@@ -15,7 +16,7 @@ from warehouse_cdc.pull.base import Origin
 from warehouse_cdc.pull.database import DatabaseOrigin, engine_of
 from warehouse_cdc.pull.warehouse import WarehouseOrigin
 from warehouse_cdc.sources import SOURCES, Database, DuckDB, Source, open_target, source_of
-from warehouse_cdc.warehouses.base import Connection
+from warehouse_cdc.warehouses.base import Connection, Labels
 from warehouse_cdc.warehouses.duckdb import DuckDBConnection
 
 _PREVIEW = "temp.main.wcdc_pulled"
@@ -90,6 +91,17 @@ class PulledConnection(DuckDBConnection):
         super().__init__(parent, owned=owned)
         self._origin = origin
         self._described: dict[str, list[tuple[str, str]]] = {}
+        self._labels = Labels()
+
+    @property
+    def labels(self) -> Labels:
+        """What the next statements are for; those of the origin say it."""
+        return self._labels
+
+    @labels.setter
+    def labels(self, labels: Labels) -> None:
+        self._labels = labels
+        self._origin.label(labels)
 
     @property
     def origin(self) -> Connection | None:
@@ -125,7 +137,8 @@ class PulledConnection(DuckDBConnection):
                         hint="Cast the column to text in the model.",
                     ) from None
                 finally:
-                    self._cursor.unregister("wcdc_batch")
+                    with suppress(duckdb.Error):  # a failed statement has ended the transaction
+                        self._cursor.unregister("wcdc_batch")
         return f"SELECT * FROM {where}"
 
     def probe(self, sql: str) -> None:

@@ -7,14 +7,15 @@ import math
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
-from decimal import Decimal
+from datetime import date, datetime, time, timedelta, timezone
+from decimal import Context, Decimal
 from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.feather as feather
 
 from warehouse_cdc.errors import (
@@ -35,6 +36,8 @@ BATCH_ROWS = 50_000
 _SPOKEN = {"postgresql": "postgres", "mssql": "tsql", "mariadb": "mysql", "cockroachdb": "postgres"}
 """SQLAlchemy's name of a dialect to sqlglot's, where they differ."""
 _WIDEST = 38
+_EXACT = 2**53
+"""The largest integer up to which floats have all of them."""
 
 
 @dataclass(frozen=True)
@@ -148,6 +151,12 @@ class DatabaseOrigin(Origin):
                     yield names, kinds, [() for _name in names]
         except SQLAlchemyError as error:
             raise _mapped(error, sql) from None
+        except Exception as error:  # drivers raise others of values that Python has no type for
+            raise QueryError(
+                f"The database's driver can't read the model's rows ({type(error).__name__}).",
+                sql=redacted(sql),
+                hint="Cast dates and times before the year 1 or after 9999 to text in the model.",
+            ) from None
 
 
 def _mapped(error: Any, sql: str) -> WarehouseError:
@@ -184,19 +193,19 @@ class _Read:
         folder = tempfile.TemporaryDirectory(prefix="wcdc-pull-")
         names: list[str] = []
         declared: list[pa.DataType] = []
-        found: list[list[pa.DataType]] = []
+        found: list[list[tuple[pa.DataType, bool]]] = []
         count = 0
         try:
             for names, declared, columns in batches:  # noqa: B007 - of all batches alike
                 arrays = [_array(column) for column in columns]
-                found.append([array.type for array in arrays])
+                found.append([(array.type, _is_long(array)) for array in arrays])
                 labels = [str(place) for place in range(len(names))]
                 feather.write_feather(pa.table(arrays, names=labels), _part(folder.name, count), "lz4")
                 count += 1
         except BaseException:
             folder.cleanup()
             raise
-        known = [reduce(_common, kinds) for kinds in zip(*found, strict=True)]
+        known = [_type_of_all(kinds) for kinds in zip(*found, strict=True)]
         types = [_lasting(d if pa.types.is_null(k) else k) for k, d in zip(known, declared, strict=True)]
         return cls(names, types, folder, count)
 
@@ -225,13 +234,31 @@ def _array(values: Sequence[Any]) -> pa.Array:
     if kinds == {int}:
         values, kinds = _whole(values)
     if kinds == {Decimal} and not all(value is None or value.is_finite() for value in values):
-        values = [None if value is None else _text(value) for value in values]
+        return _texts(values)
+    zones = {value.tzinfo is not None for value in values if isinstance(value, (datetime, time))}
+    if len(zones) > 1 or (kinds == {time} and True in zones):  # Arrow would ignore a zone
+        return _texts(values)
     try:
         array = pa.array(values)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
-        return pa.array([None if value is None else _text(value) for value in values], pa.string())
-    plain = pa.types.is_null(array.type) or type_of(array.type) != "VARCHAR"
-    return array if plain else array.cast(pa.string())
+        return _texts(values)
+    if pa.types.is_timestamp(array.type) and array.type.tz is not None:
+        return array.cast(pa.timestamp("us", "UTC"))
+    plain = pa.types.is_null(array.type) or type_of(array.type) != "VARCHAR" or pa.types.is_string(array.type)
+    return array if plain else _texts(values)
+
+
+def _texts(values: Sequence[Any]) -> pa.Array:
+    return pa.array([None if value is None else _text(value) for value in values], pa.string())
+
+
+def _is_long(array: pa.Array) -> bool:
+    """Whether it has integers that floats don't tell apart."""
+    if pa.types.is_integer(array.type):
+        bounds = pc.min_max(array).as_py()
+        return any(abs(bound or 0) > _EXACT for bound in bounds.values())
+    kind = array.type
+    return bool(pa.types.is_decimal(kind) and kind.scale == 0 and kind.precision > 15)
 
 
 def _whole(values: Sequence[Any]) -> tuple[Sequence[Any], set[type]]:
@@ -245,13 +272,19 @@ def _alike(values: Sequence[Any], kinds: set[type]) -> tuple[Sequence[Any], set[
     """Values of one type each, made of several or of types that Arrow doesn't know."""
     if kinds <= {int, Decimal}:
         return [None if value is None else Decimal(value) for value in values], {Decimal}
-    if kinds <= {int, float, Decimal}:
+    if kinds <= {int, float, Decimal} and not any(isinstance(v, int) and abs(v) > _EXACT for v in values):
         return [None if value is None else float(value) for value in values], {float}
     if kinds <= {date, datetime}:
         return [v if v is None or isinstance(v, datetime) else _midnight(v) for v in values], {datetime}
     if kinds <= {bytes, bytearray, memoryview}:
         return [None if value is None else bytes(value) for value in values], {bytes}
     return [None if value is None else _text(value) for value in values], {str}
+
+
+def _type_of_all(found: Sequence[tuple[pa.DataType, bool]]) -> pa.DataType:
+    """A type that holds the values of all parts of a column."""
+    kind = reduce(_common, (kind for kind, _long in found))
+    return pa.string() if pa.types.is_floating(kind) and any(long for _kind, long in found) else kind
 
 
 def _midnight(day: date) -> datetime:
@@ -265,11 +298,15 @@ def _text(value: Any) -> str:
     if isinstance(value, (float, Decimal)):
         if math.isfinite(value) and abs(float(value)) < 1e18 and value == int(value):
             return str(int(value))
-        return str(value.normalize() if isinstance(value, Decimal) else value)
+        if isinstance(value, Decimal) and value.is_finite():
+            value = value.normalize(Context(prec=len(value.as_tuple().digits)))
+        return str(value)
     if isinstance(value, (dict, list)):
         return json.dumps(value, sort_keys=True, ensure_ascii=False, default=_text)
     if isinstance(value, (bytes, bytearray, memoryview)):
         return bytes(value).hex()
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        value = value.astimezone(timezone.utc)
     if isinstance(value, (date, time)):
         return value.isoformat()
     if isinstance(value, timedelta):
@@ -284,6 +321,9 @@ def _common(left: pa.DataType, right: pa.DataType) -> pa.DataType:
         return left
     if types.is_null(left):
         return right
+    if {types.is_boolean(left), types.is_boolean(right)} == {True, False}:
+        number = right if types.is_boolean(left) else left
+        return number if types.is_integer(number) else pa.string()
     exact = [types.is_decimal(k) or types.is_integer(k) for k in (left, right)]
     if all(exact):
         (whole, scale), (other, other_scale) = _digits(left), _digits(right)

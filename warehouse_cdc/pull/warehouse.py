@@ -10,7 +10,7 @@ from sqlglot import exp
 
 from warehouse_cdc.dialects import ColumnType
 from warehouse_cdc.pull.base import Origin, type_of
-from warehouse_cdc.warehouses.base import Connection
+from warehouse_cdc.warehouses.base import Connection, Labels
 
 MANY = 1_000_000
 """Rows that make the fastest way of reading worth it: how many there are isn't known."""
@@ -24,38 +24,48 @@ class WarehouseOrigin(Origin):
         self.spoken = connection.dialect
         self._connection = connection
         self._owned = owned
-        self._described: dict[str, dict[str, str]] = {}
+        self._described: dict[str, dict[str, tuple[ColumnType, str]]] = {}
 
     @property
     def connection(self) -> Connection:
         """The session, or a new one in its place if it broke."""
         if self._owned and self._connection.closed:
+            labels = self._connection.labels
             self._connection = self._connection.clone()
+            self._connection.labels = labels
         return self._connection
+
+    def label(self, labels: Labels) -> None:
+        """Pass it on."""
+        self._connection.labels = labels
 
     def describe(self, sql: str) -> list[tuple[str, str]]:
         """The types that its values have on their way."""
         described = self.connection.describe(sql)
-        self._described = {sql: dict(described)}
-        kinds = [self._connection.dialect.column_type(text) for _name, text in described]
-        stored = [self._connection.dialect.stored("x", kind)[1] for kind in kinds]
+        dialect = self._connection.dialect
+        kinds = [dialect.column_type(text) for _name, text in described]
+        stored = [dialect.stored("x", kind)[1] for kind in kinds]
         arrow = self._connection.arrow_types(stored)
-        return [
-            (name, _kept(kind, part, way))
-            for (name, _text), kind, part, way in zip(described, kinds, stored, arrow, strict=True)
-        ]
+        kept = [_kept(*each) for each in zip(kinds, stored, arrow, strict=True)]
+        names = [name for name, _text in described]
+        self._described = {sql: dict(zip(names, zip(kinds, kept, strict=True), strict=True))}
+        return list(zip(names, kept, strict=True))
 
     def rows(self, sql: str, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """As its dialect stores and sends them."""
         dialect = self._connection.dialect
-        described = self._described[sql]
         values, kinds = [], []
         for name in names:
-            value, kind = dialect.stored(dialect.quote(name), dialect.column_type(described[name]))
+            described, kept = self._described[sql][name]
+            value, kind = dialect.stored(dialect.quote(name), described)
+            if kind.kind == "decimal" and kept == "VARCHAR":
+                value, kind = dialect.canonical_text(value, kind), dialect.column_type(dialect.text_type)
             values.append(f"{dialect.transport(value, kind)[0]} AS {dialect.quote(name)}")
             kinds.append(kind)
         select = f"SELECT {', '.join(values)} FROM (\n{sql}\n) wcdc_model"
-        for batch in self._connection.stream(dialect.finished(select), kinds, expected_rows=MANY):
+        # A session that is somebody else's may have tables and a search path that a second one hasn't.
+        expected = MANY if self._owned else 0
+        for batch in self._connection.stream(dialect.finished(select), kinds, expected_rows=expected):
             yield batch.rename_columns(list(names))
 
     def probe(self, sql: str) -> None:

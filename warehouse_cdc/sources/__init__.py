@@ -20,13 +20,13 @@ from warehouse_cdc.sources.duckdb import DuckDB
 from warehouse_cdc.sources.postgres import Greenplum, Lakebase, Postgres, Redshift
 from warehouse_cdc.sources.snowflake import Snowflake, SnowflakeIceberg
 from warehouse_cdc.sources.spark import Spark
-from warehouse_cdc.sources.trino import Trino
+from warehouse_cdc.sources.trino import Presto, Trino
 from warehouse_cdc.sources.tsql import Fabric, Synapse
 from warehouse_cdc.warehouses.base import Connection
 
 _CLASSES: tuple[type[Source], ...] = (
     *(DuckDB, Postgres, Greenplum, Lakebase, Redshift, Spark, Databricks),
-    *(Athena, BigQuery, Fabric, Snowflake, SnowflakeIceberg, Synapse, Trino),
+    *(Athena, BigQuery, Fabric, Presto, Snowflake, SnowflakeIceberg, Synapse, Trino),
 )
 SOURCES: dict[str, type[Source]] = {scheme: kind for kind in _CLASSES for scheme in kind.schemes}
 """The scheme of a URL, or the ``type`` in a project file, to its class."""
@@ -67,7 +67,12 @@ def open_target(target: Any) -> tuple[Connection, bool]:
         for kind in _CLASSES:
             if kind.engine == target.dialect.name:
                 return kind.from_engine(target), True
-        return source_of(target.url.render_as_string(hide_password=False)).open(), True
+        # By its URL alone, what it signs in with might be lost.
+        raise UnsupportedError(
+            f"An Engine of {target.dialect.name} can't be used.",
+            code="connect-target",
+            hint="Pass the URL, or an object of warehouse_cdc.sources.",
+        )
     for kind in _CLASSES:
         if module in kind.modules:
             return kind.adopt(target), False
@@ -89,6 +94,7 @@ __all__ = [
     "Greenplum",
     "Lakebase",
     "Postgres",
+    "Presto",
     "Redshift",
     "Snowflake",
     "SnowflakeIceberg",

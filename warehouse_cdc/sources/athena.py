@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from warehouse_cdc.sources.base import Source, secret
 
@@ -71,24 +71,34 @@ class Athena(Source):
             }
         except ValueError:
             raise cls._unreadable("The URL can't be read.") from None
-        # User and password are encoded already.
-        given = [f"{name}={text}" for name, text in named.items() if text]
-        query = "&".join([*given, urlencode(parse_qsl(parts.query, keep_blank_values=True))])
+        given = [(name, unquote(str(text))) for name, text in named.items() if text]
+        query = urlencode([*given, *parse_qsl(parts.query, keep_blank_values=True)])
         return super().from_url(f"athena://{parts.path}?{query}", **more)
 
     def __post_init__(self) -> None:
-        """Look at the locations.
+        """Look at the locations, and whether what signs in is complete.
 
         Raises:
-            ConfigError: One isn't of S3, or the state is where results are.
+            ConfigError: A location isn't of S3, the state is where results are, or something is missing.
         """
+        super().__post_init__()
         for name, location in (("state", self.state), ("output", self.output)):
-            if location is not None and not location.startswith("s3://"):
+            if location is not None and not (location.startswith("s3://") and location[5:].strip("/")):
                 raise self._refuse(f"{name} must be a location of S3.", f"{name}: s3://bucket/prefix")
         if self.output is not None and _folder(self.state).startswith(_folder(self.output)):
             raise self._refuse(
                 "state is below output, where rules delete old results.", "Give each a prefix of its own."
             )
+
+        if (self.access_key_id is None) != (self.secret_access_key is None):
+            raise self._refuse("access_key_id and secret_access_key come together.")
+        if self.session_token is not None and self.access_key_id is None:
+            raise self._refuse("session_token needs access_key_id and secret_access_key.")
+        if self.external_id is not None and self.role_arn is None:
+            raise self._refuse("external_id needs role_arn.")
+        for name in ("endpoint", "s3_endpoint"):
+            if not (getattr(self, name) or "https://").startswith(("https://", "http://")):
+                raise self._refuse(f"{name} must be a URL.", f"{name}: https://host")
 
     def _open(self) -> Connection:
         from warehouse_cdc.warehouses.athena import open_athena

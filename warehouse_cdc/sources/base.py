@@ -48,6 +48,23 @@ class Source(ABC):
     modules: ClassVar[tuple[str, ...]] = ()
     engine: ClassVar[str] = ""
 
+    def __post_init__(self) -> None:
+        """Look whether plain values are what their fields take; objects are what they are.
+
+        Raises:
+            ConfigError: One isn't (code ``source-field``).
+        """
+        for name, known in fields_of(type(self)).items():
+            value = getattr(self, name)
+            try:
+                if isinstance(value, str | int | float):
+                    fit(value, known.hint)
+            except MismatchError as error:
+                raise self._refuse(f"{name} must be {error}.") from None
+        port = getattr(self, "port", None)
+        if port is not None and not 0 < port < 65_536:
+            raise self._refuse("port must be between 1 and 65535.")
+
     @classmethod
     def from_url(cls, url: str, **more: Any) -> Self:
         """Read a URL: user, password, host and port, then fields in its path, and others by name.
@@ -115,7 +132,14 @@ class Source(ABC):
             ConnectionLostError: The warehouse can't be reached or refuses the sign-in.
         """
         self.need()
-        return self._open()
+        try:
+            return self._open()
+        except ImportError as error:
+            raise ConfigError(
+                f"The driver {self.driver!r} can't be imported: {error}",
+                code="missing-extra",
+                hint=f"pip install 'warehouse-cdc[{self.extra}]'",
+            ) from None
 
     @abstractmethod
     def _open(self) -> Connection:
@@ -128,8 +152,11 @@ class Source(ABC):
         Raises:
             ConfigError: It isn't (code ``missing-extra``).
         """
-        top = cls.driver.split(".")[0]
-        if importlib.util.find_spec(top) is None or importlib.util.find_spec(cls.driver) is None:
+        try:
+            found = importlib.util.find_spec(cls.driver)
+        except ModuleNotFoundError:  # not even the package that it would be in
+            found = None
+        if found is None:
             raise ConfigError(
                 f"The driver {cls.driver!r} isn't installed.",
                 code="missing-extra",

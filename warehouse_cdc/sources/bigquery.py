@@ -39,7 +39,6 @@ class BigQuery(Source):
     extra: ClassVar = "bigquery"
     path: ClassVar = ("project", "dataset")
     modules: ClassVar = ("google",)
-    engine: ClassVar = "bigquery"
 
     project: str
     location: str
@@ -54,6 +53,7 @@ class BigQuery(Source):
 
     def __post_init__(self) -> None:
         """Refuse two sets of credentials."""
+        super().__post_init__()
         if self.credentials_file is not None and self.credentials_info is not None:
             raise self._refuse("give credentials_file or credentials_info, not both.")
 

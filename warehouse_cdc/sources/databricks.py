@@ -56,7 +56,7 @@ class Databricks(Source):
     client_secret: str | None = secret()
     catalog: str | None = None
     schema: str | None = None
-    session_configuration: Mapping[str, str] = field(default_factory=dict)
+    session_configuration: Mapping[str, str] = field(default_factory=dict, repr=False)
     socket_timeout: float = 900.0
     statement_timeout: int | None = None
     retry_seconds: float = 900.0
@@ -64,6 +64,7 @@ class Databricks(Source):
 
     def __post_init__(self) -> None:
         """Refuse what doesn't name one way to sign in."""
+        super().__post_init__()
         if (self.client_id is None) != (self.client_secret is None):
             raise self._refuse("client_id and client_secret go together.")
         if (self.access_token is None) == (self.client_id is None):

@@ -34,7 +34,7 @@ class DuckDB(Source):
     engine: ClassVar = "duckdb"
 
     file: str | PathLike[str] | None = None
-    config: Mapping[str, str] = field(default_factory=dict)
+    config: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @classmethod
     def from_url(cls, url: str, **more: Any) -> Self:

@@ -84,6 +84,7 @@ class Snowflake(Source):
         Raises:
             ConfigError: There are two ways to sign in, a way lacks something, or a warehouse is missing.
         """
+        super().__post_init__()
         ways = [name for name in _SIGN_INS if getattr(self, name) is not None]
         if ways not in ([], ["token", "workload_identity"]) and len(ways) > 1:
             raise self._refuse(f"{' and '.join(ways)} are two ways to sign in.", "Give one.")
@@ -107,11 +108,12 @@ class Snowflake(Source):
         """Read a URL whose host is the account."""
         try:
             parts = urlsplit(url)
-            account = parts.hostname or ""
+            named = {"account": parts.hostname, "port": parts.port}
         except ValueError:
             raise cls._unreadable("The URL can't be read.") from None
         user, at, _host = parts.netloc.rpartition("@")
-        query = "&".join(each for each in (account and f"account={quote(account)}", parts.query) if each)
+        given = [f"{name}={quote(str(value))}" for name, value in named.items() if value]
+        query = "&".join([*given, *([parts.query] if parts.query else [])])
         return super().from_url(f"{parts.scheme}://{user}{at}{parts.path}?{query}", **more)
 
     @classmethod

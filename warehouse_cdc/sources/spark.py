@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from warehouse_cdc.sources.base import Source, secret
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Spark(Source):
-    """A Spark Connect server whose tables are Delta tables.
+    """A Spark Connect server whose tables are Delta's or Iceberg's.
 
     A ``SparkSession`` of one's own, with or without Spark Connect, is given to ``connect`` itself.
 
@@ -27,6 +27,7 @@ class Spark(Source):
         use_ssl: Encrypt.
         catalog: Where models look names up, and the two schemas are, unless these are qualified.
         schema: The schema that models' names without one are of.
+        table_format: Of the tables in the two schemas; if None, that of the session's catalog.
     """
 
     schemes: ClassVar = ("sc", "spark")
@@ -44,9 +45,13 @@ class Spark(Source):
     use_ssl: bool = False
     catalog: str | None = None
     schema: str | None = None
+    table_format: Literal["delta", "iceberg"] | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a token that would travel in the clear."""
+        """Refuse a token that would travel in the clear, and unknown formats."""
+        super().__post_init__()
+        if self.table_format not in (None, "delta", "iceberg"):
+            raise self._refuse("table_format is delta or iceberg.")
         if self.token is not None and not self.use_ssl:
             raise self._refuse("token needs use_ssl.")
 

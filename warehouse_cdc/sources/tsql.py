@@ -59,9 +59,10 @@ class _TSQL(Source):
         Raises:
             ConfigError: They don't (code ``source-field``).
         """
+        super().__post_init__()
         if not self.host or not self.database:
             raise self._refuse("host and database must be given.", self.example)
-        if "/" in self.host or ":" in self.host or ";" in self.host:
+        if set("/:;,") & set(self.host):
             raise self._refuse("host must be the server's name alone.", "Without https:// and slashes.")
         ways = self._ways()
         if len(ways) != 1:
@@ -69,6 +70,8 @@ class _TSQL(Source):
             raise self._refuse(f"there must be one way to sign in: {found}.", self._hint())
         if "a service principal" in ways:
             self._check_principal()
+        if (self.request_timeout or 0) < 0:
+            raise self._refuse("request_timeout can't be negative.")
 
     def _ways(self) -> list[str]:
         """The ways to sign in that are given."""
@@ -147,6 +150,8 @@ class Synapse(_TSQL):
             super().__post_init__()
         elif self.host or self.database or self._ways() != ["connection_string"]:
             raise self._refuse("connection_string comes without host, database and sign-in.")
+        else:
+            super(_TSQL, self).__post_init__()
         if _SERVERLESS in (self.connection_string or self.host or "").lower():
             raise UnsupportedError(
                 "Serverless SQL pools have no tables to write to.",

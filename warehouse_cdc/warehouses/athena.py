@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from botocore.config import Config
 from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from pyarrow import csv
 from ulid import ULID
 
@@ -86,7 +86,7 @@ def open_athena(source: Source) -> AthenaConnection:
         config = Config(retries={"mode": "standard", "total_max_attempts": 10})
         athena = session.client("athena", endpoint_url=source.endpoint, config=config)
         s3 = session.client("s3", endpoint_url=source.s3_endpoint, config=config)
-    except BotoCoreError as error:
+    except (BotoCoreError, ValueError) as error:
         raise _mapped(error, "") from None
     connection = AthenaConnection(source, athena, s3)
     connection.query("SELECT 1")
@@ -96,12 +96,14 @@ def open_athena(source: Source) -> AthenaConnection:
 def _with_role(session: Any, role: str, external_id: str | None) -> Any:
     """A session as a role, whose credentials are renewed before they expire."""
     inner = session._session
+    if (credentials := inner.get_credentials()) is None:
+        raise NoCredentialsError
     extra = {"RoleSessionName": "warehouse-cdc"}
     if external_id is not None:
         extra["ExternalId"] = external_id
     fetcher = AssumeRoleCredentialFetcher(
         client_creator=inner.create_client,
-        source_credentials=inner.get_credentials(),
+        source_credentials=credentials,
         role_arn=role,
         extra_args=extra,
     )
@@ -227,7 +229,7 @@ class AthenaConnection(AloneConnection):
         pause = 0.05
         try:
             while True:
-                execution = self._athena.get_query_execution(QueryExecutionId=query_id)["QueryExecution"]
+                execution = self._execution(query_id)
                 if execution["Status"]["State"] in _OVER:
                     return execution
                 time.sleep(pause)
@@ -239,6 +241,9 @@ class AthenaConnection(AloneConnection):
             raise
         finally:
             self._under_way = None
+
+    def _execution(self, query_id: str) -> Any:
+        return self._athena.get_query_execution(QueryExecutionId=query_id)["QueryExecution"]
 
     def end_statements(self, run_id: str) -> bool:
         """Stop them, by the comments that they begin with."""
@@ -259,7 +264,9 @@ class AthenaConnection(AloneConnection):
             ids = page["QueryExecutionIds"]
             if not ids:
                 break
-            executions = self._athena.batch_get_query_execution(QueryExecutionIds=ids)["QueryExecutions"]
+            answer = self._athena.batch_get_query_execution(QueryExecutionIds=ids)
+            missing = [each["QueryExecutionId"] for each in answer.get("UnprocessedQueryExecutionIds", ())]
+            executions = answer["QueryExecutions"] + [self._execution(each) for each in missing]
             for execution in executions:
                 first = execution["Query"].partition("\n")[0]
                 if execution["Status"]["State"] not in _OVER and f"run={run_id}" in first.split():
@@ -453,7 +460,8 @@ def _read(body: Any, columns: int) -> Iterator[pa.RecordBatch]:
     reader = csv.open_csv(
         pa.PythonFile(body, mode="r"),
         read_options=csv.ReadOptions(block_size=_BLOCK_BYTES, column_names=places),
-        parse_options=csv.ParseOptions(newlines_in_values=True),
+        # The line of a row whose only value is NULL is empty.
+        parse_options=csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
         convert_options=csv.ConvertOptions(
             column_types=dict.fromkeys(places, pa.string()),
             null_values=[""],

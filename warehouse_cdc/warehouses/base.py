@@ -6,9 +6,10 @@ A connection knows no sync. It is used by one thread at a time; ``clone`` makes 
 from __future__ import annotations
 
 import re
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import quote
@@ -18,7 +19,7 @@ from sqlglot import exp
 
 from warehouse_cdc.compile.parse import Spoken
 from warehouse_cdc.dialects import ColumnType, Dialect
-from warehouse_cdc.errors import StateError
+from warehouse_cdc.errors import QueryError, StateError
 
 Work = Literal["", "scan", "lookup"]
 
@@ -70,6 +71,45 @@ def schema_missing(schemas: Sequence[str], what: str = "schema") -> StateError:
         code="schema-missing",
         hint="An administrator runs what `warehouse-cdc setup` prints, once.",
     )
+
+
+END_SECONDS = 600.0
+"""How long statements that were ended may take to be over."""
+SETTLE_SECONDS = 2.0
+"""What a statement was about to commit when it was ended may land a moment later."""
+
+
+def end_sessions(running: Callable[[], Sequence[str]], end: Callable[[str], None], run_id: str) -> bool:
+    """End the sessions in which statements of a run go on, and wait until they are over.
+
+    Args:
+        running: Finds their ids.
+        end: Ends one; a QueryError means that it has ended meanwhile.
+        run_id: The run.
+
+    Returns:
+        Whether there were any.
+
+    Raises:
+        QueryError: They don't end.
+    """
+    limit, found = time.monotonic() + END_SECONDS, False
+    while sessions := running():
+        for session in () if found else sessions:
+            with suppress(QueryError):
+                end(session)
+        found = True
+        if time.monotonic() > limit:
+            raise QueryError(
+                f"Statements of run {run_id} that was interrupted go on.",
+                query_id=sessions[0],
+                hint="End their sessions, then run the sync again.",
+                retryable=True,
+            )
+        time.sleep(0.2)
+    if found:
+        time.sleep(SETTLE_SECONDS)
+    return found
 
 
 class Connection(ABC):

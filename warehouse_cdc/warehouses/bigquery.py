@@ -40,6 +40,8 @@ from warehouse_cdc.warehouses.base import ESCAPED, Work, redacted, schema_missin
 _SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 _PATIENCE = 90.0
 """Seconds for which a request is repeated that fails for reasons that may pass."""
+_ANSWER = 60.0
+"""Seconds for which the answer to one request is waited for; the client itself would wait for ever."""
 _ATTEMPTS = 6
 """How often a job is sent that fails for such reasons: it has done nothing."""
 _POLLS = (0.05, 1.0)
@@ -139,6 +141,7 @@ class BigQueryConnection(AloneConnection):
         self._source = source
         self._owned = owned
         self._reader: Any = None
+        self._under_way: str | None = None
         self._storage = source.storage
 
     # -- jobs -------------------------------------------------------------------------------------
@@ -161,8 +164,12 @@ class BigQueryConnection(AloneConnection):
         """Run a statement to its end; again, if it failed for a reason that may pass."""
         for attempt in range(1, _ATTEMPTS + 1):
             job_id = f"wcdc_{ULID()}"
-            with _mapping(sql, job_id):
-                job = self._ended(self._sent(sql, job_id))
+            self._under_way = job_id
+            try:
+                with _mapping(sql, job_id):
+                    job = self._ended(self._sent(sql, job_id))
+            finally:
+                self._under_way = None
             if job.error_result is None:
                 return job
             if not _passes(job.error_result) or attempt == _ATTEMPTS:
@@ -173,7 +180,7 @@ class BigQueryConnection(AloneConnection):
     def _sent(self, sql: str, job_id: str) -> bigquery.QueryJob:
         """Start a job, which is there once however often it is sent."""
         self.statements += 1
-        at = {"location": self._source.location, "retry": _retry}
+        at = {"location": self._source.location, "retry": _retry, "timeout": _ANSWER}
         try:
             return self._client.query(sql, self._config(), job_id=job_id, job_retry=None, **at)
         except api.Conflict as conflict:
@@ -190,7 +197,7 @@ class BigQueryConnection(AloneConnection):
             while job.state != "DONE":
                 time.sleep(wait)
                 wait = min(wait * 1.5, longest)
-                job.reload(retry=_retry)
+                job.reload(retry=_retry, timeout=_ANSWER)
         except _FAILURES:
             raise
         except BaseException:
@@ -199,9 +206,34 @@ class BigQueryConnection(AloneConnection):
             raise
         return job
 
+    def cancel_statement(self) -> None:
+        """Cancel its job."""
+        if (job_id := self._under_way) is not None:
+            with suppress(*_FAILURES):  # it may be over, or not there yet: then this is called again
+                self._client.cancel_job(job_id, location=self._source.location, retry=None, timeout=5)
+
+    def end_statements(self, run_id: str) -> bool:
+        """Cancel its jobs, by their label: a user lists and cancels jobs of their own without a grant."""
+        wanted = labels({"run": run_id}).items()
+
+        def running() -> list[str]:
+            with _mapping("", None):
+                return [
+                    job.job_id
+                    for state in ("pending", "running")
+                    for job in self._client.list_jobs(state_filter=state, retry=_retry)
+                    if wanted <= job.labels.items()
+                ]
+
+        def end(job_id: str) -> None:
+            with _mapping("", job_id):
+                self._client.cancel_job(job_id, location=self._source.location, retry=_retry)
+
+        return self._end(run_id, running, end)
+
     def _rows(self, job: bigquery.QueryJob, page_size: int | None = None) -> Any:
         """A job's result."""
-        return job.result(page_size=page_size, retry=_retry, job_retry=None)
+        return job.result(page_size=page_size, retry=_retry, timeout=_ANSWER, job_retry=None)
 
     def _dry(self, sql: str) -> bigquery.QueryJob:
         """What the service says of a statement without running it."""
@@ -212,6 +244,7 @@ class BigQueryConnection(AloneConnection):
                 self._config(dry_run=True, use_query_cache=False),
                 location=self._source.location,
                 retry=_retry,
+                timeout=_ANSWER,
                 job_retry=None,
             )
 
@@ -314,7 +347,8 @@ class BigQueryConnection(AloneConnection):
         for schema in schemas:
             try:
                 with _mapping("", None, raised=(api.NotFound,)):
-                    listed = list(self._client.list_tables(self._dataset(schema), retry=_retry))
+                    pages = self._client.list_tables(self._dataset(schema), retry=_retry, timeout=_ANSWER)
+                    listed = list(pages)
             except api.NotFound:
                 missing.append(schema)
             else:

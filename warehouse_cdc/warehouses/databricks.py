@@ -14,8 +14,9 @@ from databricks.sql.client import Cursor
 from databricks.sql.exc import RequestError
 
 from warehouse_cdc.dialects import ColumnType, Databricks
-from warehouse_cdc.errors import ConfigError, ConnectionLostError, WarehouseError
+from warehouse_cdc.errors import ConfigError, ConnectionLostError, QueryError, WarehouseError
 from warehouse_cdc.sources.databricks import Databricks as Source
+from warehouse_cdc.warehouses.base import ESCAPED, redacted
 from warehouse_cdc.warehouses.delta import DeltaConnection, mapped, typed
 
 _PROBE = "SELECT CAST(CAST(0.0000001 AS DECIMAL(20, 10)) AS STRING)"
@@ -87,7 +88,12 @@ def _sign_in(source: Source) -> dict[str, Any]:
 
     def provider() -> Callable[[], dict[str, str]]:
         server = f"https://{source.host}:{source.port}"
-        config = Config(host=server, client_id=source.client_id, client_secret=source.client_secret)
+        config = Config(
+            host=server,
+            client_id=source.client_id,
+            client_secret=source.client_secret,
+            auth_type="oauth-m2m",  # whatever else the environment or a profile would sign in with
+        )
         headers: Callable[[], dict[str, str]] = oauth_service_principal(config)
         return headers
 
@@ -135,6 +141,8 @@ class DatabricksConnection(DeltaConnection):
         self._hurried: Any = None
         self._asked = False
         self._lost = False
+        self._under_way: Any = None
+        self._stopped: Any = None
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """Run a statement and fetch everything."""
@@ -150,12 +158,16 @@ class DatabricksConnection(DeltaConnection):
         self.statements += 1
         cursor = None
         try:
-            cursor = self._current().cursor()
+            cursor = self._under_way = self._current().cursor()
             cursor.execute(self.labels.comment() + sql, **self._tags())
+            if self._stopped is cursor:  # of which the connector itself says nothing
+                raise self._cancelled(sql, cursor)
             yield cursor
         except WarehouseError:
             raise
         except Exception as error:
+            if self._stopped is cursor is not None:
+                raise self._cancelled(sql, cursor) from None
             raise self._mapped(error, sql, getattr(cursor, "query_id", None)) from None
         except BaseException:
             with suppress(Exception):  # what went wrong matters more
@@ -163,9 +175,24 @@ class DatabricksConnection(DeltaConnection):
                     cursor.cancel()
             raise
         finally:
+            self._under_way = None
             with suppress(Exception):  # it may be closed already
                 if cursor is not None:
                     cursor.close()
+
+    @staticmethod
+    def _cancelled(sql: str, cursor: Any) -> QueryError:
+        return QueryError(
+            "The statement was cancelled.", sql=redacted(sql, literal=ESCAPED), query_id=cursor.query_id
+        )
+
+    def cancel_statement(self) -> None:
+        """Tell the warehouse, by the cursor that waits for it."""
+        cursor = self._under_way
+        if cursor is not None and cursor.query_id is not None:
+            self._stopped = cursor
+            with suppress(Exception):  # it may be over already
+                cursor.cancel()
 
     def _current(self) -> Any:
         """The session that statements go to."""

@@ -129,7 +129,7 @@ class DeltaConnection(AloneConnection):
             try:
                 rows = self.query(f"SHOW TABLES IN {self.dialect.schema(schema)}")
             except QueryError as error:
-                if not error.message.startswith("Spark refused a statement (SCHEMA_NOT_FOUND"):
+                if " refused a statement (SCHEMA_NOT_FOUND" not in error.message:
                     raise
                 missing.append(schema)
             else:
@@ -148,6 +148,7 @@ class DeltaConnection(AloneConnection):
 _CONFLICT = re.compile(
     r"Concurrent(Append|DeleteRead|DeleteDelete|Transaction|Write|Modification)\w*Exception"
     r"|(MetadataChanged|ProtocolChanged)Exception|DELTA_(CONCURRENT|METADATA_CHANGED|PROTOCOL_CHANGED)"
+    r"|iceberg\.exceptions\.CommitFailedException|Found conflicting files that can contain"
 )
 _DENIED = re.compile(
     r"INSUFFICIENT_PERMISSIONS|PERMISSION_DENIED|AccessControlException|does not have \w+ priv"
@@ -180,6 +181,7 @@ def mapped(error: Exception, sql: str, vendor: str = "Spark", query_id: str | No
         return QueryError(
             f"{vendor} refused a statement: another one changed the same table.",
             sql=shown,
+            query_id=query_id,
             code="query-conflict",
             retryable=True,
         )
@@ -190,6 +192,7 @@ def mapped(error: Exception, sql: str, vendor: str = "Spark", query_id: str | No
         return ConnectionLostError(
             f"The connection to {vendor} is lost or was refused ({type(error).__name__}).",
             sql=shown,
+            query_id=query_id,
             hint="Check the address, the sign-in and whether the session or server has ended.",
         )
     condition = next(reversed(_CLASS.findall(text)), type(error).__name__)
@@ -197,6 +200,7 @@ def mapped(error: Exception, sql: str, vendor: str = "Spark", query_id: str | No
         return PermissionDeniedError(
             f"{vendor} denied a statement ({condition}).",
             sql=shown,
+            query_id=query_id,
             hint="The user needs to create, read, write and drop tables in the two schemas, and to read the "
             "model's tables: see `warehouse-cdc check`.",
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -36,17 +37,17 @@ def open_duckdb(path: str, config: dict[str, Any]) -> DuckDBConnection:
                 "Another process holds this DuckDB file.",
                 code="warehouse-locked",
                 hint="DuckDB lets one process at a time open a file for writing: wait for it, or close it.",
-            ) from error
+            ) from None
         raise ConnectionLostError(
             f"The DuckDB file can't be opened ({type(error).__name__}).",
             hint="Check the path and its folder.",
-        ) from error
+        ) from None
     except duckdb.Error as error:
         raise ConnectionLostError(
             f"The DuckDB file can't be opened ({type(error).__name__}).",
             hint="Check that it is a DuckDB file of a version that the installed duckdb package reads, and "
             "that no connection of this process has it open with another configuration.",
-        ) from error
+        ) from None  # its message shows the settings, which may hold a token
 
 
 class DuckDBConnection(Connection):
@@ -96,7 +97,10 @@ class DuckDBConnection(Connection):
             yield
         except BaseException:
             with suppress(duckdb.Error):  # the failure has ended the transaction already
-                self._cursor.execute("ROLLBACK")
+                try:
+                    self._cursor.execute("ROLLBACK")
+                except duckdb.InterruptException:  # which was meant for what failed
+                    self._cursor.execute("ROLLBACK")
             raise
         self._run("COMMIT")
 
@@ -137,7 +141,8 @@ class DuckDBConnection(Connection):
         try:
             self._run(f"INSERT INTO {target} ({names}) SELECT {names} FROM wcdc_rows")
         finally:
-            self._cursor.unregister("wcdc_rows")
+            with suppress(duckdb.Error):  # a failed statement has ended the transaction
+                self._cursor.unregister("wcdc_rows")
 
     def describe(self, sql: str) -> list[tuple[str, str]]:
         """DESCRIBE, which binds the query without running it."""
@@ -156,14 +161,19 @@ class DuckDBConnection(Connection):
         return {(str(schema), str(name)) for schema, name in rows if name is not None}
 
     def _create(self, schema: str) -> None:
-        try:
-            self.execute(f"CREATE SCHEMA IF NOT EXISTS {self.dialect.quote(schema)}")
-        except WarehouseError as error:
-            raise StateError(
-                f"The schema {schema!r} can't be made.",
-                code="schema-missing",
-                hint="Open the database for writing.",
-            ) from error
+        for last in (*[False] * _ATTEMPTS, True):
+            try:
+                self.execute(f"CREATE SCHEMA IF NOT EXISTS {self.dialect.quote(schema)}")
+            except WarehouseError as error:
+                if error.code == "query-conflict" and not last:
+                    time.sleep(0.05)  # another run is making it, and hasn't committed yet
+                    continue
+                raise StateError(
+                    f"The schema {schema!r} can't be made.",
+                    code="schema-missing",
+                    hint="Open the database for writing.",
+                ) from error
+            return
 
     def columns_of(self, tables: Sequence[exp.Table]) -> list[frozenset[str]] | None:
         """Base tables of the current database, found by DuckDB's own rules of names."""
@@ -217,6 +227,8 @@ class DuckDBConnection(Connection):
             raise _mapped(error, sql) from None
 
 
+_ATTEMPTS = 40
+"""How often a schema is tried again that another run is making at the same time."""
 _CONFLICTS = (duckdb.TransactionException, duckdb.ConstraintException)
 """Two transactions wrote the same row, or both inserted it: the leases' key is the only constraint here."""
 

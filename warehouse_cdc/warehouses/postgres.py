@@ -7,6 +7,7 @@ and no cursor outlives its transaction, so a pooler in transaction mode may stan
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
@@ -35,11 +36,14 @@ from warehouse_cdc.warehouses.base import Connection, Work, redacted, schema_mis
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-_SETTINGS = (
-    "SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, YMD'; SET LOCAL IntervalStyle = 'iso_8601'; "
-    "SET LOCAL extra_float_digits = 1; SET LOCAL bytea_output = 'hex'; SET LOCAL xmloption = 'content'; "
-    "SET LOCAL standard_conforming_strings = on; SET LOCAL client_encoding = 'UTF8'"
-)
+_SESSION = {
+    **{"TimeZone": "UTC", "DateStyle": "ISO, YMD", "IntervalStyle": "iso_8601", "extra_float_digits": "1"},
+    **{"bytea_output": "hex", "xmloption": "content", "standard_conforming_strings": "on"},
+    "client_encoding": "UTF8",
+}
+_SETTINGS = "; ".join(f"SET LOCAL {name} = '{value}'" for name, value in _SESSION.items())
+_SET = ", ".join(f"set_config('{name}', '{value}', TRUE)" for name, value in _SESSION.items())
+"""The same, for a session that takes one statement at a time."""
 _LOOKUP_MEMORY = 64 * 2**20
 _READING = {"client_encoding": ("UTF8", "UNICODE"), "standard_conforming_strings": ("on",)}
 """What settings of the session must be, by any name, for a statement to be read as it is written."""
@@ -136,21 +140,6 @@ def _adbc_session(conninfo: str) -> Any:
         return None
 
 
-def _copied(session: Any, sql: str, types: Sequence[pa.DataType]) -> Iterator[pa.RecordBatch]:
-    """A query's rows as the ADBC driver reads them, in exactly these types."""
-    try:
-        with session, session.cursor() as cursor:
-            cursor.execute(sql)
-            for batch in cursor.fetch_record_batch():
-                columns = zip(batch.columns, types, strict=True)
-                yield pa.RecordBatch.from_arrays([_exact(c, t) for c, t in columns], batch.schema.names)
-    except (session.Error, OSError) as error:
-        # Not chained: the driver's message may hold row values.
-        raise QueryError(
-            f"PostgreSQL's rows could not be read ({type(error).__name__}).", sql=redacted(sql)
-        ) from None
-
-
 def _exact(column: pa.Array, wanted: pa.DataType) -> pa.Array:
     """A column in the wanted type, with infinite dates and times at their extremes.
 
@@ -219,8 +208,11 @@ def sign_in(conninfo: str, options: Mapping[str, str]) -> psycopg.Connection[Any
         ConnectionLostError: The server can't be reached or refuses the sign-in.
     """
     try:
-        target = psycopg.conninfo.make_conninfo(conninfo, **options)
-        return psycopg.connect(target, autocommit=True, prepare_threshold=None, connect_timeout=15)
+        given = dict(options)
+        if "connect_timeout" not in psycopg.conninfo.conninfo_to_dict(conninfo, **options):
+            given["connect_timeout"] = os.environ.get("PGCONNECT_TIMEOUT", "15")
+        target = psycopg.conninfo.make_conninfo(conninfo, **given)
+        return psycopg.connect(target, autocommit=True, prepare_threshold=None)
     except psycopg.ProgrammingError:
         raise ConnectionLostError(
             "The PostgreSQL connection string can't be read.",
@@ -288,6 +280,7 @@ class PostgresConnection(Connection):
         self._connection = connection
         self._owned = owned
         self._in_transaction = False
+        self._copying: Any = None
         self._was_autocommit = connection.autocommit
         if connection.closed:
             raise ConnectionLostError("The given PostgreSQL connection is closed.")
@@ -416,7 +409,7 @@ class PostgresConnection(Connection):
             session = _adbc_session(self._conninfo)
             if session is not None:
                 self.statements += 1
-                yield from _copied(session, sql, types)
+                yield from self._copied(session, sql, types)
                 return
         pa.array([])  # the first array imports pandas where it is installed: not inside the transaction
         with self.transaction(idle_timeout=idle_timeout), self._mapped(sql):
@@ -431,6 +424,25 @@ class PostgresConnection(Connection):
                     columns = zip(*rows, strict=True)
                     arrays = [pa.array(c, t) for c, t in zip(columns, types, strict=True)]
                     yield pa.RecordBatch.from_arrays(arrays, names)
+
+    def _copied(self, session: Any, sql: str, types: Sequence[pa.DataType]) -> Iterator[pa.RecordBatch]:
+        """A query's rows as the ADBC driver reads them, in exactly these types."""
+        try:
+            with session, session.cursor() as cursor:
+                cursor.execute(f"SELECT {_SET}")
+                cursor.fetchall()
+                self._copying = cursor
+                cursor.execute(f"{self.labels.comment()}{sql}")
+                for batch in cursor.fetch_record_batch():
+                    columns = zip(batch.columns, types, strict=True)
+                    yield pa.RecordBatch.from_arrays([_exact(c, t) for c, t in columns], batch.schema.names)
+        except (session.Error, OSError) as error:
+            # Not chained: the driver's message may hold row values.
+            raise QueryError(
+                f"PostgreSQL's rows could not be read ({type(error).__name__}).", sql=redacted(sql)
+            ) from None
+        finally:
+            self._copying = None
 
     def arrow_types(self, kinds: Sequence[ColumnType]) -> list[pa.DataType]:
         """By kind."""
@@ -532,6 +544,10 @@ class PostgresConnection(Connection):
 
     def cancel_statement(self) -> None:
         """Ask the server by a connection of its own."""
+        if (copying := self._copying) is not None:
+            with suppress(Exception):  # it may be over already, or closed
+                copying.adbc_cancel()
+            return
         with suppress(psycopg.Error):  # it may be over already
             getattr(self._connection, "cancel_safe", self._connection.cancel)()
 

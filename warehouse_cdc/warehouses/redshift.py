@@ -18,7 +18,7 @@ from sqlglot import exp
 
 from warehouse_cdc.dialects import ColumnType, Redshift
 from warehouse_cdc.dialects.redshift import LONGEST
-from warehouse_cdc.warehouses.base import Work
+from warehouse_cdc.warehouses.base import Work, end_sessions
 from warehouse_cdc.warehouses.postgres import Instant, PostgresConnection, arrow_type, sign_in, storable
 
 FETCHED = 1_000
@@ -157,6 +157,19 @@ class RedshiftConnection(PostgresConnection):
     def columns_of(self, tables: Sequence[exp.Table]) -> list[frozenset[str]] | None:
         """Not asked: without snapshots, a model is copied before it is compared."""
         return None
+
+    def end_statements(self, run_id: str) -> bool:
+        """End their sessions, which the comment before each tells; they are of the same user."""
+        named = self.dialect.literal(f"/* warehouse-cdc %run={run_id} %")
+        running = (
+            "SELECT DISTINCT session_id FROM sys_query_history WHERE session_id <> pg_backend_pid() "
+            f"AND status IN ('planning', 'queued', 'running', 'returning') AND query_text LIKE {named}"
+        )
+        return end_sessions(
+            lambda: [str(session) for (session,) in self.query(running)],
+            lambda session: self.execute(f"SELECT pg_terminate_backend({int(session)})"),
+            run_id,
+        )
 
     def engine_version(self) -> str:
         """The hash functions are defined, whatever the version."""

@@ -41,11 +41,15 @@ if TYPE_CHECKING:
     from warehouse_cdc.sources.snowflake import Snowflake as Source
 
 _VERSION = int(connector.__version__.partition(".")[0])
+_CUT = {"force_microsecond_precision": True} if _VERSION >= 5 else {}
+"""Otherwise nanoseconds before 1678 and after 2262 can't be read."""
 _ATTEMPTS = 6
 """How often a statement is tried for which too many others waited already."""
 _LITERAL = re.compile(r"'(?:[^'\\]|\\.|'')*'|\$\$.*?\$\$", re.DOTALL)
 _SESSION = {"TIMEZONE": "UTC", "TIMESTAMP_INPUT_FORMAT": "AUTO", "DATE_INPUT_FORMAT": "AUTO"}
 """Parameters of every statement, also in sessions that are somebody else's: they outlive no statement."""
+_OVER = "'SUCCESS', 'FAILED_WITH_ERROR', 'FAILED_WITH_INCIDENT'"
+"""What the history says of statements that have ended."""
 _CODES = dict(
     enumerate(
         (
@@ -233,6 +237,7 @@ class SnowflakeConnection(AloneConnection):
         self._owned = owned
         self._warehouses = warehouses
         self._lost = False
+        self._under_way = False
         try:
             self._connection = opener()
         except connector.errors.Error as error:
@@ -267,7 +272,11 @@ class SnowflakeConnection(AloneConnection):
         self.statements += 1
         try:
             with self._connection.cursor() as cursor:
-                self._send(cursor, sql)
+                self._under_way = True
+                try:
+                    self._send(cursor, sql)
+                finally:
+                    self._under_way = False
                 yield cursor
         except connector.errors.Error as error:
             raise self._failed(error, sql) from None
@@ -320,6 +329,25 @@ class SnowflakeConnection(AloneConnection):
             finally:
                 other.close()
 
+    def cancel_statement(self) -> None:
+        """End it from another session."""
+        if self._under_way:
+            self._cancel()
+
+    def end_statements(self, run_id: str) -> bool:
+        """Cancel them, by their tag: a user sees and cancels the statements of their own without a grant."""
+        tagged = self.dialect.literal(f'"run": {json.dumps(run_id)}')
+        look = (
+            "SELECT query_id FROM TABLE(information_schema.query_history_by_user(RESULT_LIMIT => 10000)) "
+            f"WHERE CONTAINS(query_tag, {tagged}) AND execution_status NOT IN ({_OVER})"
+        )
+
+        def end(query_id: str) -> None:
+            with suppress(QueryError):  # it has ended meanwhile
+                self.query(f"SELECT SYSTEM$CANCEL_QUERY({self.dialect.literal(query_id)})")
+
+        return self._end(run_id, lambda: [str(query_id) for (query_id,) in self.query(look)], end)
+
     def stream(
         self,
         sql: str,
@@ -331,7 +359,7 @@ class SnowflakeConnection(AloneConnection):
     ) -> Iterator[pa.RecordBatch]:
         """The server's Arrow, part by part."""
         with self._cursor(sql) as cursor:
-            for table in cursor.fetch_arrow_batches():
+            for table in cursor.fetch_arrow_batches(**_CUT):
                 names = [name.lower() for name in table.column_names]
                 try:
                     arrays = [

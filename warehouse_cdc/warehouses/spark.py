@@ -20,7 +20,7 @@ from pyspark.logger import PySparkLogger
 from pyspark.sql import SparkSession
 from pyspark.sql.types import ArrayType, DataType, MapType, StructField, StructType
 
-from warehouse_cdc.dialects import ColumnType, Spark
+from warehouse_cdc.dialects import ColumnType, Spark, SparkOnIceberg
 from warehouse_cdc.errors import (
     ConfigError,
     ConnectionLostError,
@@ -67,6 +67,14 @@ def is_session(target: Any) -> bool:
     return any(base.__name__ == "SparkSession" for base in type(target).__mro__)
 
 
+def _on_iceberg(session: Any, source: Source | None) -> bool:
+    """Whether new tables are Iceberg's: as the source says, or because its catalog keeps no others."""
+    if source is not None and source.table_format is not None:
+        return source.table_format == "iceberg"
+    catalog = session.catalog.currentCatalog()
+    return ".iceberg." in str(session.conf.get(f"spark.sql.catalog.{catalog}", ""))
+
+
 def open_spark(source: Source) -> SparkConnection:
     """Connect to a Spark Connect server, with a new session.
 
@@ -109,14 +117,15 @@ class SparkConnection(DeltaConnection):
         Raises:
             ConfigError: It isn't in ANSI mode.
         """
-        self.dialect = Spark()
         self.statements = 0
         self._session = session
         self._source = source
         self._shared = shared
         self._lost = False
+        self._under_way = ""
         with _mapping():
             ansi = str(session.conf.get("spark.sql.ansi.enabled")).lower()
+            self.dialect = SparkOnIceberg() if _on_iceberg(session, source) else Spark()
         if ansi != "true":
             raise ConfigError(
                 "The Spark session isn't in ANSI mode: overflows and wrong casts would pass for values.",
@@ -138,9 +147,11 @@ class SparkConnection(DeltaConnection):
         try:
             with _mapping(sql):
                 self._session.addTag(tag)
+                self._under_way = tag
                 try:
                     yield self._session.sql(self.labels.comment() + sql)
                 finally:
+                    self._under_way = ""
                     self._session.removeTag(tag)
         except ConnectionLostError:
             self._lost = True
@@ -170,6 +181,13 @@ class SparkConnection(DeltaConnection):
         """The query's schema, for which it isn't run."""
         with self._sent(sql) as frame:
             return [(field.name, type_name(field)) for field in frame.schema.fields]
+
+    def cancel_statement(self) -> None:
+        """Interrupt it, by its tag."""
+        tag = self._under_way
+        if tag:
+            with suppress(Exception):  # it may be over already
+                self._session.interruptTag(tag)
 
     @property
     def closed(self) -> bool:

@@ -1,65 +1,31 @@
-"""Trino by its own client.
-
-Each statement is alone: Trino's transactions hold one write at most, so runs are recorded in tables.
-"""
+"""Trino by its own client."""
 
 from __future__ import annotations
 
-import base64
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing
 from os import fspath
 from typing import Any
-from urllib.parse import quote
 
-import pyarrow as pa
-import pyarrow.compute as pc
 import requests
 import trino
+from trino import constants
 from trino.auth import BasicAuthentication
 from trino.exceptions import Error as DriverError
 from trino.exceptions import HttpError, TrinoAuthError, TrinoConnectionError, TrinoQueryError
 
-from warehouse_cdc.dialects import ColumnType, Trino, TrinoOnHive, TrinoOnPostgres
-from warehouse_cdc.errors import (
-    ConnectionLostError,
-    PermissionDeniedError,
-    QueryError,
-    WarehouseError,
-)
+from warehouse_cdc.dialects import Trino, TrinoOnHive, TrinoOnPostgres
+from warehouse_cdc.errors import PermissionDeniedError, QueryError, WarehouseError
 from warehouse_cdc.sources import Trino as Source
-from warehouse_cdc.warehouses.alone import AloneConnection
-from warehouse_cdc.warehouses.base import Labels, Work, redacted, schema_missing
-from warehouse_cdc.warehouses.trino_values import CONFLICTS, NAMES_ONLY, arrow_type, persevere
+from warehouse_cdc.warehouses.base import redacted
+from warehouse_cdc.warehouses.trino_session import TrinoSession, source_of, tags_of
 
 _DIALECTS: dict[str, type[Trino]] = {"hive": TrinoOnHive, "postgresql": TrinoOnPostgres}
 """Connectors whose tables hold less than Iceberg's."""
 _PORTS = {"https": 443, "http": 8080}
+_REQUESTS = 6
+"""How often a request is sent that the server is too busy for, after growing waits of seconds in all."""
 _session: Any = trino.dbapi.connect
 """Makes a session; the client has no types for it."""
-_END_SECONDS = 600.0
-"""How long a killed statement may take to end; Trino gives up those without a client after five minutes."""
-_SETTLE_SECONDS = 2.0
-"""What a statement was about to commit when it was ended may land a moment later."""
-_FAILURES = (DriverError, HttpError, requests.exceptions.RequestException)
-
-
-def _array(values: Sequence[Any], wanted: pa.DataType) -> pa.Array:
-    """A column as the server's JSON spells its values, in an Arrow type."""
-    if pa.types.is_floating(wanted):
-        return pa.array([float(v) if isinstance(v, str) else v for v in values], wanted)
-    if pa.types.is_binary(wanted):
-        return pa.array([None if v is None else base64.b64decode(v) for v in values], wanted)
-    if pa.types.is_timestamp(wanted) and wanted.tz is not None:
-        plain = [None if v is None else v.removesuffix(" UTC") for v in values]
-        return pc.assume_timezone(pa.array(plain, pa.string()).cast(pa.timestamp(wanted.unit)), "UTC")
-    if pa.types.is_time(wanted):
-        moments = pc.binary_join_element_wise("1970-01-01", pa.array(values, pa.string()), " ")
-        return moments.cast(pa.timestamp(wanted.unit)).cast(pa.int64()).cast(wanted)
-    if pa.types.is_temporal(wanted) or pa.types.is_decimal(wanted):
-        return pa.array(values, pa.string()).cast(wanted)
-    return pa.array(values, wanted)
 
 
 def open_trino(source: Source) -> TrinoConnection:
@@ -82,6 +48,7 @@ def open_trino(source: Source) -> TrinoConnection:
     with closing(TrinoConnection(arguments, verify)) as first:
         first.query("SELECT 1")
         connector = source.connector or _connector(first, source.catalog)
+    arguments["max_attempts"] = _REQUESTS
     if connector == "hive":
         # Otherwise its tables hold milliseconds, and refuse what is finer.
         arguments["session_properties"] = {f"{source.catalog}.timestamp_precision": "MICROSECONDS"}
@@ -100,150 +67,35 @@ def _connector(connection: TrinoConnection, catalog: str) -> str:
     return str(rows[0][0]) if rows else ""
 
 
-class TrinoConnection(AloneConnection):
-    """A session, which is nothing but what each request says of itself."""
+class TrinoConnection(TrinoSession):
+    """A session by Trino's client."""
 
-    insert_bytes = 900_000  # a statement may have a million characters
-
-    dialect: Trino
+    server = "Trino"
+    _failures = (DriverError, HttpError, requests.exceptions.RequestException)
 
     def __init__(self, arguments: dict[str, Any], verify: bool | str, dialect: type[Trino] = Trino) -> None:
         """Take the client's arguments, and which certificates to trust; nothing is sent yet."""
-        self.dialect = dialect()
-        self.statements = 0
+        super().__init__(dialect())
         self._arguments = arguments
-        self._under_way: Any = None
-        self._stopped: Any = None
         self._http = requests.Session()
         self._http.verify = verify
 
-    def query(self, sql: str) -> list[tuple[Any, ...]]:
-        """Run a statement and fetch everything."""
-        with self._cursor(sql) as cursor:
-            return [tuple(row) for row in cursor.fetchall()]
-
-    def execute(self, sql: str, *, work: Work = "") -> None:
-        """Run a statement; again, if it can be repeated and another one was faster."""
-        persevere(sql, self.query)
-
-    @contextmanager
-    def _cursor(self, sql: str, *, spelled: bool = False) -> Iterator[Any]:
-        """Send a statement, which is cancelled if nobody wants the rest of its result.
-
-        Args:
-            sql: The statement.
-            spelled: Return values as the server's JSON spells them.
-        """
-        self.statements += 1
-        told = {"source": _source(self.labels.run), "client_tags": _tags(self.labels)}
+    def _new_cursor(self, spelled: bool) -> Any:
+        told = {"source": source_of(self.labels.run), "client_tags": tags_of(self.labels)}
+        # The client leaves the tags of the statement before where a statement has none.
+        self._http.headers.pop(constants.HEADER_CLIENT_TAGS, None)
         session = _session(**self._arguments, **told, http_session=self._http)
-        cursor = session.cursor(legacy_primitive_types=spelled)
-        self._under_way = cursor
-        try:
-            cursor.execute(sql)
-            yield cursor
-            if self._stopped is cursor:  # of which the client itself says nothing
-                raise QueryError("The statement was cancelled.", sql=redacted(sql), query_id=cursor.query_id)
-        except _FAILURES as error:
-            raise _mapped(error, sql) from None
-        except BaseException:
-            with suppress(*_FAILURES):  # what went wrong matters more
-                cursor.cancel()
-            raise
-        finally:
-            self._under_way = None
+        return session.cursor(legacy_primitive_types=spelled)
 
-    def stream(
-        self,
-        sql: str,
-        kinds: Sequence[ColumnType | None],
-        batch_rows: int = 20_000,
-        *,
-        idle_timeout: float | None = None,
-        expected_rows: int = 0,
-    ) -> Iterator[pa.RecordBatch]:
-        """The server's pages, made into Arrow."""
-        types = [arrow_type(kind) for kind in kinds]
-        with self._cursor(sql, spelled=True) as cursor:
-            names = [column[0] for column in cursor.description]
-            while rows := cursor.fetchmany(batch_rows):
-                columns = zip(*rows, strict=True)
-                try:
-                    arrays = [_array(c, t) for c, t in zip(columns, types, strict=True)]
-                except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-                    raise QueryError(
-                        "A value doesn't fit into an Arrow column of its type.",
-                        sql=redacted(sql),
-                        hint="Cast dates and times before the year 0 or after 9999 to text in the model.",
-                    ) from None
-                yield pa.RecordBatch.from_arrays(arrays, names)
-
-    def arrow_types(self, kinds: Sequence[ColumnType]) -> list[pa.DataType]:
-        """By kind."""
-        return [arrow_type(kind) for kind in kinds]
-
-    def describe(self, sql: str) -> list[tuple[str, str]]:
-        """The result's columns of the query without rows, which the server doesn't run."""
-        with self._cursor(f"SELECT * FROM (\n{sql}\n) wcdc_described LIMIT 0") as cursor:
-            cursor.fetchall()
-            return [(str(column[0]), str(column[1])) for column in cursor.description]
-
-    def tables(self, *schemas: str) -> set[tuple[str, str]]:
-        """Look in the catalog's information schema."""
-        wanted = ", ".join(self.dialect.literal(schema.lower()) for schema in schemas)
-        rows = self.query(
-            f"SELECT schema_name, NULL FROM information_schema.schemata WHERE schema_name IN ({wanted}) "
-            "UNION ALL SELECT table_schema, table_name FROM information_schema.tables "
-            f"WHERE table_schema IN ({wanted}) AND table_type = 'BASE TABLE'"
-        )
-        named = {schema.lower(): schema for schema in schemas}
-        if missing := sorted(set(schemas) - {named[row[0]] for row in rows}):
-            raise schema_missing(missing)
-        return {(named[schema], str(name)) for schema, name in rows if name is not None}
-
-    def cancel_statement(self) -> None:
-        """Tell the server, by the cursor that waits for it."""
-        cursor = self._under_way
-        if cursor is not None:
-            self._stopped = cursor
-            with suppress(*_FAILURES):  # it may be over already
-                cursor.cancel()
-
-    def end_statements(self, run_id: str) -> bool:
-        """Kill them, by their source: the server doesn't list what else a session says of itself."""
-        source = self.dialect.literal(_source(run_id))
-        running = (
-            "SELECT query_id FROM system.runtime.queries "
-            f"WHERE source = {source} AND state NOT IN ('FINISHED', 'FAILED')"
-        )
-        end, found = time.monotonic() + _END_SECONDS, False
-        while rows := self.query(running):
-            if time.monotonic() > end:
-                raise QueryError(
-                    f"Statements of run {run_id} that was interrupted go on.",
-                    query_id=str(rows[0][0]),
-                    hint="Kill them, then run the sync again.",
-                    retryable=True,
-                )
-            for (query_id,) in rows if not found else ():
-                with suppress(QueryError):  # it has ended meanwhile
-                    self.query(
-                        f"CALL system.runtime.kill_query({self.dialect.literal(query_id)}, 'its run is over')"
-                    )
-            found = True
-            time.sleep(0.2)
-        if found:
-            time.sleep(_SETTLE_SECONDS)
-        return found
-
-    def engine_version(self) -> str:
-        """The same for all versions: xxHash64 is defined by its specification."""
-        return "xxhash64"
-
-    @property
-    def closed(self) -> bool:
-        """There is no session that could end."""
-        return False
+    def _mapped(self, error: Any, sql: str) -> WarehouseError:
+        refused = isinstance(error, HttpError) and str(error).startswith("error 401")
+        if refused or isinstance(error, TrinoAuthError):
+            return self._refused_sign_in(sql)
+        if isinstance(error, (HttpError, TrinoConnectionError, requests.exceptions.RequestException)):
+            return self._unreachable(error, sql)
+        if not isinstance(error, TrinoQueryError):
+            return QueryError(f"Trino's client failed ({type(error).__name__}).", sql=redacted(sql))
+        return self._refused(error, sql)
 
     def clone(self) -> TrinoConnection:
         """Another one with the same arguments."""
@@ -252,47 +104,3 @@ class TrinoConnection(AloneConnection):
     def close(self) -> None:
         """Close the client's HTTP session."""
         self._http.close()
-
-
-def _source(run_id: str) -> str:
-    return f"warehouse-cdc/{run_id}" if run_id else "warehouse-cdc"
-
-
-def _tags(labels: Labels) -> list[str]:
-    """Tags that say which sync and step a statement is for."""
-    named = {"sync": labels.sync, "run": labels.run, "stage": labels.stage}
-    return [f"{name}={quote(text, safe='')}" for name, text in named.items() if text]
-
-
-def _mapped(error: Exception, sql: str) -> WarehouseError:
-    shown = redacted(sql)
-    if isinstance(error, TrinoAuthError) or (isinstance(error, HttpError) and "401" in str(error)):
-        return ConnectionLostError(
-            "Trino refused the sign-in.", sql=shown, hint="Check user and password.", retryable=False
-        )
-    if isinstance(error, (HttpError, TrinoConnectionError, requests.exceptions.RequestException)):
-        return ConnectionLostError(
-            f"Trino can't be reached ({type(error).__name__}).",
-            sql=shown,
-            hint="Check host, port and scheme.",
-        )
-    if not isinstance(error, TrinoQueryError):
-        return QueryError(f"Trino's client failed ({type(error).__name__}).", sql=shown)
-    name = str(error.error_name)
-    detail = f": {error.message}" if name in NAMES_ONLY else "."
-    if name == "PERMISSION_DENIED":
-        return PermissionDeniedError(
-            f"Trino denied a statement{detail}",
-            sql=shown,
-            query_id=error.query_id,
-            hint="The user needs to create, read, write and drop tables in the two schemas, and to read the "
-            "model's tables: see `warehouse-cdc check`.",
-        )
-    conflict = name in CONFLICTS
-    return QueryError(
-        f"Trino refused a statement ({name}){detail}",
-        sql=shown,
-        query_id=error.query_id,
-        code="query-conflict" if conflict else None,
-        retryable=conflict,
-    )

@@ -10,7 +10,7 @@ import random
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, cast
 
@@ -19,10 +19,10 @@ from mssql_python import Error as DriverError
 
 from warehouse_cdc.dialects import ColumnType, get_dialect
 from warehouse_cdc.dialects.tsql import TSQL, decimal_digits
-from warehouse_cdc.errors import ConnectionLostError, QueryError
+from warehouse_cdc.errors import ConnectionLostError, PermissionDeniedError, QueryError, WarehouseError
 from warehouse_cdc.sources.tsql import Synapse as SynapseSource
 from warehouse_cdc.warehouses.alone import AloneConnection
-from warehouse_cdc.warehouses.base import Work, schema_missing
+from warehouse_cdc.warehouses.base import Work, end_sessions, redacted, schema_missing
 from warehouse_cdc.warehouses.tsql_errors import mapped
 from warehouse_cdc.warehouses.tsql_session import opener_of
 
@@ -84,6 +84,7 @@ class TSQLConnection(AloneConnection):
         self._connection = connection
         self._opener = opener
         self._lost = False
+        self._stopped = False
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """Run a statement and fetch everything; moments are in UTC."""
@@ -116,6 +117,10 @@ class TSQLConnection(AloneConnection):
                 cursor.close()
         except DriverError as error:
             ours = mapped(error, sql)
+            if self._stopped:
+                self._stopped = False
+                ours = QueryError("A statement was stopped.", sql=redacted(sql))
+                self._connection = self._opener()
             self._lost = self._lost or isinstance(ours, ConnectionLostError)
             raise ours from None
 
@@ -209,17 +214,56 @@ class SynapseConnection(TSQLConnection):
     """A session of a dedicated SQL pool."""
 
     def _labelled(self, sql: str) -> str:
-        """By its label, where it can have one."""
+        """By its label, where it can have one; the run comes first, since a label has an end."""
         comment = self.labels.comment()
         if not comment or not _LABELLED.match(sql):
             return comment + sql
-        text = comment.removeprefix("/* ").removesuffix(" */ ")[:LABEL]
-        return f"{sql}\nOPTION (LABEL = '{text}')"
+        first, *named = comment.removeprefix("/* ").removesuffix(" */ ").split(" ")
+        named.sort(key=lambda part: not part.startswith("run="))
+        return f"{sql}\nOPTION (LABEL = '{' '.join([first, *named])[:LABEL]}')"
+
+    def cancel_statement(self) -> None:
+        """End the session by another one, if its user may: the driver can't stop a statement."""
+        run_id = self.labels.run
+        if not run_id:
+            return
+        with suppress(WarehouseError), closing(cast(SynapseConnection, self.clone())) as other:
+            if sessions := other._running(run_id):
+                self._stopped = True
+                try:
+                    for session in sessions:
+                        other._kill(session)
+                except WarehouseError:
+                    self._stopped = False
+
+    def end_statements(self, run_id: str) -> bool:
+        """End their sessions, which their labels tell; nothing if the user may not see or end them."""
+        try:
+            return end_sessions(lambda: self._running(run_id), self._kill, run_id)
+        except PermissionDeniedError:
+            return False
+
+    def _running(self, run_id: str) -> list[str]:
+        """The sessions in which statements of a run are running or waiting."""
+        rows = self.query(
+            "SELECT DISTINCT session_id FROM sys.dm_pdw_exec_requests "
+            f"WHERE label LIKE 'warehouse-cdc run={run_id} %' AND status IN ('Running', 'Suspended')"
+        )
+        return [str(session) for (session,) in rows]
+
+    def _kill(self, session: str) -> None:
+        self.query(f"KILL {self.dialect.literal(session).removeprefix('N')}")
 
     def findings(self) -> list[tuple[str, bool, str, str]]:
-        """Whether readers see what isn't committed."""
+        """Whether a dead run's statements can be seen, and whether readers see what isn't committed."""
+        seen, fix = "statements of a dead run can be seen", ""
+        try:
+            self._running("")
+        except PermissionDeniedError:
+            seen = "statements that a dead run left running can't be seen, and aren't ended"
+            fix = f"GRANT VIEW DATABASE STATE TO {self.dialect.quote(self.user())}"
+        found = [("statements", not fix, seen, fix)]
         select = "SELECT DB_NAME(), is_read_committed_snapshot_on FROM sys.databases WHERE name = DB_NAME()"
-        found = []
         for database, is_on in self.query(select):
             detail = "a statement sees what was committed when it began"
             fix = ""

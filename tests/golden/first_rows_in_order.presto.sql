@@ -1,0 +1,49 @@
+-- first_plan
+CREATE TABLE "hightouch_planner"."people_00000000000000000000000001_plan" AS
+WITH wcdc_model AS (
+select id as "id", email as "email", ltv as "ltv" from sales.people
+order by id
+limit 9
+),
+wcdc_stored AS (
+  SELECT
+    CAST("id" AS BIGINT) AS v_1,
+    CAST("email" AS VARCHAR) AS v_2,
+    "ltv" AS v_3
+  FROM wcdc_model
+),
+wcdc_current AS (
+  SELECT x.*, CAST(v_1 AS VARCHAR) AS row_id, from_big_endian_64(xxhash64(to_utf8(concat(coalesce(CAST(v_1 AS VARCHAR), '') || ',', coalesce(CAST(length(v_2) AS VARCHAR) || ':' || v_2, ','), coalesce(rtrim(rtrim(CAST(v_3 AS VARCHAR), '0'), '.'), '') || ',')))) AS hash, TRUE AS in_model
+  FROM wcdc_stored x
+),
+wcdc_joined AS (
+  SELECT
+    m.row_id AS row_id,
+    m.v_1 AS v_1,
+    m.v_2 AS v_2,
+    m.v_3 AS v_3,
+    m.hash,
+    CASE
+      WHEN m.in_model AND m.row_id IS NULL THEN 'null_key'
+      ELSE 'added'
+    END AS op
+  FROM wcdc_current m
+)
+SELECT
+  row_id,
+  op,
+  CAST(NULL AS BIGINT) AS copies,
+  CAST(bitwise_and(from_big_endian_64(xxhash64(to_utf8(row_id))), 16383) AS INTEGER) AS bucket,
+  hash,
+  v_1,
+  v_2,
+  v_3
+FROM wcdc_joined;
+
+-- copy_model
+CREATE TABLE "hightouch_planner"."people_00000000000000000000000002_model" AS
+SELECT CAST("id" AS BIGINT) AS v_1, CAST("email" AS VARCHAR) AS v_2, "ltv" AS v_3 FROM (
+select id as "id", email as "email", ltv as "ltv" from sales.people
+order by id
+limit 9
+) wcdc_model;

@@ -1,0 +1,129 @@
+-- first_plan
+CREATE TABLE "hightouch_planner"."people_00000000000000000000000001_plan"
+DISTKEY (row_id)
+SORTKEY (op, bucket) AS
+WITH wcdc_model AS (
+select id as "[first] key", email as "second ""key""", ltv as "it's", ltv as "back`tick", ltv as "back\slash", ltv as "dot.ted", ltv as "select", ltv as "CamelCase", ltv as "naïve 名", ltv as "per%cent %s", ltv as ":name", ltv as "{{ braces }}", ltv as "semi;colon", ltv as "-- dashes", ltv as "/* stars" from sales.people
+),
+wcdc_stored AS (
+  SELECT
+    "[first] key" AS v_1,
+    CAST("second ""key""" AS VARCHAR(65535)) AS v_2,
+    "-- dashes" AS v_3,
+    "/* stars" AS v_4,
+    ":name" AS v_5,
+    "back\slash" AS v_6,
+    "back`tick" AS v_7,
+    "camelcase" AS v_8,
+    "dot.ted" AS v_9,
+    "it's" AS v_10,
+    "naïve 名" AS v_11,
+    "per%cent %s" AS v_12,
+    "select" AS v_13,
+    "semi;colon" AS v_14,
+    "{{ braces }}" AS v_15
+  FROM wcdc_model
+),
+wcdc_current AS (
+  SELECT x.*, ('[' || JSON_SERIALIZE(CAST(CAST(v_1 AS VARCHAR(65535)) AS SUPER)) || ',' || JSON_SERIALIZE(CAST(v_2 AS SUPER)) || ']') AS row_id, FARMFINGERPRINT64(CASE WHEN v_1 IS NOT NULL THEN CAST(FNV_HASH(v_1) AS VARCHAR(20)) || ',' ELSE '-,' END || CASE WHEN v_2 IS NOT NULL THEN CAST(OCTET_LENGTH(v_2) AS VARCHAR(20)) || ':' || CAST(FARMFINGERPRINT64(v_2) AS VARCHAR(20)) || ',' ELSE '-,' END || CASE WHEN v_3 IS NOT NULL THEN CAST(FARMFINGERPRINT64(CASE WHEN strpos(CAST(v_3 AS VARCHAR(65535)), '.') > 0 THEN rtrim(rtrim(CAST(v_3 AS VARCHAR(65535)), '0'), '.') ELSE CAST(v_3 AS VARCHAR(65535)) END) AS VARCHAR(20)) || ',' ELSE '-,' END || CASE WHEN v_4 IS NOT NULL THEN CAST(FARMFINGERPRINT64(CASE WHEN strpos(CAST(v_4 AS VARCHAR(65535)), '.') > 0 THEN rtrim(rtrim(CAST(v_4 AS VARCHAR(65535)), '0'), '.') ELSE CAST(v_4 AS VARCHAR(65535)) END) AS VARCHAR(20)) || ',' ELSE '-,' END || CASE WHEN v_5 IS NOT NULL THEN CAST(FARMFINGERPRINT64(CASE WHEN strpos(CAST(v_5 AS VARCHAR(65535)), '.') > 0 THEN rtrim(rtrim(CAST(v_5 AS VARCHAR(65535)), '0'), '.') ELSE CAST(v_5 AS VARCHAR(65535)) END) AS VARCHAR(20)) || ',' ELSE '-,' END || CASE WHEN v_6 IS NOT NULL THEN CAST(FARMFINGERPRINT64(CASE WHEN strpos(CAST(v_6 AS VARCHAR(65535)), '.') > 0 THEN rtrim(rtrim(CAST(v_6 AS VARCHAR(65535)), '0'), '.') ELSE CAST(v_6 AS VARCHAR(65535)) END) AS VARCHAR(20)) || ',' ELSE '-,' END || CASE WHEN v_7 IS NOT NULL THEN CAST(FARMFINGERPRINT64(CASE WHEN strpos(CAST(v_7 AS VARCHAR(65535)), '.') > 0 THEN rtrim(rtrim(CAST(v_7 AS VARCHAR(65535)), '0'), '.') ELSE CAST(v_7 AS VARCHAR(65535)) END) AS VARCHAR(20)) || ',' ELSE '-,' END || CASE WHEN v_8 IS NOT NULL THEN CAST(FARMFINGERPRINT64(CASE WHEN strpos(CAST(v_8 AS VARCHAR(65535)), '.') > 0 THEN rtrim(rtrim(CAST(v_8 AS VARCHAR(65535)), '0'), '.') ELSE CAST(v_8 AS VARCHAR(65535)) END) AS VARCHAR(20)) || ',' ELSE '-,' END || CASE WHEN v_9 IS NOT NULL THEN CAST(FARMFINGERPRINT64(CASE WHEN strpos(CAST(v_9 AS VARCHAR(65535)), '.') > 0 THEN rtrim(rtrim(CAST(v_9 AS VARCHAR(65535)), '0'), '.') ELSE CAST(v_9 AS VARCHAR(65535)) END) AS VARCHAR(20)) || ',' ELSE '-,' END || CASE WHEN v_10 IS NOT NULL THEN CAST(FARMFINGERPRINT64(CASE WHEN strpos(CAST(v_10 AS VARCHAR(65535)), '.') > 0 THEN rtrim(rtrim(CAST(v_10 AS VARCHAR(65535)), '0'), '.') ELSE CAST(v_10 AS VARCHAR(65535)) END) AS VARCHAR(20)) || ',' ELSE '-,' END || CASE WHEN v_11 IS NOT NULL THEN CAST(FARMFINGERPRINT64(CASE WHEN strpos(CAST(v_11 AS VARCHAR(65535)), '.') > 0 THEN rtrim(rtrim(CAST(v_11 AS VARCHAR(65535)), '0'), '.') ELSE CAST(v_11 AS VARCHAR(65535)) END) AS VARCHAR(20)) || ',' ELSE '-,' END || CASE WHEN v_12 IS NOT NULL THEN CAST(FARMFINGERPRINT64(CASE WHEN strpos(CAST(v_12 AS VARCHAR(65535)), '.') > 0 THEN rtrim(rtrim(CAST(v_12 AS VARCHAR(65535)), '0'), '.') ELSE CAST(v_12 AS VARCHAR(65535)) END) AS VARCHAR(20)) || ',' ELSE '-,' END || CASE WHEN v_13 IS NOT NULL THEN CAST(FARMFINGERPRINT64(CASE WHEN strpos(CAST(v_13 AS VARCHAR(65535)), '.') > 0 THEN rtrim(rtrim(CAST(v_13 AS VARCHAR(65535)), '0'), '.') ELSE CAST(v_13 AS VARCHAR(65535)) END) AS VARCHAR(20)) || ',' ELSE '-,' END || CASE WHEN v_14 IS NOT NULL THEN CAST(FARMFINGERPRINT64(CASE WHEN strpos(CAST(v_14 AS VARCHAR(65535)), '.') > 0 THEN rtrim(rtrim(CAST(v_14 AS VARCHAR(65535)), '0'), '.') ELSE CAST(v_14 AS VARCHAR(65535)) END) AS VARCHAR(20)) || ',' ELSE '-,' END || CASE WHEN v_15 IS NOT NULL THEN CAST(FARMFINGERPRINT64(CASE WHEN strpos(CAST(v_15 AS VARCHAR(65535)), '.') > 0 THEN rtrim(rtrim(CAST(v_15 AS VARCHAR(65535)), '0'), '.') ELSE CAST(v_15 AS VARCHAR(65535)) END) AS VARCHAR(20)) || ',' ELSE '-,' END) AS hash, TRUE AS in_model
+  FROM wcdc_stored x
+),
+wcdc_joined AS (
+  SELECT
+    m.row_id AS row_id,
+    m.v_1 AS v_1,
+    m.v_2 AS v_2,
+    m.v_3 AS v_3,
+    m.v_4 AS v_4,
+    m.v_5 AS v_5,
+    m.v_6 AS v_6,
+    m.v_7 AS v_7,
+    m.v_8 AS v_8,
+    m.v_9 AS v_9,
+    m.v_10 AS v_10,
+    m.v_11 AS v_11,
+    m.v_12 AS v_12,
+    m.v_13 AS v_13,
+    m.v_14 AS v_14,
+    m.v_15 AS v_15,
+    m.hash,
+    CASE
+      WHEN m.in_model AND m.row_id IS NULL THEN 'null_key'
+      ELSE 'added'
+    END AS op
+  FROM wcdc_current m
+)
+SELECT
+  row_id,
+  op,
+  CAST(NULL AS BIGINT) AS copies,
+  CAST(FARMFINGERPRINT64(row_id) & 16383 AS INTEGER) AS bucket,
+  hash,
+  v_1,
+  v_2,
+  v_3,
+  v_4,
+  v_5,
+  v_6,
+  v_7,
+  v_8,
+  v_9,
+  v_10,
+  v_11,
+  v_12,
+  v_13,
+  v_14,
+  v_15
+FROM wcdc_joined;
+
+-- copy_model
+CREATE TABLE "hightouch_planner"."people_00000000000000000000000002_model" AS
+SELECT "[first] key" AS v_1, CAST("second ""key""" AS VARCHAR(65535)) AS v_2, "-- dashes" AS v_3, "/* stars" AS v_4, ":name" AS v_5, "back\slash" AS v_6, "back`tick" AS v_7, "camelcase" AS v_8, "dot.ted" AS v_9, "it's" AS v_10, "naïve 名" AS v_11, "per%cent %s" AS v_12, "select" AS v_13, "semi;colon" AS v_14, "{{ braces }}" AS v_15 FROM (
+select id as "[first] key", email as "second ""key""", ltv as "it's", ltv as "back`tick", ltv as "back\slash", ltv as "dot.ted", ltv as "select", ltv as "CamelCase", ltv as "naïve 名", ltv as "per%cent %s", ltv as ":name", ltv as "{{ braces }}", ltv as "semi;colon", ltv as "-- dashes", ltv as "/* stars" from sales.people
+) wcdc_model;
+
+-- first_changelog
+INSERT INTO "hightouch_audit"."sync_changelog" (sync_id, sync_run_id, op_type, row_id, status, failure_reason, fields)
+SELECT 'people', '00000000000000000000000001', op_type, row_id, status, failure_reason, fields
+FROM (
+SELECT
+  row_id,
+  outcome,
+  op,
+  CASE
+    WHEN copies > 1 THEN CASE WHEN coalesce(was, 'absent') = 'absent' THEN 'added' ELSE 'changed' END
+    WHEN op = 'kept' THEN 'unchanged'
+    ELSE op
+  END AS op_type,
+  CASE
+    WHEN copies > 1 THEN 'failed'
+    WHEN outcome IN ('failed', 'unknown') THEN 'failed'
+    WHEN outcome = 'aborted' THEN 'aborted'
+    ELSE 'succeeded'
+  END AS status,
+  CASE
+    WHEN copies > 1 THEN 'duplicate primary key (' || CAST(copies AS VARCHAR(65535)) || ' rows)'
+    WHEN outcome = 'unknown' THEN 'outcome unknown' || coalesce(': ' || r_reason, '')
+    WHEN outcome = 'failed' THEN coalesce(r_reason, 'failed')
+    WHEN outcome = 'aborted' THEN 'not sent'
+  END AS failure_reason,
+  CASE WHEN op = 'removed' OR (op = 'kept' AND coalesce(copies, 1) = 1) THEN CASE WHEN COALESCE(2 * OCTET_LENGTH(p_2) - OCTET_LENGTH(REPLACE(REPLACE(p_2, CHR(92), ''), '"', '')) + 5 * REGEXP_COUNT(p_2, '[[:cntrl:]]'), 0) <= 63777 THEN JSON_PARSE('{' || '"[first] key":' || COALESCE(CAST(p_1 AS VARCHAR(65535)), 'null') || ',' || '"second \\"key\\"":' || COALESCE(JSON_SERIALIZE(CAST(p_2 AS SUPER)), 'null') || ',' || '"-- dashes":' || COALESCE(CASE WHEN strpos(CAST(p_3 AS VARCHAR(65535)), '.') > 0 THEN rtrim(rtrim(CAST(p_3 AS VARCHAR(65535)), '0'), '.') ELSE CAST(p_3 AS VARCHAR(65535)) END, 'null') || ',' || '"/* stars":' || COALESCE(CASE WHEN strpos(CAST(p_4 AS VARCHAR(65535)), '.') > 0 THEN rtrim(rtrim(CAST(p_4 AS VARCHAR(65535)), '0'), '.') ELSE CAST(p_4 AS VARCHAR(65535)) END, 'null') || ',' || '":name":' || COALESCE(CASE WHEN strpos(CAST(p_5 AS VARCHAR(65535)), '.') > 0 THEN rtrim(rtrim(CAST(p_5 AS VARCHAR(65535)), '0'), '.') ELSE CAST(p_5 AS VARCHAR(65535)) END, 'null') || ',' || '"back\\\\slash":' || COALESCE(CASE WHEN strpos(CAST(p_6 AS VARCHAR(65535)), '.') > 0 THEN rtrim(rtrim(CAST(p_6 AS VARCHAR(65535)), '0'), '.') ELSE CAST(p_6 AS VARCHAR(65535)) END, 'null') || ',' || '"back`tick":' || COALESCE(CASE WHEN strpos(CAST(p_7 AS VARCHAR(65535)), '.') > 0 THEN rtrim(rtrim(CAST(p_7 AS VARCHAR(65535)), '0'), '.') ELSE CAST(p_7 AS VARCHAR(65535)) END, 'null') || ',' || '"camelcase":' || COALESCE(CASE WHEN strpos(CAST(p_8 AS VARCHAR(65535)), '.') > 0 THEN rtrim(rtrim(CAST(p_8 AS VARCHAR(65535)), '0'), '.') ELSE CAST(p_8 AS VARCHAR(65535)) END, 'null') || ',' || '"dot.ted":' || COALESCE(CASE WHEN strpos(CAST(p_9 AS VARCHAR(65535)), '.') > 0 THEN rtrim(rtrim(CAST(p_9 AS VARCHAR(65535)), '0'), '.') ELSE CAST(p_9 AS VARCHAR(65535)) END, 'null') || ',' || '"it''s":' || COALESCE(CASE WHEN strpos(CAST(p_10 AS VARCHAR(65535)), '.') > 0 THEN rtrim(rtrim(CAST(p_10 AS VARCHAR(65535)), '0'), '.') ELSE CAST(p_10 AS VARCHAR(65535)) END, 'null') || ',' || '"naïve 名":' || COALESCE(CASE WHEN strpos(CAST(p_11 AS VARCHAR(65535)), '.') > 0 THEN rtrim(rtrim(CAST(p_11 AS VARCHAR(65535)), '0'), '.') ELSE CAST(p_11 AS VARCHAR(65535)) END, 'null') || ',' || '"per%cent %s":' || COALESCE(CASE WHEN strpos(CAST(p_12 AS VARCHAR(65535)), '.') > 0 THEN rtrim(rtrim(CAST(p_12 AS VARCHAR(65535)), '0'), '.') ELSE CAST(p_12 AS VARCHAR(65535)) END, 'null') || ',' || '"select":' || COALESCE(CASE WHEN strpos(CAST(p_13 AS VARCHAR(65535)), '.') > 0 THEN rtrim(rtrim(CAST(p_13 AS VARCHAR(65535)), '0'), '.') ELSE CAST(p_13 AS VARCHAR(65535)) END, 'null') || ',' || '"semi;colon":' || COALESCE(CASE WHEN strpos(CAST(p_14 AS VARCHAR(65535)), '.') > 0 THEN rtrim(rtrim(CAST(p_14 AS VARCHAR(65535)), '0'), '.') ELSE CAST(p_14 AS VARCHAR(65535)) END, 'null') || ',' || '"{{ braces }}":' || COALESCE(CASE WHEN strpos(CAST(p_15 AS VARCHAR(65535)), '.') > 0 THEN rtrim(rtrim(CAST(p_15 AS VARCHAR(65535)), '0'), '.') ELSE CAST(p_15 AS VARCHAR(65535)) END, 'null') || '}') ELSE JSON_PARSE('{' || '"[first] key":' || COALESCE(CAST(p_1 AS VARCHAR(65535)), 'null') || ',' || '"second \\"key\\"":' || COALESCE(JSON_SERIALIZE(CAST(LEFT(p_2, 10629) AS SUPER)), 'null') || ',' || '"-- dashes":' || COALESCE(CASE WHEN strpos(CAST(p_3 AS VARCHAR(65535)), '.') > 0 THEN rtrim(rtrim(CAST(p_3 AS VARCHAR(65535)), '0'), '.') ELSE CAST(p_3 AS VARCHAR(65535)) END, 'null') || ',' || '"/* stars":' || COALESCE(CASE WHEN strpos(CAST(p_4 AS VARCHAR(65535)), '.') > 0 THEN rtrim(rtrim(CAST(p_4 AS VARCHAR(65535)), '0'), '.') ELSE CAST(p_4 AS VARCHAR(65535)) END, 'null') || ',' || '":name":' || COALESCE(CASE WHEN strpos(CAST(p_5 AS VARCHAR(65535)), '.') > 0 THEN rtrim(rtrim(CAST(p_5 AS VARCHAR(65535)), '0'), '.') ELSE CAST(p_5 AS VARCHAR(65535)) END, 'null') || ',' || '"back\\\\slash":' || COALESCE(CASE WHEN strpos(CAST(p_6 AS VARCHAR(65535)), '.') > 0 THEN rtrim(rtrim(CAST(p_6 AS VARCHAR(65535)), '0'), '.') ELSE CAST(p_6 AS VARCHAR(65535)) END, 'null') || ',' || '"back`tick":' || COALESCE(CASE WHEN strpos(CAST(p_7 AS VARCHAR(65535)), '.') > 0 THEN rtrim(rtrim(CAST(p_7 AS VARCHAR(65535)), '0'), '.') ELSE CAST(p_7 AS VARCHAR(65535)) END, 'null') || ',' || '"camelcase":' || COALESCE(CASE WHEN strpos(CAST(p_8 AS VARCHAR(65535)), '.') > 0 THEN rtrim(rtrim(CAST(p_8 AS VARCHAR(65535)), '0'), '.') ELSE CAST(p_8 AS VARCHAR(65535)) END, 'null') || ',' || '"dot.ted":' || COALESCE(CASE WHEN strpos(CAST(p_9 AS VARCHAR(65535)), '.') > 0 THEN rtrim(rtrim(CAST(p_9 AS VARCHAR(65535)), '0'), '.') ELSE CAST(p_9 AS VARCHAR(65535)) END, 'null') || ',' || '"it''s":' || COALESCE(CASE WHEN strpos(CAST(p_10 AS VARCHAR(65535)), '.') > 0 THEN rtrim(rtrim(CAST(p_10 AS VARCHAR(65535)), '0'), '.') ELSE CAST(p_10 AS VARCHAR(65535)) END, 'null') || ',' || '"naïve 名":' || COALESCE(CASE WHEN strpos(CAST(p_11 AS VARCHAR(65535)), '.') > 0 THEN rtrim(rtrim(CAST(p_11 AS VARCHAR(65535)), '0'), '.') ELSE CAST(p_11 AS VARCHAR(65535)) END, 'null') || ',' || '"per%cent %s":' || COALESCE(CASE WHEN strpos(CAST(p_12 AS VARCHAR(65535)), '.') > 0 THEN rtrim(rtrim(CAST(p_12 AS VARCHAR(65535)), '0'), '.') ELSE CAST(p_12 AS VARCHAR(65535)) END, 'null') || ',' || '"select":' || COALESCE(CASE WHEN strpos(CAST(p_13 AS VARCHAR(65535)), '.') > 0 THEN rtrim(rtrim(CAST(p_13 AS VARCHAR(65535)), '0'), '.') ELSE CAST(p_13 AS VARCHAR(65535)) END, 'null') || ',' || '"semi;colon":' || COALESCE(CASE WHEN strpos(CAST(p_14 AS VARCHAR(65535)), '.') > 0 THEN rtrim(rtrim(CAST(p_14 AS VARCHAR(65535)), '0'), '.') ELSE CAST(p_14 AS VARCHAR(65535)) END, 'null') || ',' || '"{{ braces }}":' || COALESCE(CASE WHEN strpos(CAST(p_15 AS VARCHAR(65535)), '.') > 0 THEN rtrim(rtrim(CAST(p_15 AS VARCHAR(65535)), '0'), '.') ELSE CAST(p_15 AS VARCHAR(65535)) END, 'null') || '}') END ELSE CASE WHEN COALESCE(2 * OCTET_LENGTH(v_2) - OCTET_LENGTH(REPLACE(REPLACE(v_2, CHR(92), ''), '"', '')) + 5 * REGEXP_COUNT(v_2, '[[:cntrl:]]'), 0) <= 63777 THEN JSON_PARSE('{' || '"[first] key":' || COALESCE(CAST(v_1 AS VARCHAR(65535)), 'null') || ',' || '"second \\"key\\"":' || COALESCE(JSON_SERIALIZE(CAST(v_2 AS SUPER)), 'null') || ',' || '"-- dashes":' || COALESCE(CASE WHEN strpos(CAST(v_3 AS VARCHAR(65535)), '.') > 0 THEN rtrim(rtrim(CAST(v_3 AS VARCHAR(65535)), '0'), '.') ELSE CAST(v_3 AS VARCHAR(65535)) END, 'null') || ',' || '"/* stars":' || COALESCE(CASE WHEN strpos(CAST(v_4 AS VARCHAR(65535)), '.') > 0 THEN rtrim(rtrim(CAST(v_4 AS VARCHAR(65535)), '0'), '.') ELSE CAST(v_4 AS VARCHAR(65535)) END, 'null') || ',' || '":name":' || COALESCE(CASE WHEN strpos(CAST(v_5 AS VARCHAR(65535)), '.') > 0 THEN rtrim(rtrim(CAST(v_5 AS VARCHAR(65535)), '0'), '.') ELSE CAST(v_5 AS VARCHAR(65535)) END, 'null') || ',' || '"back\\\\slash":' || COALESCE(CASE WHEN strpos(CAST(v_6 AS VARCHAR(65535)), '.') > 0 THEN rtrim(rtrim(CAST(v_6 AS VARCHAR(65535)), '0'), '.') ELSE CAST(v_6 AS VARCHAR(65535)) END, 'null') || ',' || '"back`tick":' || COALESCE(CASE WHEN strpos(CAST(v_7 AS VARCHAR(65535)), '.') > 0 THEN rtrim(rtrim(CAST(v_7 AS VARCHAR(65535)), '0'), '.') ELSE CAST(v_7 AS VARCHAR(65535)) END, 'null') || ',' || '"camelcase":' || COALESCE(CASE WHEN strpos(CAST(v_8 AS VARCHAR(65535)), '.') > 0 THEN rtrim(rtrim(CAST(v_8 AS VARCHAR(65535)), '0'), '.') ELSE CAST(v_8 AS VARCHAR(65535)) END, 'null') || ',' || '"dot.ted":' || COALESCE(CASE WHEN strpos(CAST(v_9 AS VARCHAR(65535)), '.') > 0 THEN rtrim(rtrim(CAST(v_9 AS VARCHAR(65535)), '0'), '.') ELSE CAST(v_9 AS VARCHAR(65535)) END, 'null') || ',' || '"it''s":' || COALESCE(CASE WHEN strpos(CAST(v_10 AS VARCHAR(65535)), '.') > 0 THEN rtrim(rtrim(CAST(v_10 AS VARCHAR(65535)), '0'), '.') ELSE CAST(v_10 AS VARCHAR(65535)) END, 'null') || ',' || '"naïve 名":' || COALESCE(CASE WHEN strpos(CAST(v_11 AS VARCHAR(65535)), '.') > 0 THEN rtrim(rtrim(CAST(v_11 AS VARCHAR(65535)), '0'), '.') ELSE CAST(v_11 AS VARCHAR(65535)) END, 'null') || ',' || '"per%cent %s":' || COALESCE(CASE WHEN strpos(CAST(v_12 AS VARCHAR(65535)), '.') > 0 THEN rtrim(rtrim(CAST(v_12 AS VARCHAR(65535)), '0'), '.') ELSE CAST(v_12 AS VARCHAR(65535)) END, 'null') || ',' || '"select":' || COALESCE(CASE WHEN strpos(CAST(v_13 AS VARCHAR(65535)), '.') > 0 THEN rtrim(rtrim(CAST(v_13 AS VARCHAR(65535)), '0'), '.') ELSE CAST(v_13 AS VARCHAR(65535)) END, 'null') || ',' || '"semi;colon":' || COALESCE(CASE WHEN strpos(CAST(v_14 AS VARCHAR(65535)), '.') > 0 THEN rtrim(rtrim(CAST(v_14 AS VARCHAR(65535)), '0'), '.') ELSE CAST(v_14 AS VARCHAR(65535)) END, 'null') || ',' || '"{{ braces }}":' || COALESCE(CASE WHEN strpos(CAST(v_15 AS VARCHAR(65535)), '.') > 0 THEN rtrim(rtrim(CAST(v_15 AS VARCHAR(65535)), '0'), '.') ELSE CAST(v_15 AS VARCHAR(65535)) END, 'null') || '}') ELSE JSON_PARSE('{' || '"[first] key":' || COALESCE(CAST(v_1 AS VARCHAR(65535)), 'null') || ',' || '"second \\"key\\"":' || COALESCE(JSON_SERIALIZE(CAST(LEFT(v_2, 10629) AS SUPER)), 'null') || ',' || '"-- dashes":' || COALESCE(CASE WHEN strpos(CAST(v_3 AS VARCHAR(65535)), '.') > 0 THEN rtrim(rtrim(CAST(v_3 AS VARCHAR(65535)), '0'), '.') ELSE CAST(v_3 AS VARCHAR(65535)) END, 'null') || ',' || '"/* stars":' || COALESCE(CASE WHEN strpos(CAST(v_4 AS VARCHAR(65535)), '.') > 0 THEN rtrim(rtrim(CAST(v_4 AS VARCHAR(65535)), '0'), '.') ELSE CAST(v_4 AS VARCHAR(65535)) END, 'null') || ',' || '":name":' || COALESCE(CASE WHEN strpos(CAST(v_5 AS VARCHAR(65535)), '.') > 0 THEN rtrim(rtrim(CAST(v_5 AS VARCHAR(65535)), '0'), '.') ELSE CAST(v_5 AS VARCHAR(65535)) END, 'null') || ',' || '"back\\\\slash":' || COALESCE(CASE WHEN strpos(CAST(v_6 AS VARCHAR(65535)), '.') > 0 THEN rtrim(rtrim(CAST(v_6 AS VARCHAR(65535)), '0'), '.') ELSE CAST(v_6 AS VARCHAR(65535)) END, 'null') || ',' || '"back`tick":' || COALESCE(CASE WHEN strpos(CAST(v_7 AS VARCHAR(65535)), '.') > 0 THEN rtrim(rtrim(CAST(v_7 AS VARCHAR(65535)), '0'), '.') ELSE CAST(v_7 AS VARCHAR(65535)) END, 'null') || ',' || '"camelcase":' || COALESCE(CASE WHEN strpos(CAST(v_8 AS VARCHAR(65535)), '.') > 0 THEN rtrim(rtrim(CAST(v_8 AS VARCHAR(65535)), '0'), '.') ELSE CAST(v_8 AS VARCHAR(65535)) END, 'null') || ',' || '"dot.ted":' || COALESCE(CASE WHEN strpos(CAST(v_9 AS VARCHAR(65535)), '.') > 0 THEN rtrim(rtrim(CAST(v_9 AS VARCHAR(65535)), '0'), '.') ELSE CAST(v_9 AS VARCHAR(65535)) END, 'null') || ',' || '"it''s":' || COALESCE(CASE WHEN strpos(CAST(v_10 AS VARCHAR(65535)), '.') > 0 THEN rtrim(rtrim(CAST(v_10 AS VARCHAR(65535)), '0'), '.') ELSE CAST(v_10 AS VARCHAR(65535)) END, 'null') || ',' || '"naïve 名":' || COALESCE(CASE WHEN strpos(CAST(v_11 AS VARCHAR(65535)), '.') > 0 THEN rtrim(rtrim(CAST(v_11 AS VARCHAR(65535)), '0'), '.') ELSE CAST(v_11 AS VARCHAR(65535)) END, 'null') || ',' || '"per%cent %s":' || COALESCE(CASE WHEN strpos(CAST(v_12 AS VARCHAR(65535)), '.') > 0 THEN rtrim(rtrim(CAST(v_12 AS VARCHAR(65535)), '0'), '.') ELSE CAST(v_12 AS VARCHAR(65535)) END, 'null') || ',' || '"select":' || COALESCE(CASE WHEN strpos(CAST(v_13 AS VARCHAR(65535)), '.') > 0 THEN rtrim(rtrim(CAST(v_13 AS VARCHAR(65535)), '0'), '.') ELSE CAST(v_13 AS VARCHAR(65535)) END, 'null') || ',' || '"semi;colon":' || COALESCE(CASE WHEN strpos(CAST(v_14 AS VARCHAR(65535)), '.') > 0 THEN rtrim(rtrim(CAST(v_14 AS VARCHAR(65535)), '0'), '.') ELSE CAST(v_14 AS VARCHAR(65535)) END, 'null') || ',' || '"{{ braces }}":' || COALESCE(CASE WHEN strpos(CAST(v_15 AS VARCHAR(65535)), '.') > 0 THEN rtrim(rtrim(CAST(v_15 AS VARCHAR(65535)), '0'), '.') ELSE CAST(v_15 AS VARCHAR(65535)) END, 'null') || '}') END END AS fields
+FROM (
+SELECT p.*,
+  r.attempts AS r_attempts, r.first_failed_at AS r_first_failed_at, r.reason AS r_reason,
+  CASE
+    WHEN p.op NOT IN ('added', 'changed', 'removed') THEN 'none'
+    WHEN p.op = 'removed' THEN 'succeeded'
+    WHEN r.outcome IS NOT NULL THEN r.outcome
+    WHEN p.op = 'removed' THEN 'succeeded'
+    WHEN p.op = 'changed' THEN 'succeeded'
+    WHEN p.op = 'added' THEN 'succeeded'
+    ELSE 'aborted'
+  END AS outcome
+FROM (SELECT wcdc_lean.*, CAST(NULL AS VARCHAR(65535)) AS was, CAST(NULL AS BOOLEAN) AS pending, CAST(NULL AS BIGINT) AS base_hash, CAST(NULL AS BIGINT) AS was_hash, CAST(NULL AS VARCHAR(65535)) AS was_version, CAST(NULL AS BOOLEAN) AS confirmed, CAST(NULL AS VARCHAR(65535)) AS key_run, CAST(NULL AS VARCHAR(65535)) AS try_run, CAST(NULL AS VARCHAR(65535)) AS try_of, CAST(NULL AS INTEGER) AS tries, CAST(NULL AS TIMESTAMPTZ) AS failed_since, CAST(NULL AS BIGINT) AS p_1, CAST(NULL AS VARCHAR(65535)) AS p_2, CAST(NULL AS DECIMAL(12, 2)) AS p_3, CAST(NULL AS DECIMAL(12, 2)) AS p_4, CAST(NULL AS DECIMAL(12, 2)) AS p_5, CAST(NULL AS DECIMAL(12, 2)) AS p_6, CAST(NULL AS DECIMAL(12, 2)) AS p_7, CAST(NULL AS DECIMAL(12, 2)) AS p_8, CAST(NULL AS DECIMAL(12, 2)) AS p_9, CAST(NULL AS DECIMAL(12, 2)) AS p_10, CAST(NULL AS DECIMAL(12, 2)) AS p_11, CAST(NULL AS DECIMAL(12, 2)) AS p_12, CAST(NULL AS DECIMAL(12, 2)) AS p_13, CAST(NULL AS DECIMAL(12, 2)) AS p_14, CAST(NULL AS DECIMAL(12, 2)) AS p_15 FROM "hightouch_planner"."people_00000000000000000000000001_plan" wcdc_lean) p
+LEFT JOIN (SELECT * FROM "hightouch_planner"."people_00000000000000000000000001_rejections" WHERE chunk < 3) r ON (r.row_id = p.row_id AND SHA2(r.row_id, 256) = SHA2(p.row_id, 256))
+WHERE p.op IN ('added', 'changed', 'removed') OR p.copies > 1
+
+) o
+WHERE op NOT IN ('null_key', 'gone')
+) a;

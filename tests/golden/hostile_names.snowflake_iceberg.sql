@@ -1,0 +1,133 @@
+-- first_plan
+CREATE ICEBERG TABLE "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000001_PLAN"
+CATALOG = 'SNOWFLAKE' AS
+SELECT CAST(row_id AS VARCHAR) AS row_id, CAST(op AS VARCHAR) AS op, copies, bucket, hash, v_1, v_2, v_3, v_4, v_5, v_6, v_7, v_8, v_9, v_10, v_11, v_12, v_13, v_14, v_15 FROM (
+WITH wcdc_model AS (
+select id as "[first] key", email as "second ""key""", ltv as "it's", ltv as "back`tick", ltv as "back\slash", ltv as "dot.ted", ltv as "select", ltv as "CamelCase", ltv as "naïve 名", ltv as "per%cent %s", ltv as ":name", ltv as "{{ braces }}", ltv as "semi;colon", ltv as "-- dashes", ltv as "/* stars" from sales.people
+),
+wcdc_stored AS (
+  SELECT
+    "[first] key" AS v_1,
+    CAST(COLLATE("second ""key""", '') AS VARCHAR) AS v_2,
+    "-- dashes" AS v_3,
+    "/* stars" AS v_4,
+    ":name" AS v_5,
+    "CamelCase" AS v_6,
+    "back\slash" AS v_7,
+    "back`tick" AS v_8,
+    "dot.ted" AS v_9,
+    "it's" AS v_10,
+    "naïve 名" AS v_11,
+    "per%cent %s" AS v_12,
+    "select" AS v_13,
+    "semi;colon" AS v_14,
+    "{{ braces }}" AS v_15
+  FROM wcdc_model
+),
+wcdc_current AS (
+  SELECT x.*, ('[' || TO_JSON(TO_VARIANT(CAST(v_1 AS VARCHAR))) || ',' || TO_JSON(TO_VARIANT(v_2)) || ']') AS row_id, (MD5_NUMBER_LOWER64(CONCAT(COALESCE(CAST(v_1 AS VARCHAR), '') || ',', COALESCE(CAST(LENGTH(v_2) AS VARCHAR) || ':' || v_2, ','), COALESCE(CAST(v_3 AS VARCHAR), '') || ',', COALESCE(CAST(v_4 AS VARCHAR), '') || ',', COALESCE(CAST(v_5 AS VARCHAR), '') || ',', COALESCE(CAST(v_6 AS VARCHAR), '') || ',', COALESCE(CAST(v_7 AS VARCHAR), '') || ',', COALESCE(CAST(v_8 AS VARCHAR), '') || ',', COALESCE(CAST(v_9 AS VARCHAR), '') || ',', COALESCE(CAST(v_10 AS VARCHAR), '') || ',', COALESCE(CAST(v_11 AS VARCHAR), '') || ',', COALESCE(CAST(v_12 AS VARCHAR), '') || ',', COALESCE(CAST(v_13 AS VARCHAR), '') || ',', COALESCE(CAST(v_14 AS VARCHAR), '') || ',', COALESCE(CAST(v_15 AS VARCHAR), '') || ',')) - 9223372036854775808) AS hash, TRUE AS in_model
+  FROM wcdc_stored x
+),
+wcdc_joined AS (
+  SELECT
+    m.row_id AS row_id,
+    m.v_1 AS v_1,
+    m.v_2 AS v_2,
+    m.v_3 AS v_3,
+    m.v_4 AS v_4,
+    m.v_5 AS v_5,
+    m.v_6 AS v_6,
+    m.v_7 AS v_7,
+    m.v_8 AS v_8,
+    m.v_9 AS v_9,
+    m.v_10 AS v_10,
+    m.v_11 AS v_11,
+    m.v_12 AS v_12,
+    m.v_13 AS v_13,
+    m.v_14 AS v_14,
+    m.v_15 AS v_15,
+    m.hash,
+    CASE
+      WHEN m.in_model AND m.row_id IS NULL THEN 'null_key'
+      ELSE 'added'
+    END AS op
+  FROM wcdc_current m
+)
+SELECT
+  row_id,
+  op,
+  CAST(NULL AS BIGINT) AS copies,
+  CAST(MOD(MD5_NUMBER_LOWER64(row_id), 16384) AS INTEGER) AS bucket,
+  hash,
+  v_1,
+  v_2,
+  v_3,
+  v_4,
+  v_5,
+  v_6,
+  v_7,
+  v_8,
+  v_9,
+  v_10,
+  v_11,
+  v_12,
+  v_13,
+  v_14,
+  v_15
+FROM wcdc_joined
+) wcdc_rows;
+
+-- copy_model
+CREATE ICEBERG TABLE "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000002_MODEL"
+CATALOG = 'SNOWFLAKE' AS
+SELECT v_1, v_2, v_3, v_4, v_5, v_6, v_7, v_8, v_9, v_10, v_11, v_12, v_13, v_14, v_15 FROM (
+SELECT "[first] key" AS v_1, CAST(COLLATE("second ""key""", '') AS VARCHAR) AS v_2, "-- dashes" AS v_3, "/* stars" AS v_4, ":name" AS v_5, "CamelCase" AS v_6, "back\slash" AS v_7, "back`tick" AS v_8, "dot.ted" AS v_9, "it's" AS v_10, "naïve 名" AS v_11, "per%cent %s" AS v_12, "select" AS v_13, "semi;colon" AS v_14, "{{ braces }}" AS v_15 FROM (
+select id as "[first] key", email as "second ""key""", ltv as "it's", ltv as "back`tick", ltv as "back\slash", ltv as "dot.ted", ltv as "select", ltv as "CamelCase", ltv as "naïve 名", ltv as "per%cent %s", ltv as ":name", ltv as "{{ braces }}", ltv as "semi;colon", ltv as "-- dashes", ltv as "/* stars" from sales.people
+) wcdc_model
+) wcdc_rows;
+
+-- first_changelog
+INSERT INTO "HIGHTOUCH_AUDIT"."SYNC_CHANGELOG" (sync_id, sync_run_id, op_type, row_id, status, failure_reason, fields)
+SELECT 'people', '00000000000000000000000001', op_type, row_id, status, failure_reason, fields
+FROM (
+SELECT
+  row_id,
+  outcome,
+  op,
+  CASE
+    WHEN copies > 1 THEN CASE WHEN coalesce(was, 'absent') = 'absent' THEN 'added' ELSE 'changed' END
+    WHEN op = 'kept' THEN 'unchanged'
+    ELSE op
+  END AS op_type,
+  CASE
+    WHEN copies > 1 THEN 'failed'
+    WHEN outcome IN ('failed', 'unknown') THEN 'failed'
+    WHEN outcome = 'aborted' THEN 'aborted'
+    ELSE 'succeeded'
+  END AS status,
+  CASE
+    WHEN copies > 1 THEN 'duplicate primary key (' || CAST(copies AS VARCHAR) || ' rows)'
+    WHEN outcome = 'unknown' THEN 'outcome unknown' || coalesce(': ' || r_reason, '')
+    WHEN outcome = 'failed' THEN coalesce(r_reason, 'failed')
+    WHEN outcome = 'aborted' THEN 'not sent'
+  END AS failure_reason,
+  CASE WHEN op = 'removed' OR (op = 'kept' AND coalesce(copies, 1) = 1) THEN TO_JSON(TO_VARIANT(OBJECT_CONSTRUCT_KEEP_NULL('[first] key', p_1, 'second "key"', p_2, '-- dashes', p_3, '/* stars', p_4, ':name', p_5, 'CamelCase', p_6, 'back\\slash', p_7, 'back`tick', p_8, 'dot.ted', p_9, 'it\'s', p_10, 'naïve 名', p_11, 'per%cent %s', p_12, 'select', p_13, 'semi;colon', p_14, '{{ braces }}', p_15))) ELSE TO_JSON(TO_VARIANT(OBJECT_CONSTRUCT_KEEP_NULL('[first] key', v_1, 'second "key"', v_2, '-- dashes', v_3, '/* stars', v_4, ':name', v_5, 'CamelCase', v_6, 'back\\slash', v_7, 'back`tick', v_8, 'dot.ted', v_9, 'it\'s', v_10, 'naïve 名', v_11, 'per%cent %s', v_12, 'select', v_13, 'semi;colon', v_14, '{{ braces }}', v_15))) END AS fields
+FROM (
+SELECT p.*,
+  r.attempts AS r_attempts, r.first_failed_at AS r_first_failed_at, r.reason AS r_reason,
+  CASE
+    WHEN p.op NOT IN ('added', 'changed', 'removed') THEN 'none'
+    WHEN p.op = 'removed' THEN 'succeeded'
+    WHEN r.outcome IS NOT NULL THEN r.outcome
+    WHEN p.op = 'removed' THEN 'succeeded'
+    WHEN p.op = 'changed' THEN 'succeeded'
+    WHEN p.op = 'added' THEN 'succeeded'
+    ELSE 'aborted'
+  END AS outcome
+FROM (SELECT wcdc_lean.*, CAST(NULL AS VARCHAR) AS was, CAST(NULL AS BOOLEAN) AS pending, CAST(NULL AS NUMBER(38, 0)) AS base_hash, CAST(NULL AS NUMBER(38, 0)) AS was_hash, CAST(NULL AS VARCHAR) AS was_version, CAST(NULL AS BOOLEAN) AS confirmed, CAST(NULL AS VARCHAR) AS key_run, CAST(NULL AS VARCHAR) AS try_run, CAST(NULL AS VARCHAR) AS try_of, CAST(NULL AS INTEGER) AS tries, CAST(NULL AS TIMESTAMP_LTZ(6)) AS failed_since, CAST(NULL AS NUMBER(38, 0)) AS p_1, CAST(NULL AS VARCHAR) AS p_2, CAST(NULL AS NUMBER(12, 2)) AS p_3, CAST(NULL AS NUMBER(12, 2)) AS p_4, CAST(NULL AS NUMBER(12, 2)) AS p_5, CAST(NULL AS NUMBER(12, 2)) AS p_6, CAST(NULL AS NUMBER(12, 2)) AS p_7, CAST(NULL AS NUMBER(12, 2)) AS p_8, CAST(NULL AS NUMBER(12, 2)) AS p_9, CAST(NULL AS NUMBER(12, 2)) AS p_10, CAST(NULL AS NUMBER(12, 2)) AS p_11, CAST(NULL AS NUMBER(12, 2)) AS p_12, CAST(NULL AS NUMBER(12, 2)) AS p_13, CAST(NULL AS NUMBER(12, 2)) AS p_14, CAST(NULL AS NUMBER(12, 2)) AS p_15 FROM "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000001_PLAN" wcdc_lean) p
+LEFT JOIN (SELECT * FROM "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000001_REJECTIONS" WHERE chunk < 3) r ON r.row_id = p.row_id
+WHERE p.op IN ('added', 'changed', 'removed') OR p.copies > 1
+
+) o
+WHERE op NOT IN ('null_key', 'gone')
+) a;

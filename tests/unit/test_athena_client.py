@@ -1,0 +1,54 @@
+"""What is made of Athena's answers, without Athena."""
+
+from __future__ import annotations
+
+import io
+from datetime import datetime, timedelta, timezone
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ulid import ULID
+
+import warehouse_cdc as wcdc
+
+module = pytest.importorskip("warehouse_cdc.warehouses.athena")
+SOURCE = wcdc.sources.Athena(state="s3://bucket/cdc", region="eu-west-1")
+
+
+def test_a_row_whose_only_value_is_null_is_a_row() -> None:
+    body = io.BytesIO(b'"a"\n"1"\n\n""\n\n')
+    batches = list(module._read(body, 1))
+    assert [value for batch in batches for value in batch.column(0).to_pylist()] == ["1", None, "", None]
+
+
+def test_a_role_without_anything_to_assume_it_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("botocore.session.Session.get_credentials", lambda _session: None)
+    source = wcdc.sources.Athena(
+        state="s3://bucket/cdc", region="eu-west-1", role_arn="arn:aws:iam::1:role/r"
+    )
+    with pytest.raises(wcdc.ConnectionLostError, match="NoCredentialsError"):
+        source.open()
+
+
+def test_a_statement_that_is_left_out_of_an_answer_is_asked_for_alone() -> None:
+    """Otherwise what a dead run left running might be overlooked."""
+    run_id = str(ULID())
+    status = {"State": "RUNNING", "SubmissionDateTime": datetime.now(timezone.utc) - timedelta(hours=9)}
+    execution: dict[str, Any] = {"QueryExecutionId": "left", "Status": status}
+    execution["Query"] = f"-- warehouse-cdc sync=s run={run_id} stage=plan\nSELECT 1"
+    stopped: list[str] = []
+
+    def stop(QueryExecutionId: str) -> None:
+        stopped.append(QueryExecutionId)
+        status["State"] = "CANCELLED"
+
+    unprocessed = {"QueryExecutions": [], "UnprocessedQueryExecutionIds": [{"QueryExecutionId": "left"}]}
+    pages = SimpleNamespace(paginate=lambda **_of: [{"QueryExecutionIds": ["left"]}])
+    client = SimpleNamespace(
+        get_paginator=lambda _name: pages,
+        batch_get_query_execution=lambda **_ids: unprocessed,
+        get_query_execution=lambda **_id: {"QueryExecution": execution},
+        stop_query_execution=stop,
+    )
+    assert module.AthenaConnection(SOURCE, client, None)._stopped(run_id) and stopped == ["left"]

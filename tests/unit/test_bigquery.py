@@ -1,0 +1,73 @@
+"""What BigQuery's client is made to ask for, without a service."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+pytest.importorskip("google.cloud.bigquery")
+import requests  # noqa: E402
+from google.auth.credentials import AnonymousCredentials  # noqa: E402
+from google.cloud import bigquery  # noqa: E402
+from requests.adapters import HTTPAdapter  # noqa: E402
+
+from warehouse_cdc.dialects import get_dialect  # noqa: E402
+from warehouse_cdc.sources import BigQuery  # noqa: E402
+from warehouse_cdc.warehouses.bigquery import BigQueryConnection  # noqa: E402
+
+
+class Service(HTTPAdapter):
+    """Answers each request at once, and keeps for how long it would have been waited for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits: list[Any] = []
+
+    def send(self, request: Any, *, timeout: Any = None, **_how: Any) -> requests.Response:  # type: ignore[override]
+        self.waits.append(timeout)
+        answer: dict[str, Any] = {"tables": []}
+        if request.method == "POST":
+            sent = json.loads(request.body)
+            place = {"projectId": "p", "datasetId": "d", "tableId": "t"}
+            sent["configuration"]["query"]["destinationTable"] = place
+            state = "RUNNING" if "slow" in sent["configuration"]["query"]["query"] else "DONE"
+            answer = {**sent, "status": {"state": state}, "statistics": {}}
+        elif "/queries/" in request.url:
+            place = {"projectId": "p", "jobId": "x", "location": "EU"}
+            answer = {"jobComplete": True, "totalRows": "0", "schema": {"fields": []}, "jobReference": place}
+        elif "/jobs/" in request.url:
+            place = {"projectId": "p", "jobId": "x", "location": "EU"}
+            answer = {"jobReference": place, "status": {"state": "DONE"}, "configuration": {"query": {}}}
+        response = requests.Response()
+        response.status_code, response.request, response.url = 200, request, request.url
+        response.headers["content-type"] = "application/json"
+        response._content = json.dumps(answer).encode()
+        return response
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda each: each.execute("CREATE TABLE d.t AS SELECT 1"),
+        lambda each: each.execute("CREATE TABLE d.slow AS SELECT 1"),
+        lambda each: each.query("SELECT 1"),
+        lambda each: each.estimate("SELECT 1"),
+        lambda each: each.tables("d"),
+    ],
+)
+def test_no_answer_is_waited_for_for_ever(ask: Callable[[BigQueryConnection], Any]) -> None:
+    service = Service()
+    client = bigquery.Client(project="p", location="EU", credentials=AnonymousCredentials())
+    client._http.mount("https://", service)
+    ask(BigQueryConnection(client, BigQuery(project="p", location="EU")))
+    assert service.waits and all(service.waits), service.waits
+
+
+def test_tables_of_state_outlive_a_default_of_their_data_set() -> None:
+    """CREATE TABLE ignores options whose value is NULL."""
+    dialect = get_dialect("bigquery")
+    assert "INTERVAL 36500 DAY" in dialect.distribution("row_id")
+    assert "NULL" not in dialect.distribution("row_id")
