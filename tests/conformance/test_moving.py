@@ -157,3 +157,47 @@ def test_rows_that_were_read_before_another_run_are_read_again(tmp_path: Path, c
         assert planned(pulled.run(sync, observer=run_meanwhile)) == {}
     assert crm.held == {"1": {"id": 1, "v": "new"}}
     shop.close()
+
+
+def test_a_move_that_was_interrupted_is_finished_before_a_run(
+    target: PostgresEngine, crm: Recorder, state: Path
+) -> None:
+    """A first run would send again what the destination has."""
+    target.table("id bigint, v integer", "(1, 1)", "(2, 2)")
+    sync = sync_of(crm)
+    pull(target, state, sync)
+    crm.take()
+
+    class Killed(BaseException):
+        pass
+
+    def kill(step: Step, moment: str) -> None:
+        if (step, moment) == (Step.CLAIM, "before"):
+            raise Killed
+
+    with target.connect() as warehouse, pytest.raises(Killed):
+        warehouse.adopt(sync, state, observer=kill)
+    with target.connect() as warehouse, pytest.raises(wcdc.StateError, match="on its way") as caught:
+        warehouse.run(sync)
+    assert caught.value.code == "state-moved" and not crm.take()
+    assert move(target, state, sync) == {}
+
+
+def test_a_state_of_another_version_counts_as_one(
+    postgres: PostgresEngine, crm: Recorder, tmp_path: Path
+) -> None:
+    """Pulling the sync beside it would send everything again."""
+    postgres.table("id bigint, v integer", "(1, 1)")
+    sync = sync_of(crm)
+    with postgres.connect() as warehouse:
+        warehouse.run(sync)
+    crm.take()
+    postgres.execute(
+        """UPDATE hightouch_planner.wcdc_journal SET data = replace(data, '"format": ', '"format": 9')"""
+    )
+    with (
+        wcdc.connect(postgres.url, state=tmp_path / "new.duckdb") as pulled,
+        pytest.raises(wcdc.StateVersionError),
+    ):
+        pulled.run(sync)
+    assert not crm.take()

@@ -49,7 +49,7 @@ from warehouse_cdc.plan.names import owned
 from warehouse_cdc.plan.record import Ended, PlanRecord
 from warehouse_cdc.plan.state import Finished, Prior
 from warehouse_cdc.plan.statements import Statements
-from warehouse_cdc.pull.moved import refuse_moved, refuse_second_state
+from warehouse_cdc.pull.moved import refuse_moved, refuse_second_state, refuse_unfinished
 from warehouse_cdc.sync import OPERATIONS, Sync
 from warehouse_cdc.warehouses.base import Connection
 
@@ -264,6 +264,7 @@ class Runner:
             self._ledger.check(history, present)
         if state is None and kind == "run":
             orphaned(self._statements, history.generations, present)
+            refuse_unfinished(self._sync.id, listed.names)
         prior = self._prior(history, layout, kind, present)
         with observed(self._options.observer, Step.COLLECT):
             drop_garbage(self._ledger, lease, history, listed, self._notes)

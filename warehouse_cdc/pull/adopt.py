@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 
 import pyarrow as pa
@@ -17,9 +18,8 @@ from warehouse_cdc.engine.run import Options, Runner
 from warehouse_cdc.engine.settings import Settings
 from warehouse_cdc.engine.store import create_shared, own_tables, state_of, verify, verify_rows
 from warehouse_cdc.errors import CdcError, ConnectionLostError, StateError
-from warehouse_cdc.plan.names import slug
 from warehouse_cdc.plan.statements import Statements
-from warehouse_cdc.pull.moved import is_moved, note
+from warehouse_cdc.pull.moved import is_moved, note, staging_table
 from warehouse_cdc.sync import Sync
 from warehouse_cdc.warehouses.base import Connection
 
@@ -61,7 +61,7 @@ def adopt(
         return None
     _settled(kept, theirs)
     note(kept, theirs, done=False)
-    staging = f"{slug(sync.id)}_adopted"
+    staging = staging_table(sync.id)
     try:
         history = _settled(kept, theirs)  # as it stays: a run of it that begins now is refused
         query = read_model(sync.model, connection.spoken)
@@ -77,6 +77,8 @@ def adopt(
     except CdcError as error:
         if not isinstance(error, ConnectionLostError) and ledger_of(connection, ours).look().state is None:
             note(kept, theirs, done=None)
+            with suppress(CdcError):
+                connection.execute(ours.drop(staging))
         raise
     note(kept, theirs, done=True)
     connection.execute(ours.drop(staging))

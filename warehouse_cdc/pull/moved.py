@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
+
 from warehouse_cdc.engine.ledger import ledger_of
 from warehouse_cdc.errors import StateError, WarehouseError
+from warehouse_cdc.plan.names import slug
 from warehouse_cdc.plan.statements import Statements
 from warehouse_cdc.warehouses.base import Connection
 
@@ -61,7 +64,11 @@ def refuse_second_state(connection: Connection, statements: Statements) -> None:
     theirs = Statements(origin.dialect, statements.schemas, statements.sync_id)
     try:
         found = ledger_of(origin, theirs).look().state
-    except (StateError, WarehouseError):
+    except WarehouseError:
+        return
+    except StateError as error:
+        if error.code != "schema-missing":
+            raise
         return
     if found is not None:
         raise StateError(
@@ -69,3 +76,26 @@ def refuse_second_state(connection: Connection, statements: Statements) -> None:
             code="state-moved",
             hint="Run it without state=, or give the sync another id to start afresh.",
         )
+
+
+def refuse_unfinished(sync_id: str, tables: Set[str]) -> None:
+    """Look whether a state was on its way here when its move was interrupted.
+
+    Args:
+        sync_id: The sync, which has no state here.
+        tables: The names of the planner schema's tables.
+
+    Raises:
+        StateError: It was: a first run would send everything again.
+    """
+    if staging_table(sync_id) in tables:
+        raise StateError(
+            f"Sync {sync_id!r} is on its way into the warehouse.",
+            code="state-moved",
+            hint="Move it again, with the same file. A full resync or a reset would start it afresh.",
+        )
+
+
+def staging_table(sync_id: str) -> str:
+    """Where a state waits that is being moved."""
+    return f"{slug(sync_id)}_adopted"
