@@ -18,7 +18,7 @@ from rich.table import Table
 
 ENGINES = ("duckdb", "postgres")
 RESULTS = Path(__file__).parent / "results"
-PACKAGES = ("duckdb", "psycopg", "adbc-driver-postgresql", "pyarrow", "sqlalchemy")
+PACKAGES = ("duckdb", "httpx2", "psycopg", "adbc-driver-postgresql", "pyarrow", "sqlalchemy")
 SETTINGS = ("fsync", "shared_buffers", "work_mem", "max_parallel_workers_per_gather")
 JUDGED = (("ratio", "ratio"), ("asked", "asked"), ("met", "met"))
 """The columns of what was asked for."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from warehouse_cdc.errors import ConfigError
@@ -86,6 +87,9 @@ class Sync:
         retry_wait_max: Seconds that no such pause exceeds.
         retry_after_max: Seconds that a destination may ask to wait; the run stops if it asks for more.
         batch_timeout: Seconds that one call may take; shorter than the lease.
+        request_log: A folder that keeps each call with its rows and answer, a file a run; None keeps nothing.
+        request_log_days: Days that these files are kept.
+        redact: Model columns whose values the request log doesn't show.
         changelog: Write ``sync_changelog``; the warehouse's setting if None.
         snapshot: Write ``sync_snapshot``; the warehouse's setting if None.
         sync_runs: Write ``sync_runs``; the warehouse's setting if None.
@@ -121,6 +125,9 @@ class Sync:
     retry_wait_max: float = 30.0
     retry_after_max: float = 300.0
     batch_timeout: float = 30.0
+    request_log: str | PathLike[str] | None = None
+    request_log_days: float = 7.0
+    redact: Sequence[str] = ()
     changelog: bool | None = None
     snapshot: bool | None = None
     sync_runs: bool | None = None
@@ -217,6 +224,7 @@ class Sync:
         number("retry_wait_max", 0, whole=False)
         number("retry_after_max", 0, whole=False)
         number("batch_timeout", 0.001, whole=False)
+        number("request_log_days", 0, whole=False)
         if isinstance(self.max_removed, float) and self.max_removed > 1:
             raise ConfigError(
                 f"Sync {self.id!r}: max_removed as a float is a share of the state, from 0 to 1.",
@@ -235,6 +243,10 @@ class Sync:
             raise ConfigError(f"Sync {self.id!r}: share_rate is the name of a rate.", code="sync-rate")
 
     def _check_fields(self) -> None:
+        if isinstance(self.redact, str) or not all(isinstance(name, str) for name in self.redact):
+            raise ConfigError(
+                f"Sync {self.id!r}: redact must be a list of column names.", code="sync-mappings"
+            )
         for label in ("mappings", "match"):
             pairs = getattr(self, label)
             if pairs is None:

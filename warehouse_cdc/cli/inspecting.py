@@ -1,7 +1,9 @@
-"""``check``, ``compile``, ``plan``, ``history`` and ``rejections``: the commands that only look."""
+"""The commands that only look: ``check``, ``compile``, ``plan``, ``history``, ``rejections``, ``debug``."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,6 +11,7 @@ import typer
 
 from warehouse_cdc.cli import output
 from warehouse_cdc.cli.common import FAILED, SUCCESS, JsonOption, Settings, SyncArgument, command
+from warehouse_cdc.engine.request_log import calls
 from warehouse_cdc.errors import CdcError, ConfigError
 from warehouse_cdc.mapping.values import to_rows
 from warehouse_cdc.project import Project
@@ -23,7 +26,7 @@ LimitOption = Annotated[int, typer.Option(metavar="N", min=1, help="The most row
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    for function in (check, plan, history, rejections):
+    for function in (check, plan, history, rejections, debug):
         command(app, function.__name__)(function)
     command(app, "compile")(compile_sync)
 
@@ -224,3 +227,52 @@ def rejections(
     output.show_table(table.column_names, [list(row.values()) for row in found], right=["attempts"])
     if table.num_rows > limit:
         output.tell(f"{table.num_rows - limit:,} more; --limit shows more of them.")
+
+
+def debug(
+    settings: Settings,
+    run: Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")],
+    row: Annotated[str | None, typer.Argument(metavar="ROW", help="A row's id.")] = None,
+    limit: LimitOption = 20,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the calls that a run has made, or those that a row was in.
+
+    The sync must have a request_log. It holds data, but no secrets and no redacted columns.
+    """
+    folders = {
+        Path(sync.request_log) for sync in settings.project.syncs.values() if sync.request_log is not None
+    }
+    logs = [log for folder in sorted(folders) if (log := calls(folder, run, row)) is not None]
+    if not logs:
+        raise ConfigError(
+            f"No request log has a run {run!r}.",
+            code="request-log",
+            hint="Give its sync a request_log, a folder; logs are kept for request_log_days.",
+        )
+    found = list(islice(chain.from_iterable(logs), limit))
+    if as_json:
+        output.show_json(found)
+        return
+    if not found:
+        output.show("No call." if row is None else f"Row {row} was in no call.")
+    for call in found:
+        _show_call(call, row)
+
+
+def _show_call(call: Mapping[str, Any], row: str | None) -> None:
+    rows = call["rows"]
+    title = (
+        f"{call['at']}  {call['operation']}, {len(rows)} rows, attempt {call['attempt']}, {call['seconds']} s"
+    )
+    output.show(title, "bold")
+    for exchange in call["exchanges"]:
+        answer = exchange["status"] if exchange["status"] is not None else exchange["error"]
+        output.show(f"{exchange['method']} {exchange['url']} → {answer} ({exchange['seconds']} s)")
+        for head, body in (("request", exchange["request_body"]), ("answer", exchange["response_body"])):
+            if body:
+                output.show(f"{head}: {body}")
+    shown = [each for each in rows if each["row_id"] == row] if row is not None else rows
+    output.show_table(
+        ["row_id", "outcome", "reason"], [(each["row_id"], each["outcome"], each["reason"]) for each in shown]
+    )

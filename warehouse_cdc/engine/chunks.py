@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from warehouse_cdc.destinations.base import Batch, RunContext, Writer
 from warehouse_cdc.engine.pool import Pool
+from warehouse_cdc.engine.request_log import RequestLog
 from warehouse_cdc.engine.sending import Call, Sender, Sent
 from warehouse_cdc.limits import Limiter
 from warehouse_cdc.sync import Sync
@@ -52,6 +53,7 @@ class ChunkSender:
         check_lease: Callable[[], None],
         cancelled: threading.Event,
         sending: Callable[[], AbstractContextManager[None]] = nullcontext,
+        log: RequestLog | None = None,
     ) -> None:
         """Prepare.
 
@@ -63,6 +65,7 @@ class ChunkSender:
             check_lease: Raises once the run may not send any more.
             cancelled: Set when the run is to stop.
             sending: A context around each batch.
+            log: Keeps each call.
         """
         able = sync.destination.capabilities
         self.fatal: str | None = None
@@ -71,7 +74,7 @@ class ChunkSender:
         self._context = context
         self._cancelled = cancelled
         self._sending = sending
-        self._sender = Sender(sync, writer, limiter, check_lease, cancelled)
+        self._sender = Sender(sync, writer, limiter, check_lease, cancelled, log)
         self._batch_rows = min(filter(None, (sync.batch_rows or able.batch_rows, limiter.most_rows)))
         self._concurrency = min(sync.concurrency or able.concurrency, able.max_concurrency)
         self._pool = Pool(self._concurrency)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from warehouse_cdc.destinations.base import RunContext, Writer
 from warehouse_cdc.engine import journal
 from warehouse_cdc.engine.chunks import ChunkSender
 from warehouse_cdc.engine.lease import Lease
+from warehouse_cdc.engine.request_log import RequestLog
 from warehouse_cdc.engine.result import Progress
 from warehouse_cdc.engine.spool import Spool, ahead
 from warehouse_cdc.engine.transitions import Observer, Step, observed
@@ -81,6 +83,8 @@ class Delivery:
         self._part = part
         self._writer = writer
         sync = part.sync
+        folder = None if sync.request_log is None else Path(sync.request_log)
+        self._log = None if folder is None else RequestLog(folder, sync, part.context)
         self._sender = ChunkSender(
             sync,
             part.context,
@@ -89,6 +93,7 @@ class Delivery:
             part.lease.check,
             part.cancelled,
             partial(observed, part.observer, Step.SEND),
+            self._log,
         )
         self._total = sum(chunk.rows for chunk in part.record.chunks)
         self._done = 0
@@ -109,6 +114,8 @@ class Delivery:
                 self._deliver(operation)
         finally:
             self._sender.close()
+            if self._log is not None:
+                self._log.close()
         if self._fatal:
             return replace(self.ended, status="failed", error=self._fatal)
         if self._part.cancelled.is_set() and not self._finished:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from tenacity.wait import wait_random_exponential
 
 from warehouse_cdc.destinations.base import Batch, Outcome, Outcomes, Writer, retryable, unknown
+from warehouse_cdc.destinations.exchanges import recorded
+from warehouse_cdc.engine.request_log import RequestLog
 from warehouse_cdc.errors import (
     AuthenticationError,
     DestinationError,
@@ -67,6 +69,7 @@ class Sender:
         limiter: Limiter,
         check_lease: Callable[[], None],
         cancelled: threading.Event,
+        log: RequestLog | None = None,
     ) -> None:
         """Prepare for one run."""
         self._sync = sync
@@ -74,6 +77,7 @@ class Sender:
         self._limiter = limiter
         self._check_lease = check_lease
         self._stop = cancelled
+        self._log = log
         self._wait = wait_random_exponential(multiplier=sync.retry_wait, max=sync.retry_wait_max)
         self._splits = sync.splits
         self._budget = sync.retry_budget
@@ -208,7 +212,16 @@ class Sender:
         sent.failures[position] = (kind, reason, outcome.permanent, attempt)
 
     def _attempt(self, batch: Batch, number: int) -> _Answer:
-        """One call."""
+        """One call, as the request log keeps it."""
+        if self._log is None:
+            return self._call(batch, number)
+        began = time.monotonic()
+        with recorded() as exchanges:
+            answer = self._call(batch, number)
+        self._log.note(batch, answer.outcomes, exchanges, time.monotonic() - began)
+        return answer
+
+    def _call(self, batch: Batch, number: int) -> _Answer:
         try:
             return _Answer(self._checked(batch, self._writer.write(batch)))
         except AuthenticationError as error:

@@ -75,7 +75,7 @@ class Template:
 
     def __init__(self, source: str, format: Format, label: str) -> None:
         self.label = label
-        self._format = format
+        self._constant = source if isinstance(source, str) and "{" not in source else None
         if not isinstance(source, str):
             raise ConfigError(f"{label} must be text.", code="template-syntax")
         try:
@@ -116,6 +116,8 @@ class Template:
         Raises:
             RowRejectedError: A filter refused a value, or failed on it.
         """
+        if self._constant is not None:
+            return self._constant
         try:
             return self._template.render(**values)
         except LiquidError as error:

@@ -29,10 +29,12 @@ class Rows:
     Attributes:
         batch: The rows.
         single: Whether templates see one ``row``, or ``rows``.
+        texts: What the body made of each row, if it makes something of each.
     """
 
     batch: Batch
     single: bool
+    texts: Sequence[str] = ()
 
     @cached_property
     def values(self) -> dict[str, Any]:
@@ -61,9 +63,14 @@ class Body(ABC):
     def check(self, fields: Sequence[str]) -> None:  # noqa: B027
         """Raise ConfigError if it names a field that isn't sent."""
 
-    @abstractmethod
-    def invalid(self, batch: Batch) -> dict[int, str]:
-        """Rows that can't be sent, by position, with the reason."""
+    def texts(self, batch: Batch, invalid: dict[int, str]) -> list[str]:
+        """What it makes of each row, if it makes something of each; nothing otherwise.
+
+        Args:
+            batch: The rows.
+            invalid: Gets a reason for each position whose row can't be sent.
+        """
+        return []
 
     @abstractmethod
     def content(self, rows: Rows) -> bytes | None:
@@ -84,10 +91,6 @@ class _TemplateBody(Body):
     def check(self, fields: Sequence[str]) -> None:
         """The template's own check."""
         self._made.check(fields)
-
-    def invalid(self, batch: Batch) -> dict[int, str]:
-        """None: only filling the template tells."""
-        return {}
 
 
 @dataclass(frozen=True)
@@ -148,10 +151,6 @@ class Form(Body):
         for template in (self._made or {}).values():
             template.check(fields)
 
-    def invalid(self, batch: Batch) -> dict[int, str]:
-        """None."""
-        return {}
-
     def content(self, rows: Rows) -> bytes:
         """The form."""
         if self._made is None:
@@ -167,15 +166,13 @@ class JsonColumns(Body):
 
     content_type = "application/json"
 
-    def invalid(self, batch: Batch) -> dict[int, str]:
-        """Rows with a value that JSON can't hold."""
-        found: dict[int, str] = {}
-        json_rows(batch, found)
-        return found
+    def texts(self, batch: Batch, invalid: dict[int, str]) -> list[str]:
+        """Each row's object."""
+        return json_rows(batch, invalid)
 
     def content(self, rows: Rows) -> bytes:
         """The object, or the array."""
-        return _joined(json_rows(rows.batch, {}), rows)
+        return _joined(rows)
 
 
 @dataclass(frozen=True)
@@ -194,17 +191,12 @@ class JsonColumn(Body):
                 hint=f"Fields: {', '.join(fields)}.",
             )
 
-    def invalid(self, batch: Batch) -> dict[int, str]:
-        """Rows whose value isn't JSON."""
-        found: dict[int, str] = {}
-        self._texts(batch, found)
-        return found
-
     def content(self, rows: Rows) -> bytes:
         """The value, or the array."""
-        return _joined(self._texts(rows.batch, {}), rows)
+        return _joined(rows)
 
-    def _texts(self, batch: Batch, invalid: dict[int, str]) -> list[str]:
+    def texts(self, batch: Batch, invalid: dict[int, str]) -> list[str]:
+        """Each row's value."""
         index = batch.arrow.schema.get_field_index(self.column)
         arrow = batch.arrow.column(index)
         texts = [
@@ -222,10 +214,6 @@ class JsonColumn(Body):
 @dataclass(frozen=True)
 class Empty(Body):
     """No body."""
-
-    def invalid(self, batch: Batch) -> dict[int, str]:
-        """None."""
-        return {}
 
     def content(self, rows: Rows) -> None:
         """Nothing."""
@@ -251,8 +239,8 @@ def json_rows(batch: Batch, invalid: dict[int, str]) -> list[str]:
     ]
 
 
-def _joined(texts: list[str], rows: Rows) -> bytes:
-    return (texts[0] if rows.single else "[" + ",".join(texts) + "]").encode()
+def _joined(rows: Rows) -> bytes:
+    return (rows.texts[0] if rows.single else "[" + ",".join(rows.texts) + "]").encode()
 
 
 def _is_json(text: str) -> bool:

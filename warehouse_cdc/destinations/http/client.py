@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import httpx2
 
+from warehouse_cdc.destinations.exchanges import Exchange, record, wanted
 from warehouse_cdc.errors import (
     AuthenticationError,
     ConfigError,
@@ -169,6 +170,7 @@ class HttpClient:
         secrets: Sequence[str] = (),
     ) -> None:
         self._limits = limits
+        self._named = tuple(headers)
         self._secrets = sorted({text for text in secrets if len(text) > 3}, key=len, reverse=True)
         self._client = httpx2.Client(
             headers={"User-Agent": "warehouse-cdc", **headers},
@@ -193,33 +195,67 @@ class HttpClient:
         Raises:
             DestinationError: Anything else, as what it means for the rows of the call.
         """
-        until = time.monotonic() + self._limits.total
-        sent = False
+        began = time.monotonic()
+        response: httpx2.Response | None = None
+        body, told = b"", None
         try:
             request = self._client.build_request(method, url, content=content, headers=headers)
             response = self._client.send(request, stream=True)
-            sent = True
             try:
-                body = self._read(response, until)
+                body = self._read(response, began + self._limits.total)
             finally:
                 response.close()
         except (httpx2.InvalidURL, httpx2.UnsupportedProtocol, httpx2.LocalProtocolError) as error:
-            raise DestinationError(
-                f"the request can't be made ({type(error).__name__})", retryable=False, status=0
-            ) from None
+            told = type(error).__name__
+            raise DestinationError(f"the request can't be made ({told})", retryable=False, status=0) from None
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError) as error:
+            told = self._told(error)
             raise DestinationError(
-                f"{shown_url(url)} can't be reached: {self._told(error)}.", code="destination-unreachable"
+                f"{shown_url(url)} can't be reached: {told}.", code="destination-unreachable"
             ) from None
         except httpx2.HTTPError as error:
-            what = "no answer in time" if isinstance(error, httpx2.TimeoutException) else self._told(error)
-            where = "after its answer began" if sent else "after the request was sent"
+            told = "no answer in time" if isinstance(error, httpx2.TimeoutException) else self._told(error)
+            where = "after the request was sent" if response is None else "after its answer began"
             raise DestinationError(
-                f"{shown_url(url)}: {what} ({where}).", code="destination-timeout", outcome_unknown=True
+                f"{shown_url(url)}: {told} ({where}).", code="destination-timeout", outcome_unknown=True
             ) from None
+        finally:
+            if wanted():
+                self._record(method, url, content, headers, response, body, told, time.monotonic() - began)
         if response.is_success:
             return body
         raise self._refused(response, body, url)
+
+    def _record(
+        self,
+        method: str,
+        url: str,
+        content: bytes | None,
+        headers: Mapping[str, str] | None,
+        response: httpx2.Response | None,
+        body: bytes,
+        told: str | None,
+        seconds: float,
+    ) -> None:
+        answered = {} if response is None else dict(response.headers)
+        record(
+            Exchange(
+                method=method,
+                url=self.scrubbed(url),
+                request_headers={
+                    **dict.fromkeys(self._named, "…"),
+                    **{name: self.scrubbed(value) for name, value in (headers or {}).items()},
+                },
+                request_body=self.scrubbed((content or b"").decode("utf-8", "replace")),
+                status=None if response is None else response.status_code,
+                response_headers={
+                    name: self.scrubbed(value) for name, value in answered.items() if name != "set-cookie"
+                },
+                response_body=self.scrubbed(body.decode("utf-8", "replace")),
+                error=told,
+                seconds=round(seconds, 3),
+            )
+        )
 
     def _read(self, response: httpx2.Response, until: float) -> bytes:
         """The body, or as much of it as counts."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -262,14 +263,16 @@ class _RequestWriter(Writer):
         if request is None:
             return {}
         assert isinstance(request.body, Body)
-        invalid = request.body.invalid(batch)
+        invalid: dict[int, str] = {}
+        texts = request.body.texts(batch, invalid)
         outcomes = {at: rejected(reason, permanent=True) for at, reason in invalid.items()}
         if invalid:
-            batch = batch.take([at for at in range(len(batch)) if at not in invalid])
+            sent = [at for at in range(len(batch)) if at not in invalid]
+            batch, texts = batch.take(sent), [texts[at] for at in sent]
         if not len(batch):
             return outcomes
         try:
-            url, headers, content = request.filled(Rows(batch, single=not request.batch))
+            url, headers, content = request.filled(Rows(batch, not request.batch, texts))
         except RowRejectedError as error:
             if len(batch) > 1:
                 raise DestinationError(str(error), retryable=False, status=0, divisible=True) from None
@@ -280,7 +283,7 @@ class _RequestWriter(Writer):
         if content is not None and request.body.content_type:
             headers.setdefault("Content-Type", request.body.content_type)
         if self._idempotency_header:
-            headers[self._idempotency_header] = _key(batch.idempotency_keys)
+            headers[self._idempotency_header] = _key(batch)
         self._client.call(request.method, self._base + url, content=content, headers=headers)
         return outcomes
 
@@ -291,9 +294,12 @@ class _RequestWriter(Writer):
             self._auth.close()
 
 
-def _key(keys: list[str]) -> str:
-    """A request's idempotency key: the row's, or one of all its rows'."""
-    return keys[0] if len(keys) == 1 else hashlib.sha256("".join(keys).encode()).hexdigest()[:32]
+def _key(batch: Batch) -> str:
+    """A request's idempotency key: the row's, or one for all of its rows'."""
+    if len(batch) == 1:
+        return batch.idempotency_keys[0]
+    parts = [batch.context.sync_id, batch.operation, list(batch.row_ids), list(batch.key_runs)]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
 def made(kind: type[Any], value: Any, label: str) -> Any:

@@ -1,0 +1,166 @@
+"""The request log: what it keeps, what it hides, and how it is shown."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+import warehouse_cdc as wcdc
+from warehouse_cdc.destinations import HttpRequest
+from warehouse_cdc.destinations.http import Request
+from warehouse_cdc.engine.request_log import calls
+from warehouse_cdc.testing import Fault, FaultServer, in_turn
+
+
+def run(server: FaultServer, folder: Path, source: Any = None, **options: Any) -> wcdc.Run:
+    """Send two rows; the name of one needs escapes in JSON and in URLs."""
+    if source is None:
+        source = duckdb.connect()
+        source.execute("create table t as select * from (values (1, 'Ada \"é\"'), (2, 'Bob')) v(id, name)")
+    request = Request(url="/rows?of={{ context.sync_id }}", headers={"X-Trace": "t"})
+    destination = HttpRequest(server.url, added=request, changed=request, headers={"X-Api-Key": "s3cr3t-key"})
+    sync = wcdc.Sync(
+        id="s",
+        model=wcdc.Model("t", table="t", primary_key="id"),
+        destination=destination,
+        request_log=folder,
+        retry_wait=0.01,
+        **options,
+    )
+    with wcdc.connect(source) as warehouse:
+        return warehouse.run(sync)
+
+
+def kept(folder: Path, run_id: str, row: str | None = None) -> list[dict[str, Any]]:
+    found = calls(folder, run_id, row)
+    assert found is not None
+    return list(found)
+
+
+def test_each_call_is_kept_with_its_rows_and_answer(tmp_path: Path) -> None:
+    with FaultServer(script=in_turn([Fault(status=503, body="busy s3cr3t-key")])) as server:
+        ended = run(server, tmp_path / "calls")
+    first, second = kept(tmp_path / "calls", ended.run_id)
+    assert [first["attempt"], second["attempt"]] == [1, 2]
+    assert first["sync_id"] == "s" and first["run_id"] == ended.run_id and first["operation"] == "added"
+    assert [row["outcome"] for row in first["rows"]] == ["retryable", "retryable"]
+    assert [row["outcome"] for row in second["rows"]] == ["succeeded", "succeeded"]
+    (exchange,) = first["exchanges"]
+    assert exchange["method"] == "POST" and exchange["url"] == f"{server.url}/rows?of=s"
+    assert exchange["status"] == 503 and exchange["response_body"] == "busy …"
+    assert json.loads(exchange["request_body"])[0]["id"] == 1
+    assert exchange["request_headers"]["X-Api-Key"] == "…" and exchange["request_headers"]["X-Trace"] == "t"
+    text = (tmp_path / "calls" / f"{ended.run_id}.jsonl").read_text("utf-8")
+    assert "s3cr3t" not in text
+    assert (tmp_path / "calls" / f"{ended.run_id}.jsonl").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_call_without_an_answer_is_kept(tmp_path: Path) -> None:
+    with FaultServer(script=in_turn([Fault(reset="after")])) as server:
+        ended = run(server, tmp_path)
+    exchange = kept(tmp_path, ended.run_id)[0]["exchanges"][0]
+    assert exchange["status"] is None and exchange["error"]
+
+
+def test_a_rows_calls(tmp_path: Path) -> None:
+    with FaultServer() as server:
+        ended = run(server, tmp_path, batch_rows=1)
+    assert len(kept(tmp_path, ended.run_id)) == 2
+    (call,) = kept(tmp_path, ended.run_id, "2")
+    assert [row["row_id"] for row in call["rows"]] == ["2"]
+    assert kept(tmp_path, ended.run_id, "3") == []
+
+
+def test_redacted_columns_appear_nowhere(tmp_path: Path) -> None:
+    with FaultServer(script=in_turn([Fault(status=400, body='no Ada "é" here')])) as server:
+        ended = run(server, tmp_path, redact=["name"])
+    (call,) = kept(tmp_path, ended.run_id)
+    assert {row["fields"]["name"] for row in call["rows"]} == {"…"}
+    assert call["rows"][0]["reason"] == "status 400: no … here"
+    text = (tmp_path / f"{ended.run_id}.jsonl").read_text("utf-8")
+    assert "Ada" not in text and "Bob" not in text and "é" not in text
+    body = json.loads(call["exchanges"][0]["request_body"])
+    assert body == [{"id": 1, "name": "…"}, {"id": 2, "name": "…"}]
+
+
+def test_old_logs_are_deleted_and_nothing_else(tmp_path: Path) -> None:
+    old = tmp_path / "01J9Z3M5T8Q2W4E6R8T0Y1V3J5.jsonl"
+    for path in (old, tmp_path / "notes.jsonl"):
+        path.write_text("{}")
+        os.utime(path, (time.time() - 8 * 86400,) * 2)
+    with FaultServer() as server:
+        ended = run(server, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        [f"{ended.run_id}.jsonl", "notes.jsonl"]
+    )
+
+
+def test_a_log_that_cannot_be_written_harms_no_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "file").write_text("")
+    with FaultServer() as server:
+        assert run(server, tmp_path / "file").status == "success"
+    assert "request log can't be written" in caplog.text
+
+
+def test_functions_are_logged_without_requests(tmp_path: Path) -> None:
+    @wcdc.destination
+    def send(batch: Any) -> dict[str, str]:
+        return {"2": "no"}
+
+    source = duckdb.connect()
+    source.execute("create table t as select * from (values (1, 'a'), (2, 'b')) v(id, name)")
+    sync = wcdc.Sync(
+        id="s",
+        model=wcdc.Model("t", table="t", primary_key="id"),
+        destination=send,
+        request_log=str(tmp_path),
+    )
+    with wcdc.connect(source) as warehouse:
+        ended = warehouse.run(sync)
+    (call,) = kept(tmp_path, ended.run_id)
+    assert call["exchanges"] == []
+    assert [(row["row_id"], row["outcome"], row["reason"]) for row in call["rows"]] == [
+        ("1", "succeeded", None),
+        ("2", "rejected", "no"),
+    ]
+
+
+def test_the_command_shows_a_runs_calls(tmp_path: Path) -> None:
+    with duckdb.connect(str(tmp_path / "w.duckdb")) as db:
+        db.execute("create table t as select i as id, 'n' || i as name from range(3) r(i)")
+
+    def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-c", "from warehouse_cdc.cli import main; main()", *arguments],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            env={"PATH": "/usr/bin", "PYTHONPATH": ":".join(sys.path)},
+            check=False,
+        )
+
+    with FaultServer(poison=lambda row: row["id"] == 1) as server:
+        (tmp_path / "warehouse_cdc.yaml").write_text(
+            f"""
+sources: {{w: {{url: "duckdb:///w.duckdb"}}}}
+models: {{t: {{table: t, primary_key: id}}}}
+destinations: {{api: {{type: http, url: "{server.url}", added: {{url: /rows}}, changed: {{url: /rows}}}}}}
+syncs: {{s: {{model: t, destination: api, request_log: calls, batch_rows: 1}}}}
+"""
+        )
+        done = command("run", "s", "--json")
+    run_id = json.loads(done.stdout)["run_id"]
+    shown = command("debug", run_id, "1")
+    assert shown.returncode == 0, shown.stderr
+    assert "/rows → 422" in shown.stdout and "a row is refused" in shown.stdout and '"n2"' not in shown.stdout
+    assert len(json.loads(command("debug", run_id, "--json").stdout)) == 3
+    missing = command("debug", "01J9Z3M5T8Q2W4E6R8T0Y1V3J5")
+    assert missing.returncode != 0 and "error[request-log]" in missing.stderr

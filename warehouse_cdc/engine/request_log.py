@@ -1,0 +1,141 @@
+"""The request log: which calls a run has made, with which rows, and what was answered."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from warehouse_cdc.destinations.base import Batch, Outcomes, RunContext
+from warehouse_cdc.destinations.exchanges import Exchange
+from warehouse_cdc.sync import Sync
+
+_log = logging.getLogger("warehouse_cdc")
+HIDDEN = "…"
+_DAY = 86400.0
+_RUN = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}")
+
+
+class RequestLog:
+    """One run's calls, a line of JSON each, in ``<folder>/<run>.jsonl``; used from several threads.
+
+    A log that can't be written says so once, and harms nothing else.
+    """
+
+    def __init__(self, folder: Path, sync: Sync, context: RunContext) -> None:
+        """Open the file, and delete files of this folder that are too old."""
+        pairs = zip(context.columns, context.fields, strict=True)
+        self._hidden = {field for column, field in pairs if column in sync.redact}
+        self._lock = threading.Lock()
+        self._file: Any = None
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            prune(folder, sync.request_log_days)
+            path = folder / f"{context.run_id}.jsonl"
+            self._file = os.fdopen(
+                os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a", 1, "utf-8"
+            )
+        except OSError as error:
+            self._give_up(error)
+
+    def note(self, batch: Batch, outcomes: Outcomes, exchanges: Sequence[Exchange], seconds: float) -> None:
+        """Keep one call."""
+        hide = self._hiding(batch)
+        rows = []
+        for position, (row_id, row) in enumerate(zip(batch.row_ids, batch.rows, strict=True)):
+            outcome = outcomes.get(position)
+            rows.append(
+                {
+                    "row_id": row_id,
+                    "fields": {
+                        name: HIDDEN if name in self._hidden else value for name, value in row.items()
+                    },
+                    "outcome": "succeeded" if outcome is None else outcome.status,
+                    "reason": None if outcome is None else hide(outcome.reason),
+                }
+            )
+        call = {
+            "at": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
+            "sync_id": batch.context.sync_id,
+            "run_id": batch.context.run_id,
+            "operation": batch.operation,
+            "attempt": batch.attempt,
+            "seconds": round(seconds, 3),
+            "rows": rows,
+            "exchanges": [_each_text(asdict(exchange), hide) for exchange in exchanges],
+        }
+        text = json.dumps(call, ensure_ascii=False, default=str)
+        try:
+            with self._lock:
+                if self._file is not None:
+                    self._file.write(text + "\n")
+        except OSError as error:
+            self._give_up(error)
+
+    def _hiding(self, batch: Batch) -> Callable[[str], str]:
+        """What takes the hidden columns' values out of a text, as text, in JSON or in a URL."""
+        found: set[str] = set()
+        for value in (row[name] for name in self._hidden for row in batch.rows if row[name] is not None):
+            in_json = json.dumps(value, ensure_ascii=False, default=str)
+            text = value if isinstance(value, str) else in_json.strip('"')
+            found |= {text, in_json[1:-1] if isinstance(value, str) else in_json, quote(text, safe="")}
+        if not found - {""}:
+            return lambda text: text
+        longest_first = sorted(found - {""}, key=len, reverse=True)
+        pattern = re.compile("|".join(map(re.escape, longest_first)))
+        return lambda text: pattern.sub(HIDDEN, text)
+
+    def _give_up(self, error: OSError) -> None:
+        _log.warning("the request log can't be written (%s)", type(error).__name__)
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock, suppress(OSError):
+            if self._file is not None:
+                self._file.close()
+            self._file = None
+
+
+def _each_text(value: Any, hide: Callable[[str], str]) -> Any:
+    """A value with each of its texts changed."""
+    if isinstance(value, str):
+        return hide(value)
+    if isinstance(value, Mapping):
+        return {name: _each_text(item, hide) for name, item in value.items()}
+    return value
+
+
+def prune(folder: Path, days: float) -> None:
+    """Delete logs that nothing was written to for so many days."""
+    for path in folder.glob("*.jsonl"):
+        with suppress(OSError):
+            if _RUN.fullmatch(path.stem) and path.stat().st_mtime < time.time() - days * _DAY:
+                path.unlink()
+
+
+def calls(folder: Path, run_id: str, row_id: str | None = None) -> Iterator[dict[str, Any]] | None:
+    """The calls of a run, or those that a row was in; None if the folder has no log of that run."""
+    path = folder / f"{run_id.upper()}.jsonl"
+    if not _RUN.fullmatch(run_id.upper()) or not path.is_file():
+        return None
+    return _read(path, row_id)
+
+
+def _read(path: Path, row_id: str | None) -> Iterator[dict[str, Any]]:
+    with path.open(encoding="utf-8") as lines:
+        for line in lines:
+            with suppress(ValueError):  # the last line of a run that was killed
+                call: dict[str, Any] = json.loads(line)
+                if row_id is None or any(row["row_id"] == row_id for row in call["rows"]):
+                    yield call
