@@ -2,9 +2,9 @@
 
     python -m benchmarks.bench_delivery [--size laptop] [--repeat 3]
 
-The bare client (httpx2, as many threads) sends the same rows to the same server, made into text by ``json.dumps``
-from Python objects that are there already; the engine's time is that of its whole delivery: reading the plan,
-JSON, limits, outcomes, checkpoints.
+The bare client (httpx2, as many threads) sends the same rows to the same server, made into JSON from Python
+objects that are there already; the engine's time is that of its whole delivery: reading the plan, JSON,
+limits, outcomes, checkpoints.
 The server is a process of its own that reads each request and answers ``{}``.
 """
 

@@ -25,8 +25,9 @@ NAMES = [
 ]  # fmt: skip
 
 DESTINATIONS = [
-    "Batch", "Capabilities", "Csv", "Destination", "FunctionDestination", "JsonLines", "Outcome", "Parquet",
-    "RunContext", "SqlTable", "Writer", "destination", "rejected", "retryable", "unknown",
+    "Batch", "Capabilities", "Csv", "Destination", "FunctionDestination", "HttpFunction", "HttpRequest",
+    "JsonLines", "JsonRpc", "Outcome", "Parquet", "RunContext", "SqlTable", "Writer", "destination",
+    "rejected", "retryable", "unknown",
 ]  # fmt: skip
 
 TREE = {

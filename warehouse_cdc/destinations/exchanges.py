@@ -51,10 +51,10 @@ def record(exchange: Exchange) -> None:
 
 
 @contextmanager
-def recorded() -> Iterator[list[Exchange]]:
-    """Collect the exchanges of a block."""
+def recorded(*, wanted: bool) -> Iterator[list[Exchange]]:
+    """Collect the exchanges of a block, if they are wanted."""
     heard: list[Exchange] = []
-    token = _HEARD.set(heard)
+    token = _HEARD.set(heard if wanted else None)
     try:
         yield heard
     finally:

@@ -33,6 +33,7 @@ from warehouse_cdc.engine.store import (
     verify,
     verify_rows,
 )
+from warehouse_cdc.engine.telemetry import Telemetry
 from warehouse_cdc.engine.transitions import Observer, Step, ignore, observed
 from warehouse_cdc.errors import (
     CdcError,
@@ -90,7 +91,9 @@ class Runner:
         self._connection = connection
         self._settings = settings
         self._sync = sync
-        self._options = replace(options, observer=self._labelled(options.observer))
+        self._telemetry = Telemetry(sync.id, options.kind)
+        observer = self._telemetry.observer(self._labelled(options.observer))
+        self._options = replace(options, observer=observer)
         self._statements = Statements(connection.dialect, settings.schemas, sync.id)
         self._ledger = ledger_of(connection, self._statements)
         self._closer = Closer(connection, self._statements, settings, self._options.observer)
@@ -117,8 +120,10 @@ class Runner:
         Raises:
             CdcError: Nothing was planned or sent; delivery's own failures are in ``Run.status``.
         """
-        with self._connection.labelled(self._sync.id, "prepare"):
-            return self._run()
+        with self._telemetry as telemetry, self._connection.labelled(self._sync.id, "prepare"):
+            run = self._run()
+            telemetry.ended(run)
+            return run
 
     def _run(self) -> Run:
         sync, options = self._sync, self._options

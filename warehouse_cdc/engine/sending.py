@@ -12,6 +12,7 @@ from tenacity.wait import wait_random_exponential
 
 from warehouse_cdc.destinations.base import Batch, Outcome, Outcomes, Writer, retryable, unknown
 from warehouse_cdc.destinations.exchanges import recorded
+from warehouse_cdc.engine import telemetry
 from warehouse_cdc.engine.request_log import RequestLog
 from warehouse_cdc.errors import (
     AuthenticationError,
@@ -212,13 +213,21 @@ class Sender:
         sent.failures[position] = (kind, reason, outcome.permanent, attempt)
 
     def _attempt(self, batch: Batch, number: int) -> _Answer:
-        """One call, as the request log keeps it."""
-        if self._log is None:
-            return self._call(batch, number)
+        """One call, counted, and kept by the request log."""
         began = time.monotonic()
-        with recorded() as exchanges:
+        with recorded(wanted=self._log is not None) as exchanges:
             answer = self._call(batch, number)
-        self._log.note(batch, answer.outcomes, exchanges, time.monotonic() - began)
+        seconds = time.monotonic() - began
+        telemetry.called(
+            batch.context.sync_id,
+            batch.operation,
+            len(batch),
+            answer.kind,
+            seconds,
+            again=batch.attempt > 1,
+        )
+        if self._log is not None:
+            self._log.note(batch, answer.outcomes, exchanges, seconds)
         return answer
 
     def _call(self, batch: Batch, number: int) -> _Answer:
@@ -313,6 +322,15 @@ class _Answer:
     too_large: bool = False
     failed: str | None = None
     unreachable: bool = False
+
+    @property
+    def kind(self) -> str:
+        """The call's outcome in a word."""
+        if self.failed is not None:
+            return "unreachable" if self.unreachable else "failed"
+        if self.refused or self.fatal:
+            return "refused"
+        return "rejections" if self.outcomes else "succeeded"
 
 
 @dataclass(frozen=True)
