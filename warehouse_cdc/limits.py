@@ -120,6 +120,21 @@ class Limiter:
         with self._changed:
             self._not_before = max(self._not_before, time.monotonic() + seconds)
 
+    def assume(self, rows: int, seconds: float) -> None:
+        """Take it that another process has sent so many rows, each by a call of its own, and ended then.
+
+        Args:
+            rows: Rows that it has sent.
+            seconds: How long ago its last call ended.
+        """
+        with self._changed:
+            for used in self._used:
+                left = used.window.seconds * CLOCKS - seconds
+                if left > 0 and not used.ended and not used.busy:
+                    weight, at = min(rows, used.window.limit), time.monotonic() + left
+                    used.resting += weight
+                    used.ended.append(_Ended(at, at, weight))
+
     @contextmanager
     def call(self, rows: int, stopped: Callable[[], bool]) -> Iterator[bool]:
         """Wait for a call's turn, and hold its place while it lasts.

@@ -332,6 +332,18 @@ def test_the_rate_is_kept_by_the_servers_clock() -> None:
         assert len(server.calls) == 100 and server.most_in(1.0) <= 15, "also over two runs"
 
 
+def test_the_rate_is_kept_by_another_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It knows of the run before from the journal."""
+    with FaultServer() as server:
+        shop = Shop(server, batch_rows=1, rate="10/second")
+        shop.fill(10)
+        shop.run()
+        monkeypatch.setattr("warehouse_cdc.limits._SHARED", {})
+        shop.source.execute("update t set name = name || '!'")
+        shop.run()
+        assert len(server.calls) == 20 and server.most_in(1.0) <= 10
+
+
 def test_concurrency_is_kept() -> None:
     with FaultServer(script=lambda number, path, body: Fault(stall=0.02)) as server:
         shop = Shop(server, batch_rows=1, concurrency=4)

@@ -123,3 +123,15 @@ def test_a_limiter_outlives_its_run_and_is_shared_by_name() -> None:
     assert limiter("a", rates) is limiter("a", rates)
     assert limiter("a", rates) is not limiter("b", rates)
     assert limiter("a", rates) is not limiter("a", windows("2/second", None))
+
+
+def test_what_another_process_has_sent_counts() -> None:
+    limit = Limiter([Window(10, 0.2), Window(100, 0.4, rows=True)])
+    limit.assume(9, 0.0)
+    began = time.monotonic()
+    for _ in range(2):
+        with limit.call(1, lambda: False) as free:
+            assert free
+    assert 0.15 < time.monotonic() - began < 5
+    limit.assume(10, 0.0)
+    assert limit._used[0].resting <= 2, "only where this process has sent nothing yet"

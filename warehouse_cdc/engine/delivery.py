@@ -68,6 +68,8 @@ class Part:
     observer: Observer
     cancelled: threading.Event
     progress: Callable[[Progress], None]
+    before: tuple[int, float] = (0, 0.0)
+    """Rows that the run before has sent, and seconds since it ended, by the warehouse's clock."""
 
 
 class Delivery:
@@ -85,11 +87,13 @@ class Delivery:
         sync = part.sync
         folder = None if sync.request_log is None else Path(sync.request_log)
         self._log = None if folder is None else RequestLog(folder, sync, part.context)
+        limits = limiter(sync.share_rate or sync.id, sync.rates) if sync.rates else Limiter()
+        limits.assume(*part.before)
         self._sender = ChunkSender(
             sync,
             part.context,
             writer,
-            limiter(sync.share_rate or sync.id, sync.rates) if sync.rates else Limiter(),
+            limits,
             part.lease.check,
             part.cancelled,
             partial(observed, part.observer, Step.SEND),

@@ -304,7 +304,7 @@ class Runner:
             ended = Ended("success")
         else:
             context = self._context(run_id, lease.generation, layout, schema)
-            ended = self._deliver(lease, record, context, layout)
+            ended = self._deliver(lease, record, context, layout, _sent_before(history.last, lease))
         with observed(self._options.observer, Step.DELIVERED), lease.fenced():
             lease.note(journal.DELIVERED, ended)
         self._options.progress(Progress("reporting"))
@@ -355,7 +355,14 @@ class Runner:
 
     # -- delivery ---------------------------------------------------------------------------------
 
-    def _deliver(self, lease: Lease, record: PlanRecord, context: RunContext, layout: Layout) -> Ended:
+    def _deliver(
+        self,
+        lease: Lease,
+        record: PlanRecord,
+        context: RunContext,
+        layout: Layout,
+        before: tuple[int, float],
+    ) -> Ended:
         lease.check()  # opening may sweep away what other runs left at the destination
         try:
             writer = self._sync.destination.open(context)
@@ -374,6 +381,7 @@ class Runner:
                 observer=self._options.observer,
                 cancelled=self._options.cancelled,
                 progress=self._options.progress,
+                before=before,
             )
             return Delivery(part, writer).run()
         finally:
@@ -460,6 +468,14 @@ class Runner:
                 self._connection, self._statements, record, ended, duplicates=record.kind != "reset"
             ),
         )
+
+
+def _sent_before(last: journal.Generation | None, lease: Lease) -> tuple[int, float]:
+    """How many rows the run before may have sent, and how long before this one it ended."""
+    if last is None or last.plan is None:
+        return 0, 0.0
+    ago = (lease.generation.started_at - last.recorded_at).total_seconds()
+    return sum(chunk.rows for chunk in last.plan.chunks), max(0.0, ago)
 
 
 def told(error: Exception) -> str:
