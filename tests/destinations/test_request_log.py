@@ -162,5 +162,12 @@ syncs: {{s: {{model: t, destination: api, request_log: calls, batch_rows: 1}}}}
     assert shown.returncode == 0, shown.stderr
     assert "/rows → 422" in shown.stdout and "a row is refused" in shown.stdout and '"n2"' not in shown.stdout
     assert len(json.loads(command("debug", run_id, "--json").stdout)) == 3
+    for name in ("r.csv", "r.json", "r.parquet"):
+        written = command("rejections", "-o", name)
+        assert written.returncode == 0 and (tmp_path / name).stat().st_size > 0, written.stderr
+    (row,) = json.loads((tmp_path / "r.json").read_text())
+    assert row["row_id"] == "1" and "a row is refused" in row["reason"]
+    refused = command("rejections", "-o", "r.xls")
+    assert refused.returncode != 0 and "error[output]" in refused.stderr
     missing = command("debug", "01J9Z3M5T8Q2W4E6R8T0Y1V3J5")
     assert missing.returncode != 0 and "error[request-log]" in missing.stderr

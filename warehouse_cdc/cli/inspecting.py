@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import pyarrow as pa
 import typer
 
 from warehouse_cdc.cli import output
@@ -207,16 +209,36 @@ def history(
 
 
 def rejections(
-    settings: Settings, sync: SyncArgument = None, limit: LimitOption = 100, as_json: JsonOption = False
+    settings: Settings,
+    sync: SyncArgument = None,
+    limit: LimitOption = 100,
+    file: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Write all: .csv, .json, .parquet."),
+    ] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Show the rows that were rejected.
 
     These are the rows that the last ended run could not deliver, with their primary keys and the reasons in
     the destination's own words: both are data.
     """
+    if file is not None and file.suffix not in _WRITERS:
+        raise ConfigError(
+            f"{file.name!r}: rejections can't be written in that format.",
+            code="output",
+            hint=f"End the file's name with {', '.join(_WRITERS)}.",
+        )
     chosen = settings.project.sync(sync)
     with settings.project.warehouse_for(chosen.id) as warehouse:
         table = warehouse.rejections(chosen).arrow
+    if file is not None:
+        try:
+            _WRITERS[file.suffix](table, file)
+        except OSError as error:
+            raise ConfigError(f"{file} can't be written ({type(error).__name__}).", code="output") from None
+        output.tell(f"{table.num_rows:,} rows written to {file}.")
+        return
     found = to_rows(table.slice(0, limit))
     if as_json:
         output.show_json(found)
@@ -227,6 +249,26 @@ def rejections(
     output.show_table(table.column_names, [list(row.values()) for row in found], right=["attempts"])
     if table.num_rows > limit:
         output.tell(f"{table.num_rows - limit:,} more; --limit shows more of them.")
+
+
+def _write_json(table: pa.Table, file: Path) -> None:
+    text = json.dumps(to_rows(table), ensure_ascii=False, indent=2, default=str)
+    file.write_text(text + "\n", encoding="utf-8")
+
+
+def _write_csv(table: pa.Table, file: Path) -> None:
+    from pyarrow import csv
+
+    csv.write_csv(table, file)
+
+
+def _write_parquet(table: pa.Table, file: Path) -> None:
+    from pyarrow import parquet
+
+    parquet.write_table(table, file)
+
+
+_WRITERS = {".csv": _write_csv, ".json": _write_json, ".parquet": _write_parquet}
 
 
 def debug(
