@@ -16,10 +16,12 @@ if TYPE_CHECKING:
 
 _CLASSES = {
     "sql_table": "SqlTable",
-    "http": "HttpRequest",
     "jsonl": "JsonLines",
     "csv": "Csv",
     "parquet": "Parquet",
+    "http": "HttpRequest",
+    "http_function": "HttpFunction",
+    "json_rpc": "JsonRpc",
 }
 DESTINATION_TYPES = [*_CLASSES, "python"]
 """What ``type`` can be."""

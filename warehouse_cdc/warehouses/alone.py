@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -11,13 +10,7 @@ from typing import Any
 import pyarrow as pa
 from sqlglot import exp
 
-from warehouse_cdc.errors import QueryError
 from warehouse_cdc.warehouses.base import Connection
-
-_END_SECONDS = 600.0
-"""How long a statement may take to end once it was told to."""
-_SETTLE_SECONDS = 2.0
-"""What a statement was about to commit when it was ended may land a moment later."""
 
 
 class AloneConnection(Connection):
@@ -69,38 +62,6 @@ class AloneConnection(Connection):
         if isinstance(value, str):
             value = value.encode("utf-8", "replace").decode()  # no lone surrogates
         return self.dialect.literal(value)
-
-    def _end(self, run_id: str, running: Callable[[], Sequence[str]], end: Callable[[str], None]) -> bool:
-        """End statements, and wait until they are over.
-
-        Args:
-            run_id: The run that they are of.
-            running: Looks for them, and returns their ids.
-            end: Tells one to end, which may have done so by itself.
-
-        Returns:
-            Whether there were any.
-
-        Raises:
-            QueryError: They go on.
-        """
-        until, pause, any_found = time.monotonic() + _END_SECONDS, 0.2, False
-        while found := running():
-            if time.monotonic() > until:
-                raise QueryError(
-                    f"Statements of run {run_id} that was interrupted go on.",
-                    query_id=found[0],
-                    hint="End them, then run the sync again.",
-                    retryable=True,
-                )
-            for each in found:
-                end(each)
-            any_found = True
-            time.sleep(pause)
-            pause = min(pause * 1.5, 5.0)
-        if any_found:
-            time.sleep(_SETTLE_SECONDS)
-        return any_found
 
     def columns_of(self, tables: Sequence[exp.Table]) -> list[frozenset[str]] | None:
         """None: two statements see two states of a table, so that a model is copied before it is compared."""

@@ -79,37 +79,38 @@ SETTLE_SECONDS = 2.0
 """What a statement was about to commit when it was ended may land a moment later."""
 
 
-def end_sessions(running: Callable[[], Sequence[str]], end: Callable[[str], None], run_id: str) -> bool:
-    """End the sessions in which statements of a run go on, and wait until they are over.
+def end_all(run_id: str, running: Callable[[], Sequence[str]], end: Callable[[str], object]) -> bool:
+    """End statements of a run, or the sessions that they are in, and wait until they are over.
 
     Args:
-        running: Finds their ids.
-        end: Ends one; a QueryError means that it has ended meanwhile.
         run_id: The run.
+        running: Looks for them, and returns their ids.
+        end: Tells one to end; a QueryError means that it has done so by itself.
 
     Returns:
         Whether there were any.
 
     Raises:
-        QueryError: They don't end.
+        QueryError: They go on.
     """
-    limit, found = time.monotonic() + END_SECONDS, False
-    while sessions := running():
-        for session in () if found else sessions:
+    until, pause, any_found = time.monotonic() + END_SECONDS, 0.2, False
+    while found := running():
+        for each in found:
             with suppress(QueryError):
-                end(session)
-        found = True
-        if time.monotonic() > limit:
+                end(each)
+        any_found = True
+        if time.monotonic() > until:
             raise QueryError(
                 f"Statements of run {run_id} that was interrupted go on.",
-                query_id=sessions[0],
-                hint="End their sessions, then run the sync again.",
+                query_id=found[0],
+                hint="End them, then run the sync again.",
                 retryable=True,
             )
-        time.sleep(0.2)
-    if found:
+        time.sleep(pause)
+        pause = min(pause * 1.5, 5.0)
+    if any_found:
         time.sleep(SETTLE_SECONDS)
-    return found
+    return any_found
 
 
 class Connection(ABC):

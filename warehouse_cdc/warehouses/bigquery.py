@@ -35,7 +35,7 @@ from warehouse_cdc.errors import (
 )
 from warehouse_cdc.sources.bigquery import BigQuery as Source
 from warehouse_cdc.warehouses.alone import AloneConnection
-from warehouse_cdc.warehouses.base import ESCAPED, Work, redacted, schema_missing
+from warehouse_cdc.warehouses.base import ESCAPED, Work, end_all, redacted, schema_missing
 
 _SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 _PATIENCE = 90.0
@@ -229,7 +229,7 @@ class BigQueryConnection(AloneConnection):
             with _mapping("", job_id):
                 self._client.cancel_job(job_id, location=self._source.location, retry=_retry)
 
-        return self._end(run_id, running, end)
+        return end_all(run_id, running, end)
 
     def _rows(self, job: bigquery.QueryJob, page_size: int | None = None) -> Any:
         """A job's result."""

@@ -18,7 +18,7 @@ from sqlglot import exp
 
 from warehouse_cdc.dialects import ColumnType, Redshift
 from warehouse_cdc.dialects.redshift import LONGEST
-from warehouse_cdc.warehouses.base import Work, end_sessions
+from warehouse_cdc.warehouses.base import Work, end_all
 from warehouse_cdc.warehouses.postgres import Instant, PostgresConnection, arrow_type, sign_in, storable
 
 FETCHED = 1_000
@@ -165,10 +165,10 @@ class RedshiftConnection(PostgresConnection):
             "SELECT DISTINCT session_id FROM sys_query_history WHERE session_id <> pg_backend_pid() "
             f"AND status IN ('planning', 'queued', 'running', 'returning') AND query_text LIKE {named}"
         )
-        return end_sessions(
+        return end_all(
+            run_id,
             lambda: [str(session) for (session,) in self.query(running)],
             lambda session: self.execute(f"SELECT pg_terminate_backend({int(session)})"),
-            run_id,
         )
 
     def engine_version(self) -> str:

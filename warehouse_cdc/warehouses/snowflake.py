@@ -33,7 +33,7 @@ from warehouse_cdc.errors import (
     WarehouseError,
 )
 from warehouse_cdc.warehouses.alone import AloneConnection
-from warehouse_cdc.warehouses.base import Work, redacted, schema_missing
+from warehouse_cdc.warehouses.base import Work, end_all, redacted, schema_missing
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -342,11 +342,11 @@ class SnowflakeConnection(AloneConnection):
             f"WHERE CONTAINS(query_tag, {tagged}) AND execution_status NOT IN ({_OVER})"
         )
 
-        def end(query_id: str) -> None:
-            with suppress(QueryError):  # it has ended meanwhile
-                self.query(f"SELECT SYSTEM$CANCEL_QUERY({self.dialect.literal(query_id)})")
-
-        return self._end(run_id, lambda: [str(query_id) for (query_id,) in self.query(look)], end)
+        return end_all(
+            run_id,
+            lambda: [str(query_id) for (query_id,) in self.query(look)],
+            lambda query_id: self.query(f"SELECT SYSTEM$CANCEL_QUERY({self.dialect.literal(query_id)})"),
+        )
 
     def stream(
         self,

@@ -19,13 +19,8 @@ import pyarrow.compute as pc
 from warehouse_cdc.dialects import ColumnType, Trino
 from warehouse_cdc.errors import ConnectionLostError, PermissionDeniedError, QueryError, WarehouseError
 from warehouse_cdc.warehouses.alone import AloneConnection
-from warehouse_cdc.warehouses.base import Labels, Work, redacted, schema_missing
+from warehouse_cdc.warehouses.base import Labels, Work, end_all, redacted, schema_missing
 from warehouse_cdc.warehouses.trino_values import CONFLICTS, NAMES_ONLY, arrow_type, persevere
-
-_END_SECONDS = 600.0
-"""How long a killed statement may take to end; Trino gives up those without a client after five minutes."""
-_SETTLE_SECONDS = 2.0
-"""What a statement was about to commit when it was ended may land a moment later."""
 
 _QUEUE_FULL = "QUERY_QUEUE_FULL"
 _QUEUE_SECONDS = 600.0
@@ -236,25 +231,12 @@ class TrinoSession(AloneConnection):
             "SELECT query_id FROM system.runtime.queries "
             f"WHERE source = {source} AND state NOT IN ('FINISHED', 'FAILED')"
         )
-        end, found = time.monotonic() + _END_SECONDS, False
-        while rows := self.query(running):
-            if time.monotonic() > end:
-                raise QueryError(
-                    f"Statements of run {run_id} that was interrupted go on.",
-                    query_id=str(rows[0][0]),
-                    hint="Kill them, then run the sync again.",
-                    retryable=True,
-                )
-            for (query_id,) in rows if not found else ():
-                with suppress(QueryError):  # it has ended meanwhile
-                    self.query(
-                        f"CALL system.runtime.kill_query({self.dialect.literal(query_id)}, 'its run is over')"
-                    )
-            found = True
-            time.sleep(0.2)
-        if found:
-            time.sleep(_SETTLE_SECONDS)
-        return found
+        kill = "CALL system.runtime.kill_query({}, 'its run is over')"
+        return end_all(
+            run_id,
+            lambda: [str(query_id) for (query_id,) in self.query(running)],
+            lambda query_id: self.query(kill.format(self.dialect.literal(query_id))),
+        )
 
     def engine_version(self) -> str:
         """The same for all versions: xxHash64 is defined by its specification."""

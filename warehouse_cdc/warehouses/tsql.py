@@ -22,7 +22,7 @@ from warehouse_cdc.dialects.tsql import TSQL, decimal_digits
 from warehouse_cdc.errors import ConnectionLostError, PermissionDeniedError, QueryError, WarehouseError
 from warehouse_cdc.sources.tsql import Synapse as SynapseSource
 from warehouse_cdc.warehouses.alone import AloneConnection
-from warehouse_cdc.warehouses.base import Work, end_sessions, redacted, schema_missing
+from warehouse_cdc.warehouses.base import Work, end_all, redacted, schema_missing
 from warehouse_cdc.warehouses.tsql_errors import mapped
 from warehouse_cdc.warehouses.tsql_session import opener_of
 
@@ -239,7 +239,7 @@ class SynapseConnection(TSQLConnection):
     def end_statements(self, run_id: str) -> bool:
         """End their sessions, which their labels tell; nothing if the user may not see or end them."""
         try:
-            return end_sessions(lambda: self._running(run_id), self._kill, run_id)
+            return end_all(run_id, lambda: self._running(run_id), self._kill)
         except PermissionDeniedError:
             return False
 

@@ -170,6 +170,7 @@ class HttpClient:
         secrets: Sequence[str] = (),
     ) -> None:
         self._limits = limits
+        self._auth = auth
         self._named = tuple(headers)
         self._secrets = sorted({text for text in secrets if len(text) > 3}, key=len, reverse=True)
         self._client = httpx2.Client(
@@ -181,8 +182,11 @@ class HttpClient:
         )
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections, and those of what signs calls."""
         self._client.close()
+        close = getattr(self._auth, "close", None)
+        if close is not None:
+            close()
 
     def call(
         self, method: str, url: str, *, content: bytes | None = None, headers: Mapping[str, str] | None = None

@@ -5,28 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from warehouse_cdc.destinations.base import (
     Batch,
     Capabilities,
-    Destination,
     Outcomes,
     RunContext,
     Writer,
     rejected,
 )
 from warehouse_cdc.destinations.http.body import Body, Empty, Form, Json, JsonColumn, JsonColumns, Rows, Xml
-from warehouse_cdc.destinations.http.client import (
-    HttpClient,
-    TimeLimits,
-    Tls,
-    base_url,
-    checked_headers,
-    shown_url,
-)
-from warehouse_cdc.destinations.http.oauth import BearerAuth, OAuth2
+from warehouse_cdc.destinations.http.client import HttpClient, TimeLimits, Tls, checked_headers
+from warehouse_cdc.destinations.http.endpoint import Endpoint, argument, made
+from warehouse_cdc.destinations.http.oauth import OAuth2
 from warehouse_cdc.errors import ConfigError, DestinationError
 from warehouse_cdc.mapping import liquid
 from warehouse_cdc.mapping.liquid import RowRejectedError, Template
@@ -105,7 +98,7 @@ class Request:
         return url, headers, self.body.content(rows)
 
 
-class HttpRequest(Destination):
+class HttpRequest(Endpoint):
     """Any HTTP endpoint: a request for each operation, filled with one row or many.
 
     Args:
@@ -151,8 +144,8 @@ class HttpRequest(Destination):
         timeout: float = 30.0,
         name: str | None = None,
     ) -> None:
-        self._base = base_url(url)
-        self._name = name or shown_url(url)
+        limits = TimeLimits(connect_timeout, read_timeout, timeout)
+        super().__init__(url, headers, auth, tls, limits, name)
         given = {"removed": removed, "changed": changed, "added": added}
         self._requests = {
             operation: made(Request, value, operation)
@@ -165,10 +158,6 @@ class HttpRequest(Destination):
                 code="destination-option",
                 hint="Give added=Request(...), changed=Request(...) or removed=Request(...).",
             )
-        self._headers = checked_headers(headers)
-        self._auth = None if auth is None else made(OAuth2, auth, "auth")
-        self._tls = None if tls is None else made(Tls, tls, "tls")
-        self._limits = TimeLimits(connect_timeout, read_timeout, timeout)
         self._idempotency_header = idempotency_header
         modes = (
             {"insert", "update", "upsert", "archive"}
@@ -189,11 +178,6 @@ class HttpRequest(Destination):
     def __repr__(self) -> str:
         """Show the host and the operations; no path, header or secret."""
         return f"HttpRequest({self._name}, {', '.join(self._requests)})"
-
-    @property
-    def name(self) -> str:
-        """The name that was given, or the URL's scheme and host."""
-        return self._name
 
     @property
     def capabilities(self) -> Capabilities:
@@ -220,24 +204,8 @@ class HttpRequest(Destination):
 
     def open(self, context: RunContext) -> Writer:
         """A writer with connections of its own."""
-        total = min(self._limits.total, 0.8 * context.batch_timeout)
-        limits = replace(
-            self._limits,
-            total=total,
-            read=min(self._limits.read, 0.8 * total),
-            connect=min(self._limits.connect, total),
-        )
-        auth = None if self._auth is None else BearerAuth(self._auth, self._tls, timeout=0.5 * total)
-        secrets = [*self._headers.values(), *(self._auth.secrets if self._auth is not None else ())]
-        client = HttpClient(
-            headers=self._headers,
-            limits=limits,
-            connections=self._capabilities.max_concurrency,
-            auth=auth,
-            tls=self._tls,
-            secrets=secrets,
-        )
-        return _RequestWriter(self._requests, self._base, client, auth, self._idempotency_header)
+        client = self.client(context.batch_timeout)
+        return _RequestWriter(self._requests, self._url, client, self._idempotency_header)
 
 
 class _RequestWriter(Writer):
@@ -248,13 +216,11 @@ class _RequestWriter(Writer):
         requests: Mapping[str, Request],
         base: str,
         client: HttpClient,
-        auth: BearerAuth | None,
         idempotency_header: str | None,
     ) -> None:
         self._requests = requests
         self._base = base
         self._client = client
-        self._auth = auth
         self._idempotency_header = idempotency_header
 
     def write(self, batch: Batch) -> Outcomes:
@@ -290,8 +256,6 @@ class _RequestWriter(Writer):
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
-        if self._auth is not None:
-            self._auth.close()
 
 
 def _key(batch: Batch) -> str:
@@ -300,18 +264,6 @@ def _key(batch: Batch) -> str:
         return batch.idempotency_keys[0]
     parts = [batch.context.sync_id, batch.operation, list(batch.row_ids), list(batch.key_runs)]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
-
-
-def made(kind: type[Any], value: Any, label: str) -> Any:
-    """An object of a class, or what a project file holds in its place."""
-    if isinstance(value, kind):
-        return value
-    if not isinstance(value, Mapping):
-        raise ConfigError(f"{label} must be {kind.__name__}(...).", code="destination-option")
-    try:
-        return kind(**value)
-    except TypeError as error:
-        raise ConfigError(f"{label}: {_argument(error)}", code="destination-option") from None
 
 
 def _body(value: Any) -> Body:
@@ -327,9 +279,4 @@ def _body(value: Any) -> Body:
     try:
         return BODIES[kind](**{key: item for key, item in value.items() if key != "type"})
     except TypeError as error:
-        raise ConfigError(f"body: {_argument(error)}", code="destination-option") from None
-
-
-def _argument(error: TypeError) -> str:
-    """What a signature refuses, without Python's words for it."""
-    return str(error).partition("__init__() ")[2] or "a value is of another type than it should be."
+        raise ConfigError(f"body: {argument(error)}", code="destination-option") from None

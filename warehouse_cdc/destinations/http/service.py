@@ -12,26 +12,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from warehouse_cdc.destinations.base import (
-    Batch,
-    Capabilities,
-    Destination,
-    Outcomes,
-    RunContext,
-    Writer,
-    rejected,
-)
+from warehouse_cdc.destinations.base import Batch, Capabilities, Outcomes, RunContext, Writer, rejected
 from warehouse_cdc.destinations.http.body import json_rows
-from warehouse_cdc.destinations.http.client import (
-    HttpClient,
-    TimeLimits,
-    Tls,
-    base_url,
-    checked_headers,
-    shown_url,
-)
-from warehouse_cdc.destinations.http.oauth import BearerAuth, OAuth2
-from warehouse_cdc.destinations.http.request import made
+from warehouse_cdc.destinations.http.client import HttpClient, TimeLimits, Tls, shown_url
+from warehouse_cdc.destinations.http.endpoint import Endpoint
+from warehouse_cdc.destinations.http.oauth import OAuth2
 from warehouse_cdc.errors import ConfigError, DestinationError, PayloadTooLargeError
 from warehouse_cdc.mapping.liquid import json_of, text_of
 
@@ -39,78 +24,45 @@ VERBS = {"added": "add", "changed": "change", "removed": "remove"}
 """What both protocols call the operations."""
 
 
-class _Service(Destination):
-    """What both have in common: one URL, how to sign in, limits."""
-
-    modes = frozenset({"insert", "update", "upsert", "archive"})
+class _Service(Endpoint):
+    """A service that takes every operation, in batches."""
 
     def __init__(
         self,
         url: str,
-        *,
-        headers: Mapping[str, str] | None = None,
-        auth: OAuth2 | Mapping[str, Any] | None = None,
-        tls: Tls | Mapping[str, Any] | None = None,
-        batch_rows: int,
-        concurrency: int,
-        rate: str | None,
+        headers: Mapping[str, str] | None,
+        auth: OAuth2 | Mapping[str, Any] | None,
+        tls: Tls | Mapping[str, Any] | None,
         timeout: float,
         name: str | None,
+        **declared: Any,
     ) -> None:
-        self._url = base_url(url)
-        self._name = name or shown_url(url)
-        self._headers = checked_headers(headers)
-        self._auth = None if auth is None else made(OAuth2, auth, "auth")
-        self._tls = None if tls is None else made(Tls, tls, "tls")
-        self._limits = TimeLimits(read=timeout, total=timeout)
+        super().__init__(url, headers, auth, tls, TimeLimits(read=timeout, total=timeout), name)
         self._capabilities = Capabilities(
-            modes=self.modes,
+            modes=frozenset({"insert", "update", "upsert", "archive"}),
             on_removed=frozenset({"delete"}),
-            batch_rows=batch_rows,
-            concurrency=concurrency,
-            max_concurrency=max(1000, concurrency),
-            rate=rate,
+            max_concurrency=max(1000, declared["concurrency"]),
+            **declared,
         )
-
-    def __repr__(self) -> str:
-        """Show the host; no path, header or secret."""
-        return f"{type(self).__name__}({self._name})"
-
-    @property
-    def name(self) -> str:
-        """The name that was given, or the URL's scheme and host."""
-        return self._name
 
     @property
     def capabilities(self) -> Capabilities:
         """What the declaration says."""
         return self._capabilities
 
-    def connection(self, batch_timeout: float) -> _Connection:
+    def connection(self, context: RunContext) -> _Connection:
         """Connections for one run."""
-        total = min(self._limits.total, 0.8 * batch_timeout)
-        limits = replace(self._limits, total=total, read=min(self._limits.read, 0.8 * total))
-        auth = None if self._auth is None else BearerAuth(self._auth, self._tls, timeout=0.5 * total)
-        secrets = [*self._headers.values(), *(self._auth.secrets if self._auth is not None else ())]
-        client = HttpClient(
-            headers={"Content-Type": "application/json", **self._headers},
-            limits=limits,
-            connections=self._capabilities.max_concurrency,
-            auth=auth,
-            tls=self._tls,
-            secrets=secrets,
-        )
-        return _Connection(client, auth, self._url)
+        return _Connection(self.client(context.batch_timeout, Content_Type="application/json"), self._url)
 
 
 class _Connection:
     """A client, and where it calls."""
 
-    def __init__(self, client: HttpClient, auth: BearerAuth | None, url: str) -> None:
+    def __init__(self, client: HttpClient, url: str) -> None:
         self._client = client
-        self._auth = auth
         self._url = url
         self.scrubbed = client.scrubbed
+        self.close = client.close
 
     def post(self, text: str) -> Any:
         """Send JSON; returns the answer's.
@@ -127,12 +79,6 @@ class _Connection:
                 code="destination-answer",
                 outcome_unknown=True,
             ) from None
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._client.close()
-        if self._auth is not None:
-            self._auth.close()
 
 
 class _ServiceWriter(Writer):
@@ -244,17 +190,8 @@ class HttpFunction(_Service):
     ) -> None:
         if not 1 <= batch_rows <= self.MOST_ROWS:
             raise ConfigError(f"batch_rows must be 1 to {self.MOST_ROWS}.", code="destination-option")
-        super().__init__(
-            url,
-            headers=headers,
-            auth=auth,
-            tls=tls,
-            batch_rows=batch_rows,
-            concurrency=concurrency,
-            rate=rate,
-            timeout=timeout,
-            name=name,
-        )
+        limits = {"batch_rows": batch_rows, "concurrency": concurrency, "rate": rate}
+        super().__init__(url, headers, auth, tls, timeout, name, **limits)
 
     def check(self, context: RunContext) -> None:
         """Look whether one column identifies a row; nothing is called."""
@@ -263,7 +200,7 @@ class HttpFunction(_Service):
     def open(self, context: RunContext) -> Writer:
         """A writer with connections of its own."""
         key = context.fields[_key_of(context)]
-        return _FunctionWriter(self.connection(context.batch_timeout), key)
+        return _FunctionWriter(self.connection(context), key)
 
 
 class _FunctionWriter(_ServiceWriter):
@@ -326,17 +263,8 @@ class JsonRpc(_Service):
         timeout: float = 30.0,
         name: str | None = None,
     ) -> None:
-        super().__init__(
-            url,
-            headers=headers,
-            auth=auth,
-            tls=tls,
-            batch_rows=batch_rows,
-            concurrency=concurrency,
-            rate=rate,
-            timeout=timeout,
-            name=name,
-        )
+        limits = {"batch_rows": batch_rows, "concurrency": concurrency, "rate": rate}
+        super().__init__(url, headers, auth, tls, timeout, name, **limits)
         self._object = object
         self._mode = mode
         self._options = dict(options or {})
@@ -366,7 +294,7 @@ class JsonRpc(_Service):
             DestinationError: It can't be reached, or fails.
         """
         _key_of(context)
-        connection = self.connection(context.batch_timeout)
+        connection = self.connection(context)
         try:
             rpc = _Rpc(connection)
             scope = {"object": self._object, "mode": self._mode}
@@ -421,7 +349,7 @@ class JsonRpc(_Service):
     def open(self, context: RunContext) -> Writer:
         """A writer with connections of its own."""
         place = _key_of(context)
-        connection = self.connection(context.batch_timeout)
+        connection = self.connection(context)
         rpc = _Rpc(connection)
         try:
             behavior = rpc.behavior()
