@@ -1106,7 +1106,7 @@ def endless(engine: Engine) -> str:
     numbers = ", ".join(f"{engine.series(1, 10_000)} {name}" for name in ("a(i)", "b(j)", "c(k)"))
     return (
         "SELECT p.id, p.email, n AS ltv FROM people p, "
-        f"(SELECT count(*) AS n FROM {numbers} WHERE i * j % 7 = k) x"
+        f"(SELECT count(*) AS n FROM {numbers} WHERE i * j % 7 = k % 11) x"
     )
 
 
