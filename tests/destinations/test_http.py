@@ -98,6 +98,11 @@ def test_columns_are_exact_json() -> None:
     assert second == {"id": 2, "amount": None, "ratio": "NaN", "extra": None, "seen": None, "data": None}
 
 
+def test_names_are_as_they_are() -> None:
+    schema = pa.schema([("id", pa.int64()), ('a "b" %s %%', pa.string())])
+    assert json.loads(body_of(Request(), [(1, "%d")], schema)) == [{"id": 1, 'a "b" %s %%': "%d"}]
+
+
 def test_one_row_is_an_object_and_a_batch_an_array() -> None:
     assert json.loads(body_of(Request(batch=False), ROWS[:1])) == {"id": 1, "name": "Ada"}
     assert json.loads(body_of(Request())) == [{"id": i, "name": name} for i, name in ROWS]

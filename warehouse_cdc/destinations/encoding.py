@@ -76,13 +76,18 @@ def encode_column(
     else:
         values = _values(column, field, invalid)
         encode = _tagged_encoder(field, style) or encoder(kind, style)
+    refused = (ValueError, TypeError, InvalidOperation, RecursionError)
+    try:
+        return [None if value is None else encode(value) for value in values]
+    except refused:
+        pass  # one by one: a value that can't be encoded costs only its own row
     texts: list[str | None] = []
     for position, value in enumerate(values):
         text = None
         if value is not None:
             try:
                 text = encode(value)
-            except (ValueError, TypeError, InvalidOperation, RecursionError):
+            except refused:
                 what = kind_of(field) or str(kind)
                 invalid.setdefault(position, f"field {field.name!r}: the value is not valid as {what}")
         texts.append(text)

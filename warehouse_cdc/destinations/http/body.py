@@ -229,14 +229,12 @@ def json_rows(batch: Batch, invalid: dict[int, str]) -> list[str]:
     """
     arrow = batch.arrow
     columns = [
-        encode_column(arrow.column(index), kind, JSON_STYLE, invalid)
+        [text or "null" for text in encode_column(arrow.column(index), kind, JSON_STYLE, invalid)]
         for index, kind in enumerate(arrow.schema)
     ]
-    heads = [JSON_STYLE.quote(name) + ":" for name in arrow.schema.names]
-    return [
-        "{" + ",".join([head + (text or "null") for head, text in zip(heads, row, strict=True)]) + "}"
-        for row in zip(*columns, strict=True)
-    ]
+    heads = (JSON_STYLE.quote(name).replace("%", "%%") + ":%s" for name in arrow.schema.names)
+    row = "{" + ",".join(heads) + "}"
+    return [row % texts for texts in zip(*columns, strict=True)]
 
 
 def _joined(rows: Rows) -> bytes:
