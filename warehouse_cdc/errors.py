@@ -14,7 +14,7 @@
     ├─ DestinationError             status, retry_after, outcome_unknown
     │  ├─ AuthenticationError
     │  ├─ RateLimitedError
-   │  └─ PayloadTooLargeError
+    │  └─ PayloadTooLargeError
     ├─ GuardError                   a guard stopped the run before anything was sent
     └─ StateError                   the stored state can't be used as it is
        ├─ SyncInProgressError

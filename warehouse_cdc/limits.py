@@ -16,6 +16,8 @@ _UNITS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86400.0}
 _WINDOW = re.compile(r"(\d+)\s*(?:/|\s+per\s+)\s*(\d+)?\s*(second|minute|hour|day)s?", re.IGNORECASE)
 CLOCKS = 1.001
 """Two machines' clocks may run so much apart."""
+_LOOK = 0.2
+"""Seconds between two looks at whether waiting is to stop."""
 COARSE = 1 / 1000
 """Calls that end within this part of a window are kept as one, so that long windows cost little memory."""
 
@@ -95,6 +97,23 @@ class _Used:
             self.ended.append(_Ended(at, at, weight))
 
 
+class Place:
+    """A call's place in a limiter, which it leaves once."""
+
+    def __init__(self, limiter: Limiter, rows: int) -> None:
+        """Hold it."""
+        self._limiter: Limiter | None = limiter
+        self._rows = rows
+        self._lock = threading.Lock()
+
+    def leave(self) -> None:
+        """The call has ended, or nobody waits for it any more."""
+        with self._lock:
+            limiter, self._limiter = self._limiter, None
+        if limiter is not None:
+            limiter.leave(self._rows)
+
+
 class Limiter:
     """Keeps calls within every window of the destination's.
 
@@ -121,55 +140,66 @@ class Limiter:
             self._not_before = max(self._not_before, time.monotonic() + seconds)
 
     def assume(self, rows: int, seconds: float) -> None:
-        """Take it that another process has sent so many rows, each by a call of its own, and ended then.
+        """Take it that another process has made calls until then, unless this one has made some since.
+
+        How many isn't known, with repeats and halves: each window is taken to be full.
 
         Args:
-            rows: Rows that it has sent.
+            rows: Rows that it had to send; if there were none, it has made no call.
             seconds: How long ago its last call ended.
         """
         with self._changed:
+            now = time.monotonic()
             for used in self._used:
                 left = used.window.seconds * CLOCKS - seconds
-                if left > 0 and not used.ended and not used.busy:
-                    weight, at = min(rows, used.window.limit), time.monotonic() + left
-                    used.resting += weight
-                    used.ended.append(_Ended(at, at, weight))
+                used.free_in(0, now)  # forgets what was long ago
+                if rows and left > 0 and not used.ended and not used.busy:
+                    used.resting += used.window.limit
+                    used.ended.append(_Ended(now + left, now + left, used.window.limit))
 
     @contextmanager
-    def call(self, rows: int, stopped: Callable[[], bool]) -> Iterator[bool]:
-        """Wait for a call's turn, and hold its place while it lasts.
+    def call(self, rows: int, stopped: Callable[[], bool]) -> Iterator[Place | None]:
+        """Wait for a call's turn, and hold its place while it lasts, or until that is given back before.
 
         Args:
             rows: Rows of the call.
             stopped: Whether to give up waiting.
 
         Yields:
-            Whether the call may be made: False if it was stopped.
+            The call's place; None if it was stopped and may not be made.
         """
         if not self._enter(rows, stopped):
-            yield False
+            yield None
             return
+        place = Place(self, rows)
         try:
-            yield True
+            yield place
         finally:
-            self._leave(rows)
+            place.leave()
 
     def _enter(self, rows: int, stopped: Callable[[], bool]) -> bool:
-        with self._turn:  # in the order of arrival: large batches don't starve behind small ones
+        # One after the other, so that large batches don't starve behind small ones.
+        while not self._turn.acquire(timeout=_LOOK):
+            if stopped():
+                return False
+        try:
             while not stopped():
                 with self._changed:
                     now = time.monotonic()
                     waits = [each.free_in(self._weight(each, rows), now) for each in self._used]
-                    wait = max((0.2 if each is None else each for each in waits), default=0.0)
+                    wait = max((_LOOK if each is None else each for each in waits), default=0.0)
                     wait = max(wait, self._not_before - now)
                     if wait <= 0:
                         for each in self._used:
                             each.busy += self._weight(each, rows)
                         return True
-                    self._changed.wait(min(wait, 0.2))
+                    self._changed.wait(min(wait, _LOOK))
+        finally:
+            self._turn.release()
         return False
 
-    def _leave(self, rows: int) -> None:
+    def leave(self, rows: int) -> None:
+        """A call of so many rows has ended."""
         with self._changed:
             for each in self._used:
                 each.rest(self._weight(each, rows), time.monotonic())

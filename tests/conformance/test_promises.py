@@ -864,6 +864,21 @@ def test_d10_a_call_that_takes_too_long_has_an_unknown_outcome(engine: Engine, c
     assert ("removed", "1") in crm.take()
 
 
+def test_d10_a_call_that_takes_too_long_ends_a_run_that_sends_in_order(engine: Engine, crm: Recorder) -> None:
+    """What waits behind it in its lane was never sent."""
+    people(engine, *(f"({number}, 'a', 10)" for number in range(1, 7)))
+    warehouse = engine.connect()
+    sync = sync_of(crm, batch_timeout=0.3, batch_rows=1, concurrency=1, order_by="email")
+    answered = threading.Event()
+    crm.during = lambda batch: answered.wait(20) and None
+    began = time.monotonic()
+    run = warehouse.run(sync)
+    assert time.monotonic() - began < 10 and run.status == "failed"
+    answered.set()
+    counts = run.counts["added"]
+    assert (counts.planned, counts.failed, counts.aborted) == (6, 1, 5)
+
+
 def test_d11_a_failed_removal_is_retried_and_a_row_that_comes_back_is_changed(
     engine: Engine, crm: Recorder
 ) -> None:

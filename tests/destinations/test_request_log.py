@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 import pytest
 
 import warehouse_cdc as wcdc
+from tests.destinations.support import make_batch, make_context
 from warehouse_cdc.destinations import HttpRequest
 from warehouse_cdc.destinations.http import Request
-from warehouse_cdc.engine.request_log import calls
+from warehouse_cdc.engine.request_log import RequestLog, calls
+from warehouse_cdc.mapping.values import tagged
 from warehouse_cdc.testing import Fault, FaultServer, in_turn
 
 
@@ -108,6 +111,27 @@ def test_a_log_that_cannot_be_written_harms_no_run(tmp_path: Path, caplog: pytes
     with FaultServer() as server:
         assert run(server, tmp_path / "file").status == "success"
     assert "request log can't be written" in caplog.text
+
+
+def test_rows_that_utf8_cannot_hold_are_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Their call was made: what it brought counts. PostgreSQL's json may hold a lone surrogate."""
+    names = ("id", "profile")
+    schema = pa.schema([pa.field("id", pa.int64()), tagged("profile", "json")])
+    context = make_context(schema, columns=names, run_id="01J9Z3M5T8Q2W4E6R8T0Y1V3J5")
+    batch = make_batch(context, [(1, '{"a": "\\ud800"}')])
+    for redact in ([], ["profile"]):
+        sync = wcdc.Sync(
+            id="s",
+            model=wcdc.Model("t", table="t", primary_key="id"),
+            destination=lambda batch: None,
+            mappings={name: name for name in names},
+            redact=redact,
+        )
+        log = RequestLog(tmp_path, sync, context)
+        log.keep(batch, {}, [], 0.1)
+        log.close()
+    assert len(kept(tmp_path, context.run_id)) == 2
+    assert "request log" not in caplog.text
 
 
 def test_functions_are_logged_without_requests(tmp_path: Path) -> None:

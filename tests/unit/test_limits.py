@@ -135,3 +135,42 @@ def test_what_another_process_has_sent_counts() -> None:
     assert 0.15 < time.monotonic() - began < 5
     limit.assume(10, 0.0)
     assert limit._used[0].resting <= 2, "only where this process has sent nothing yet"
+
+
+def test_one_who_waits_for_a_turn_can_be_stopped_too() -> None:
+    """Another sync that shares the limit may wait for hours."""
+    limit = Limiter([Window(1, 3600.0)])
+    with limit.call(1, lambda: False):
+        pass
+    stop_first, stop_second = threading.Event(), threading.Event()
+    results: list[object] = []
+
+    def wait(stop: threading.Event) -> None:
+        with limit.call(1, stop.is_set) as place:
+            results.append(place)
+
+    first = threading.Thread(target=wait, args=(stop_first,))
+    second = threading.Thread(target=wait, args=(stop_second,))
+    first.start()
+    time.sleep(0.1)
+    second.start()
+    stop_second.set()
+    second.join(timeout=10)
+    assert not second.is_alive() and results == [None]
+    stop_first.set()
+    first.join()
+
+
+def test_a_place_is_left_once() -> None:
+    limit = Limiter([Window(2, 0.05)])
+    with limit.call(1, lambda: False) as place:
+        assert place is not None
+        place.leave()
+    assert limit._used[0].busy == 0 and limit._used[0].resting == 1
+
+
+def test_another_process_that_had_nothing_to_send_has_used_nothing() -> None:
+    limit = Limiter([Window(1, 3600.0)])
+    limit.assume(0, 0.0)
+    with limit.call(1, lambda: False) as place:
+        assert place is not None

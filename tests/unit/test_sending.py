@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,7 +19,7 @@ from warehouse_cdc.destinations import Batch, Writer, rejected, retryable, unkno
 from warehouse_cdc.destinations.base import Outcomes
 from warehouse_cdc.engine.sending import Sender, Sent
 from warehouse_cdc.errors import DestinationError, PayloadTooLargeError, RateLimitedError
-from warehouse_cdc.limits import Limiter
+from warehouse_cdc.limits import Limiter, windows
 
 CONTEXT = make_context(pa.schema([("id", pa.int64())]))
 Answer = Callable[[list[int], Batch], Outcomes]
@@ -234,3 +235,48 @@ def test_a_longer_wait_than_allowed_stops_the_run() -> None:
     sent, writer = send(refuse([0], RateLimitedError("slow down", retry_after=3600)), 1)
     assert sent.fatal is not None and "retry_after_max" in sent.fatal
     assert len(writer.calls) == 1
+
+
+def test_d10_only_what_a_refusal_was_about_is_sent_in_halves() -> None:
+    """Rows that succeeded in the attempt before are not sent again, and not counted as failed."""
+
+    def answer(rows: list[int], called: Batch) -> Outcomes:
+        if called.attempt == 1:
+            return {0: retryable("later"), 1: retryable("later")}
+        if len(rows) == 2:
+            raise DestinationError("refused", retryable=False)
+        return {}
+
+    sent, writer = send(answer, 8)
+    assert writer.calls == [list(range(8)), [0, 1], [0], [1]]
+    assert not sent.failures and not sent.unsent
+
+
+def test_d21_without_a_budget_of_retries_a_destination_that_is_down_still_stops_the_run() -> None:
+    sent, writer = send(refuse([0], DestinationError("no connection")), 1, retry_budget=0)
+    assert sent.fatal == "no connection" and len(writer.calls) == 1
+
+
+def test_what_was_given_up_sends_nothing_more_and_leaves_its_place() -> None:
+    release, limit = threading.Event(), Limiter(windows("1/second", None))
+
+    def answer(rows: list[int], _batch: Batch) -> Outcomes:
+        release.wait(10)
+        raise DestinationError("refused", retryable=False)
+
+    made, writer = sender(answer, limit, batch_timeout=0.2, rate="1/second")
+    thread = threading.Thread(target=made.send, args=(batch(4), 0))
+    thread.start()
+    assert made.give_up(0) is None, "not yet"
+    sent = None
+    until = time.monotonic() + 10
+    while sent is None and time.monotonic() < until:
+        sent = made.give_up(0)
+        time.sleep(0.02)
+    assert sent is not None and sent.fatal is not None
+    assert {at: failure[0] for at, failure in sent.failures.items()} == dict.fromkeys(range(4), "unknown")
+    with limit.call(1, lambda: time.monotonic() > until) as place:
+        assert place is not None, "the next run doesn't wait for it"
+    release.set()
+    thread.join()
+    assert writer.calls == [[0, 1, 2, 3]], "its halves aren't sent any more"

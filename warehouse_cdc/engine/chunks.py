@@ -20,7 +20,7 @@ import pyarrow as pa
 from warehouse_cdc.destinations.base import Batch, RunContext, Writer
 from warehouse_cdc.engine.pool import Pool
 from warehouse_cdc.engine.request_log import RequestLog
-from warehouse_cdc.engine.sending import Call, Sender, Sent
+from warehouse_cdc.engine.sending import Sender, Sent
 from warehouse_cdc.limits import Limiter
 from warehouse_cdc.sync import Sync
 
@@ -126,13 +126,14 @@ class ChunkSender:
             if time.monotonic() - looked < _LOOK:
                 continue
             looked = time.monotonic()
-            late = [(future, call) for future, number in under_way.items() if (call := self._overdue(number))]
-            for future, call in late:
-                collect(future, self._give_up(call))
+            late = [(future, sent) for future, at in under_way.items() if (sent := self._sender.give_up(at))]
+            for future, sent in late:
+                collect(future, sent)
             # What waits behind a call that hangs would wait for ever: it was never sent.
-            for future in [each for each in under_way if late and each.cancel()]:
-                size = parcels[under_way[future]].rows.num_rows
-                collect(future, Sent(unsent=list(range(size))))
+            while late and (waiting := [future for future in under_way if future.cancel()]):
+                for future in waiting:
+                    size = parcels[under_way[future]].rows.num_rows
+                    collect(future, Sent(unsent=list(range(size))))
         return failures
 
     def _lanes(self, operation: str, rows: pa.Table, values: pa.Table) -> Iterator[deque[_Parcel]]:
@@ -176,18 +177,6 @@ class ChunkSender:
     def _observed(self, batch: Batch, number: int) -> Sent:
         with self._sending():
             return self._sender.send(batch, number)
-
-    def _overdue(self, number: int) -> Call | None:
-        """The batch's call under way, if its time is over."""
-        call = self._sender.calls.get(number)
-        late = call is not None and time.monotonic() - call.began > self._sync.batch_timeout
-        return call if late else None
-
-    def _give_up(self, call: Call) -> Sent:
-        """The rows of an overdue call are unknown; those that had an outcome before keep it."""
-        reason = f"no answer within {self._sync.batch_timeout:g} s"
-        unknown = {at: ("unknown", reason, False, call.attempt) for at in call.positions}
-        return Sent({**call.failures, **unknown}, list(call.unsent), f"The destination gave {reason}.")
 
     def _collect(self, rows: pa.Table, sent: Sent) -> list[dict[str, Any]]:
         """A batch's failures as rows of the rejections table."""

@@ -69,7 +69,7 @@ class Part:
     cancelled: threading.Event
     progress: Callable[[Progress], None]
     before: tuple[int, float] = (0, 0.0)
-    """Rows that the run before has sent, and seconds since it ended, by the warehouse's clock."""
+    """Rows that the run before had to send, and seconds since its last call, by the warehouse's clock."""
 
 
 class Delivery:

@@ -42,14 +42,22 @@ class RequestLog:
             folder.mkdir(parents=True, exist_ok=True)
             prune(folder, sync.request_log_days)
             path = folder / f"{context.run_id}.jsonl"
-            self._file = os.fdopen(
-                os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a", 1, "utf-8"
-            )
+            opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            self._file = os.fdopen(opened, "a", 1, "utf-8", "backslashreplace")
         except OSError as error:
             self._give_up(error)
 
-    def note(self, batch: Batch, outcomes: Outcomes, exchanges: Sequence[Exchange], seconds: float) -> None:
+    def keep(self, batch: Batch, outcomes: Outcomes, exchanges: Sequence[Exchange], seconds: float) -> None:
         """Keep one call."""
+        try:
+            text = self._line(batch, outcomes, exchanges, seconds)
+            with self._lock:
+                if self._file is not None:
+                    self._file.write(text + "\n")
+        except Exception as error:  # the call was made: whatever goes wrong here must not hide its outcome
+            self._give_up(error)
+
+    def _line(self, batch: Batch, outcomes: Outcomes, exchanges: Sequence[Exchange], seconds: float) -> str:
         hide = self._hiding(batch)
         rows = []
         for position, (row_id, row) in enumerate(zip(batch.row_ids, batch.rows, strict=True)):
@@ -74,13 +82,7 @@ class RequestLog:
             "rows": rows,
             "exchanges": [_each_text(asdict(exchange), hide) for exchange in exchanges],
         }
-        text = json.dumps(call, ensure_ascii=False, default=str)
-        try:
-            with self._lock:
-                if self._file is not None:
-                    self._file.write(text + "\n")
-        except OSError as error:
-            self._give_up(error)
+        return json.dumps(call, ensure_ascii=False, default=str)
 
     def _hiding(self, batch: Batch) -> Callable[[str], str]:
         """What takes the hidden columns' values out of a text, as text, in JSON or in a URL."""
@@ -88,14 +90,18 @@ class RequestLog:
         for value in (row[name] for name in self._hidden for row in batch.rows if row[name] is not None):
             in_json = json.dumps(value, ensure_ascii=False, default=str)
             text = value if isinstance(value, str) else in_json.strip('"')
-            found |= {text, in_json[1:-1] if isinstance(value, str) else in_json, quote(text, safe="")}
+            found |= {
+                text,
+                in_json[1:-1] if isinstance(value, str) else in_json,
+                quote(text, safe="", errors="replace"),
+            }
         if not found - {""}:
             return lambda text: text
         longest_first = sorted(found - {""}, key=len, reverse=True)
         pattern = re.compile("|".join(map(re.escape, longest_first)))
         return lambda text: pattern.sub(HIDDEN, text)
 
-    def _give_up(self, error: OSError) -> None:
+    def _give_up(self, error: Exception) -> None:
         _log.warning("the request log can't be written (%s)", type(error).__name__)
         self.close()
 

@@ -471,10 +471,13 @@ class Runner:
 
 
 def _sent_before(last: journal.Generation | None, lease: Lease) -> tuple[int, float]:
-    """How many rows the run before may have sent, and how long before this one it ended."""
+    """How many rows the run before had to send, and how long before this one its last call may have ended.
+
+    One that was interrupted may have called until now.
+    """
     if last is None or last.plan is None:
         return 0, 0.0
-    ago = (lease.generation.started_at - last.recorded_at).total_seconds()
+    ago = (lease.generation.started_at - last.recorded_at).total_seconds() if last.ended else 0.0
     return sum(chunk.rows for chunk in last.plan.chunks), max(0.0, ago)
 
 

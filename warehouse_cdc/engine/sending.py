@@ -21,7 +21,7 @@ from warehouse_cdc.errors import (
     PayloadTooLargeError,
     RateLimitedError,
 )
-from warehouse_cdc.limits import Limiter
+from warehouse_cdc.limits import Limiter, Place
 from warehouse_cdc.sync import Sync
 
 
@@ -51,6 +51,7 @@ class Call:
         attempt: Which attempt it is.
         failures: What became of the batch's rows before.
         unsent: Its rows that were not attempted yet.
+        place: Its place in the limiter.
     """
 
     began: float
@@ -58,6 +59,7 @@ class Call:
     attempt: int
     failures: dict[int, tuple[str, str, bool, int]]
     unsent: tuple[int, ...]
+    place: Place
 
 
 class Sender:
@@ -114,8 +116,9 @@ class Sender:
                 sent.unsent += piece if fresh else []
                 continue
             later = [row for each in pieces for row in each]
-            if self._too_many(piece) or self._piece(batch, piece, number, sent, tries, later):
-                pieces += _halves(piece)
+            again = piece if self._too_many(piece) else self._piece(batch, piece, number, sent, tries, later)
+            if again:
+                pieces += _halves(again)
         return sent
 
     @property
@@ -124,25 +127,15 @@ class Sender:
 
     def _piece(
         self, batch: Batch, piece: list[int], number: int, sent: Sent, tries: list[int], later: list[int]
-    ) -> bool:
-        """Send some of a batch's rows until each has an outcome; True if they are to be sent in halves."""
+    ) -> list[int]:
+        """Send some of a batch's rows until each has an outcome; returns those to be sent again in halves."""
         pending, tainted = piece, set[int]()
         for attempt in range(1, self._sync.max_attempts + 1):
-            with self._limiter.call(len(pending), lambda: self._halted) as free:
-                if not free:
+            with self._limiter.call(len(pending), lambda: self._halted) as place:
+                call = None if place is None else self._begin(number, pending, sent, tries, later, place)
+                if call is None:
                     sent.unsent += [at for at in pending if tries[at] == 0]
-                    return False
-                self._check_lease()
-                for position in pending:
-                    tries[position] += 1
-                call = Call(
-                    began=time.monotonic(),
-                    positions=tuple(pending),
-                    attempt=tries[pending[0]],
-                    failures=dict(sent.failures),
-                    unsent=(*sent.unsent, *(at for at in later if tries[at] == 0)),
-                )
-                self.calls[number] = call
+                    return []
                 whole = len(pending) == len(batch) and call.attempt == 1
                 part = batch if whole else batch.take(pending, attempt=call.attempt)
                 answer = self._attempt(part, number)
@@ -160,15 +153,52 @@ class Sender:
             if answer.refused and len(pending) > 1 and not tainted and (self._splits or answer.divisible):
                 if answer.too_large:
                     self._shrink((len(pending) + 1) // 2)
-                return True
+                return pending
             pending = again
+            last = last or (bool(again) and not self._retries())
             fatal = answer.fatal or self._down(answer, last=last)
             if fatal:
                 sent.fatal = printable(without_values(fatal, part))
                 self.stopped.set()
-            if not pending or sent.fatal or last or not self._retries() or not self._pause(attempt, answer):
-                return False
-        return False
+            if not pending or sent.fatal or last or not self._pause(attempt, answer):
+                return []
+        return []
+
+    def _begin(
+        self, number: int, pending: list[int], sent: Sent, tries: list[int], later: list[int], place: Place
+    ) -> Call | None:
+        """Register a call; None if the run has stopped: what isn't registered by then is never sent."""
+        self._check_lease()
+        with self._lock:
+            if self._halted:
+                return None
+            for position in pending:
+                tries[position] += 1
+            call = Call(
+                began=time.monotonic(),
+                positions=tuple(pending),
+                attempt=tries[pending[0]],
+                failures=dict(sent.failures),
+                unsent=(*sent.unsent, *(at for at in later if tries[at] == 0)),
+                place=place,
+            )
+            self.calls[number] = call
+            return call
+
+    def give_up(self, number: int) -> Sent | None:
+        """Wait no longer for a batch whose call takes too long; None if none does.
+
+        Its rows are unknown; those of the batch that had an outcome before keep it. The run stops.
+        """
+        with self._lock:
+            call = self.calls.get(number)
+            if call is None or time.monotonic() - call.began <= self._sync.batch_timeout:
+                return None
+            self.stopped.set()
+        call.place.leave()
+        reason = f"no answer within {self._sync.batch_timeout:g} s"
+        unknown = {at: ("unknown", reason, False, call.attempt) for at in call.positions}
+        return Sent({**call.failures, **unknown}, list(call.unsent), f"The destination gave {reason}.")
 
     def _too_many(self, piece: list[int]) -> bool:
         return self._most_rows is not None and len(piece) > self._most_rows
@@ -227,7 +257,7 @@ class Sender:
             again=batch.attempt > 1,
         )
         if self._log is not None:
-            self._log.note(batch, answer.outcomes, exchanges, seconds)
+            self._log.keep(batch, answer.outcomes, exchanges, seconds)
         return answer
 
     def _call(self, batch: Batch, number: int) -> _Answer:
