@@ -152,6 +152,12 @@ class Sync:
         return MODES[self.mode]
 
     @property
+    def at_once(self) -> int:
+        """How many calls may be under way at once."""
+        able = self.destination.capabilities
+        return min(self.concurrency or able.concurrency, able.max_concurrency)
+
+    @property
     def sends_removed(self) -> bool:
         """Whether a removed row makes a call to the destination."""
         removed = self.traits.removed

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from os import PathLike
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from warehouse_cdc.engine.checks import Finding, check
 from warehouse_cdc.engine.dry_run import DryRun, dry_run
 from warehouse_cdc.engine.ledger import ledger_of
+from warehouse_cdc.engine.parts import Parts
 from warehouse_cdc.engine.result import Progress, Run, Table
 from warehouse_cdc.engine.run import Options, Runner
 from warehouse_cdc.engine.settings import Settings
@@ -75,6 +77,8 @@ class Warehouse:
         allow_empty: bool = False,
         progress: Callable[[Progress], None] | None = None,
         observer: Observer = ignore,
+        executor: Executor | None = None,
+        parts: int = 1,
     ) -> Run:
         """Send what changed. An interrupted run of the sync is closed first.
 
@@ -85,6 +89,8 @@ class Warehouse:
             allow_empty: Pass the ``require_rows`` guard this once.
             progress: Called as the run goes on.
             observer: Called before and after each durable step.
+            executor: Sends from its workers instead of this process: threads, processes, or a cluster's.
+            parts: How many chunks are under way at once there, each with its share of rates and concurrency.
 
         Returns:
             What the run did. Failures of the destination are in ``status`` and ``error``.
@@ -97,7 +103,8 @@ class Warehouse:
             StateError: The stored state is damaged.
             WarehouseError: A statement failed; the next run goes on from the journal.
         """
-        return self._run("run", sync, wait, allow_removed, allow_empty, progress, observer)
+        scaled = None if executor is None else Parts(executor, parts)
+        return self._run("run", sync, wait, allow_removed, allow_empty, progress, observer, scaled)
 
     def full_resync(
         self,
@@ -107,9 +114,12 @@ class Warehouse:
         allow_empty: bool = False,
         progress: Callable[[Progress], None] | None = None,
         observer: Observer = ignore,
+        executor: Executor | None = None,
+        parts: int = 1,
     ) -> Run:
         """Forget the state and send every row as added; pending removals are dropped (D15)."""
-        return self._run("resync", sync, wait, True, allow_empty, progress, observer)
+        scaled = None if executor is None else Parts(executor, parts)
+        return self._run("resync", sync, wait, True, allow_empty, progress, observer, scaled)
 
     def reset_cdc(
         self,
@@ -173,6 +183,7 @@ class Warehouse:
         allow_empty: bool,
         progress: Callable[[Progress], None] | None,
         observer: Observer,
+        parts: Parts | None = None,
     ) -> Run:
         with self._exclusively():
             options = Options(
@@ -183,6 +194,7 @@ class Warehouse:
                 progress or (lambda _p: None),
                 observer,
                 self._cancelled,
+                parts=parts,
             )
             with _cancelled_by_signals(self._cancelled):
                 return Runner(self._connection, self._settings, sync, options).run()

@@ -209,3 +209,34 @@ syncs: {s: {model: customers, destination: files, mode: diff}}
     assert counts(call("run", "--json")) == {"added": 0, "changed": 1, "removed": 0}
     file.write_text(project)
     call("run", code=1)
+
+
+def test_processes_send(shop: Path, call: Callable[..., str]) -> None:
+    """A function in the project's folder reaches them."""
+    with (shop / "shop_destination.py").open("a") as file:
+        file.write(
+            "\n@destination(concurrency=2)\n"
+            "def wide(batch):\n"
+            "    import os\n"
+            "    path = pathlib.Path(f'{os.getpid()}-{batch.row_ids[0]}.sent')\n"
+            "    path.write_text('\\n'.join(batch.row_ids))\n"
+        )
+    project = shop / "warehouse_cdc.yaml"
+    text = project.read_text().replace(
+        "\nsyncs:", "  wide: {type: python, function: 'shop_destination:wide'}\n\nsyncs:"
+    )
+    project.write_text(
+        text + "  wide: {model: customers, destination: wide, on_removed: delete, chunk_rows: 1}\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, "run", "wide", "--processes", "2", "--json"],
+        env=child_environment(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    files = list(shop.glob("*.sent"))
+    sent = [row_id for path in files for row_id in path.read_text().split("\n")]
+    assert len(sent) == len(set(sent)) == counts(done.stdout)["added"] > 0
+    assert call("run", "picky", "--processes", "2", code=2) == ""

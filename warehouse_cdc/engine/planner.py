@@ -68,6 +68,7 @@ class Planner:
     notes: list[str]
     cancelled: threading.Event
     rows: tuple[str, str] | None = None
+    parts: int = 1
     known: list[bool] = field(default_factory=list)
 
     def write(self, lease: Lease, query: ModelQuery) -> PlanRecord:
@@ -398,4 +399,5 @@ class Planner:
             # Two rows alike leave no trace in it.
             checksum="" if rows.repeated else str(self.connection.dialect.combined(summary.checksums)),
             lean=self._lean,
+            parts=self.parts,
         )

@@ -54,6 +54,10 @@ class Format:
     name: str
     escape: Callable[[str], str]
 
+    def __reduce__(self) -> str:
+        """One of those below, in another process too."""
+        return self.name.upper()
+
 
 JSON = Format("JSON", lambda text: json.dumps(text, ensure_ascii=False)[1:-1])
 XML = Format("XML", lambda text: xml_escape(text, {'"': "&quot;", "'": "&apos;"}))
@@ -75,6 +79,7 @@ class Template:
 
     def __init__(self, source: str, format: Format, label: str) -> None:
         self.label = label
+        self._given = (source, format, label)
         self._constant = source if isinstance(source, str) and "{" not in source else None
         if not isinstance(source, str):
             raise ConfigError(f"{label} must be text.", code="template-syntax")
@@ -93,6 +98,10 @@ class Template:
                 code="template-syntax",
                 hint=f"Known: {', '.join(sorted(_environment(format).filters))}.",
             )
+
+    def __reduce__(self) -> Any:
+        """Parsed anew in another process."""
+        return Template, self._given
 
     def check(self, fields: Collection[str]) -> None:
         """Look whether the template names only columns that there are.

@@ -75,6 +75,7 @@ class PlanRecord:
         source_version: Of the model and its tables, from before they were read; empty if that can't be told.
         lean: Without the columns that tell of a former state: there was none.
         change_hint: What the warehouse knew about the tables' changes then; empty if nothing.
+        parts: How many chunks of one operation may be under way at once.
     """
 
     kind: str
@@ -110,6 +111,7 @@ class PlanRecord:
     source_version: str = ""
     change_hint: str = ""
     lean: bool = False
+    parts: int = 1
 
     @property
     def operations(self) -> int:
