@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from os import PathLike
@@ -79,6 +79,7 @@ class Warehouse:
         observer: Observer = ignore,
         executor: Executor | None = None,
         parts: int = 1,
+        release: bool | Collection[str] = False,
     ) -> Run:
         """Send what changed. An interrupted run of the sync is closed first.
 
@@ -91,6 +92,7 @@ class Warehouse:
             observer: Called before and after each durable step.
             executor: Sends from its workers instead of this process: threads, processes, or a cluster's.
             parts: How many chunks are under way at once there, each with its share of rates and concurrency.
+            release: Send rows that ``on_rejected`` keeps back, too: all, or those with these row ids.
 
         Returns:
             What the run did. Failures of the destination are in ``status`` and ``error``.
@@ -104,7 +106,8 @@ class Warehouse:
             WarehouseError: A statement failed; the next run goes on from the journal.
         """
         scaled = None if executor is None else Parts(executor, parts)
-        return self._run("run", sync, wait, allow_removed, allow_empty, progress, observer, scaled)
+        released = None if release is False else () if release is True else tuple(release)
+        return self._run("run", sync, wait, allow_removed, allow_empty, progress, observer, scaled, released)
 
     def full_resync(
         self,
@@ -184,6 +187,7 @@ class Warehouse:
         progress: Callable[[Progress], None] | None,
         observer: Observer,
         parts: Parts | None = None,
+        released: tuple[str, ...] | None = None,
     ) -> Run:
         with self._exclusively():
             options = Options(
@@ -195,6 +199,7 @@ class Warehouse:
                 observer,
                 self._cancelled,
                 parts=parts,
+                released=released,
             )
             with _cancelled_by_signals(self._cancelled):
                 return Runner(self._connection, self._settings, sync, options).run()
@@ -270,19 +275,29 @@ class Warehouse:
     def rejections(self, sync: Sync | str) -> Table:
         """Rows that failed in the last ended run: row_id, op, reason, attempts, first and last failure.
 
+        Quarantined rows are among them, though they weren't attempted.
+
         Raises:
             StateError: The sync has no ended run.
         """
         self._reconnect()
         sync_id = sync if isinstance(sync, str) else sync.id
         statements = Statements(self._connection.dialect, self._settings.schemas, sync_id)
-        last = ledger_of(self._connection, statements).look().committed
+        history = ledger_of(self._connection, statements).look()
+        last = history.committed
         if last is None or last.plan is None or last.ended is None:
             raise StateError(
                 f"Sync {sync_id!r} has no finished run.", code="state-no-run", hint="Run it first."
             )
         duplicates = last.plan.kind != "reset"
-        return read_rejections(self._connection, statements, last.plan, last.ended, duplicates=duplicates)
+        return read_rejections(
+            self._connection,
+            statements,
+            last.plan,
+            last.ended,
+            duplicates=duplicates,
+            state=history.state.plan if history.state is not None else None,
+        )
 
     # -- setup ------------------------------------------------------------------------------------
 

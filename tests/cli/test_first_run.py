@@ -240,3 +240,19 @@ def test_processes_send(shop: Path, call: Callable[..., str]) -> None:
     sent = [row_id for path in files for row_id in path.read_text().split("\n")]
     assert len(sent) == len(set(sent)) == counts(done.stdout)["added"] > 0
     assert call("run", "picky", "--processes", "2", code=2) == ""
+
+
+def test_quarantined_rows_are_listed_and_released(shop: Path, call: Callable[..., str]) -> None:
+    project = shop / "warehouse_cdc.yaml"
+    one = "destination: picky, on_removed: delete"
+    project.write_text(project.read_text().replace(one, one + ", on_rejected: quarantine, rejected_runs: 1"))
+    (shop / "no_gold").touch()
+    call("run", "picky", code=3)
+    call("run", "picky")
+    listed = json.loads(call("rejections", "picky", "--json"))
+    assert listed and {row["reason"] for row in listed} == {"quarantined: no gold"}
+    (shop / "no_gold").unlink()
+    assert counts(call("run", "picky", "--json"))["added"] == 0
+    assert counts(call("release", "picky", listed[0]["row_id"], "--json"))["added"] == 1
+    assert counts(call("release", "picky", "--json"))["added"] == len(listed) - 1
+    assert json.loads(call("rejections", "picky", "--json")) == []

@@ -87,7 +87,17 @@ def test_every_error_has_a_code_and_shows_its_hint() -> None:
     [
         (
             "run",
-            ["sync", "wait", "allow_removed", "allow_empty", "progress", "observer", "executor", "parts"],
+            [
+                "sync",
+                "wait",
+                "allow_removed",
+                "allow_empty",
+                "progress",
+                "observer",
+                "executor",
+                "parts",
+                "release",
+            ],
         ),
         ("full_resync", ["sync", "wait", "allow_empty", "progress", "observer", "executor", "parts"]),
         ("reset_cdc", ["sync", "wait", "allow_empty", "progress", "observer"]),

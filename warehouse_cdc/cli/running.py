@@ -63,11 +63,13 @@ class _Options:
     allow_empty: bool
     as_json: bool
     processes: int = 1
+    release: bool | tuple[str, ...] = False
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     command(app, "run")(run)
+    command(app, "release")(release)
     command(app, "resync")(resync)
     command(app, "reset")(reset)
     command(app, "adopt")(adopt)
@@ -111,6 +113,22 @@ def run(
             output.tell(f"Not run: {', '.join(chosen[position + 1 :])}.", "yellow")
             break
     return worst(codes)
+
+
+def release(
+    settings: Settings,
+    sync: Annotated[str, typer.Argument(metavar="SYNC", show_default=False, help="Its id.")],
+    rows: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="ROW", show_default=False, help="Row ids; all rows if none is given."),
+    ] = None,
+    wait: WaitOption = 0.0,
+    as_json: RunJsonOption = False,
+) -> int:
+    """Run a sync, and send rows that its on_rejected keeps back, too; `rejections` lists them."""
+    sync_id = settings.project.sync(sync).id
+    options = _Options(wait, False, False, as_json, release=tuple(rows) if rows else True)
+    return _run_one(settings, sync_id, "run", options)[0]
 
 
 def resync(
@@ -206,6 +224,8 @@ def _call(settings: Settings, sync_id: str, method: str, options: _Options) -> R
             if options.processes > 1:
                 workers = ProcessPoolExecutor(options.processes, mp_context=get_context("spawn"))
                 more |= {"executor": stack.enter_context(workers), "parts": options.processes}
+            if options.release:
+                more["release"] = options.release
             return start(sync, wait=options.wait, allow_empty=options.allow_empty, progress=progress, **more)
 
 

@@ -75,6 +75,7 @@ class Options:
         rows: What a reset takes in place of the model: SELECTs of stored values by the model's names, of rows
             that hold them, and of rows that are due to be sent whatever they hold.
         parts: How delivery is scaled out; None for this process alone.
+        released: Rows that are sent however often they were rejected; none named are all, None is none.
     """
 
     kind: str = "run"
@@ -86,6 +87,7 @@ class Options:
     cancelled: threading.Event = field(default_factory=threading.Event)
     rows: tuple[str, str] | None = None
     parts: Parts | None = None
+    released: tuple[str, ...] | None = None
 
 
 class Runner:
@@ -300,6 +302,7 @@ class Runner:
             cancelled=self._options.cancelled,
             rows=self._options.rows,
             parts=self._parts,
+            released=self._options.released,
         )
         try:
             record = planner.write(lease, query)
