@@ -171,6 +171,45 @@ def test_url_and_headers_are_templates() -> None:
     assert len(call.headers["idempotency-key"]) == 32
 
 
+@pytest.mark.parametrize("value", [None, "", "..", "."])
+def test_a_value_cannot_make_a_request_to_another_path(value: str | None) -> None:
+    request = Request("DELETE", "/rows/{{ row.name }}", Empty(), batch=False)
+    with FaultServer() as server:
+        with writer(HttpRequest(server.url, added=request), mode="insert", operations=("added",)) as (
+            opened,
+            context,
+        ):
+            outcomes = opened.write(make_batch(context, [(1, value)]))
+        assert not server.calls
+    assert outcomes[0].status == "rejected" and outcomes[0].permanent and "path" in outcomes[0].reason
+
+
+def test_a_value_cannot_become_a_part_of_the_host() -> None:
+    request = Request(url="{{ row.name }}", batch=False)
+    for url, ok in (
+        ("https://a.example", False),
+        ("https://a.example/", True),
+        ("https://a.example/x", True),
+    ):
+        made = HttpRequest(url, added=request)
+        context = make_context(SCHEMA, mode="insert", operations=("added",))
+        if ok:
+            made.check(context)
+            continue
+        with pytest.raises(wcdc.ConfigError) as caught:
+            made.check(context)
+        assert caught.value.code == "destination-url"
+
+
+def test_what_utf8_cannot_hold_is_no_mark_of_the_authors() -> None:
+    """PostgreSQL's json may hold a lone surrogate."""
+    schema = pa.schema([("id", pa.int64()), tagged("extra", "json")])
+    extra = '{"a": "\\udc22, \\udc22admin\\udc22: \\udc22"}'
+    body = Json('{"a": "{{ row.extra.a }}"}')
+    sent = json.loads(body_of(Request(body=body, batch=False), [(1, extra)], schema))
+    assert sent == {"a": "\ufffd, \ufffdadmin\ufffd: \ufffd"}
+
+
 def test_a_header_cannot_hold_a_line_break() -> None:
     request = Request(headers={"X-Name": "{{ row.name }}"}, batch=False)
     with FaultServer() as server:

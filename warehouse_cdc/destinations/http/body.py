@@ -49,9 +49,10 @@ class Rows:
                 "operation": self.batch.operation,
             }
         }
+        rows = liquid.without_surrogates(self.batch.rows)
         if not self.single:
-            return {**seen, "rows": self.batch.rows}
-        row = self.batch.rows[0]
+            return {**seen, "rows": rows}
+        row = rows[0]
         return {**row, **seen, "row": row}
 
 

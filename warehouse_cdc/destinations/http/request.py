@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from warehouse_cdc.destinations.base import (
     Batch,
@@ -82,14 +83,18 @@ class Request:
             template.check(fields)
         self.body.check(fields)
 
-    def filled(self, rows: Rows) -> tuple[str, dict[str, str], bytes | None]:
+    def filled(self, base: str, rows: Rows) -> tuple[str, dict[str, str], bytes | None]:
         """URL, headers and body for some rows.
+
+        Args:
+            base: What the URL begins with.
+            rows: The rows.
 
         Raises:
             RowRejectedError: They can't be filled in.
         """
         assert isinstance(self.body, Body)
-        url = self._url.render(**rows.values)
+        url = self._url.render_url(base, **rows.values)
         headers = {name: template.render(**rows.values) for name, template in self._headers.items()}
         try:
             checked_headers(headers)
@@ -192,6 +197,12 @@ class HttpRequest(Endpoint):
         """
         for operation, request in self._requests.items():
             request.check(context.fields)
+            if request.url and request.url[0] not in "/?" and not urlsplit(self._url).path:
+                raise ConfigError(
+                    f"The url of the request for {operation} rows would become a part of the host's name.",
+                    code="destination-url",
+                    hint="Begin it with '/', or end the destination's url with it.",
+                )
             if operation not in context.operations:
                 way = 'on_removed="delete"' if operation == "removed" else 'mode="upsert"'
                 raise ConfigError(
@@ -238,7 +249,7 @@ class _RequestWriter(Writer):
         if not len(batch):
             return outcomes
         try:
-            url, headers, content = request.filled(Rows(batch, not request.batch, texts))
+            url, headers, content = request.filled(self._base, Rows(batch, not request.batch, texts))
         except RowRejectedError as error:
             if len(batch) > 1:
                 raise DestinationError(str(error), retryable=False, status=0, divisible=True) from None
@@ -250,7 +261,7 @@ class _RequestWriter(Writer):
             headers.setdefault("Content-Type", request.body.content_type)
         if self._idempotency_header:
             headers[self._idempotency_header] = _key(batch)
-        self._client.call(request.method, self._base + url, content=content, headers=headers)
+        self._client.call(request.method, url, content=content, headers=headers)
         return outcomes
 
     def close(self) -> None:
