@@ -692,6 +692,29 @@ def test_a_template_that_names_an_unknown_column_is_refused_before_anything_is_s
         assert not server.calls
 
 
+@pytest.mark.parametrize(
+    "request_of",
+    [
+        lambda: Request("DELETE", "/rows/{{ row.id }}", Empty()),
+        lambda: Request(headers={"X-Row": "{{ row.id }}"}),
+        lambda: Request(body=Json('{"id": {{ id }}}')),
+        lambda: Request(body=Xml("<id>{{ row.id }}</id>")),
+        lambda: Request(url="/{{ rows[0].id }}", batch=False),
+        lambda: Request(url="/{{ nam }}", batch=False),
+        lambda: Request(body=Form({"x": "{{ rows }}"})),
+    ],
+)
+def test_a_batch_has_no_row_and_a_row_no_batch(request_of: Any) -> None:
+    """It would be sent with nothing in its place."""
+    with FaultServer() as server:
+        request = request_of()
+        shop = Shop(server, HttpRequest(server.url, added=request, changed=request), on_removed="nothing")
+        shop.fill(2)
+        with pytest.raises(wcdc.ConfigError) as caught:
+            shop.run()
+        assert caught.value.code == "unknown-field" and not server.calls
+
+
 def test_a_request_that_would_never_be_made_is_refused() -> None:
     with FaultServer() as server:
         shop = Shop(server, on_removed="nothing")

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from warehouse_cdc.errors import ConfigError
 from warehouse_cdc.mapping.liquid import (
     JSON,
     TEXT,
@@ -152,6 +153,48 @@ def test_dots_that_are_only_a_part_of_a_name_and_empty_values_in_a_query_are_fin
     assert filled(URL, "/{{ row.x }}?a={{ row.y }}", x="...", y="..") == "/...?a=.."
     template = Template("&a={{ row.x }}", URL, "url")
     assert template.render_url("https://h/f?code=1", row={"x": ""}) == "https://h/f?code=1&a="
+
+
+# -- names ----------------------------------------------------------------------------------------
+
+ONE_ROW = {
+    "{{ id }} {{ row.id }} {{ row['name'] }} {{ context.sync_id }}": None,
+    "{% assign x = id %}{{ x }}{% capture y %}{{ x }}{% endcapture %}{{ y }}{% increment z %}": None,
+    "{% for row in row.tags %}{{ row.sku }}{{ forloop.last }}{% endfor %}": "row.tags",
+    "{% for row in row.name %}{{ row.sku }}{{ forloop.last }}{% endfor %}": None,
+    "{{ rows[0].id }}": "rows",
+    "{{ nam }}": "nam",
+    "{{ row.nam }}": "row.nam",
+    "{{ context.sync }}": "context.sync",
+    "{% if nam == 1 %}{% endif %}": "nam",
+    "{{ id | append: nam }}": "nam",
+}
+BATCH = {
+    "{% for row in rows %}{{ row.id }}{% endfor %}{{ context.operation }}": None,
+    "{% for r in rows %}{{ r.id }}{% for i in r.name %}{{ i.sku }}{% endfor %}{% endfor %}": None,
+    "{% assign row = rows[0] %}{{ row.id }}{{ rows.size }}": None,
+    "{{ row.id }}": "row",
+    "{{ id }}": "id",
+    "{% for row in rows %}{{ id }}{% endfor %}": "id",
+    "{% for row in rows %}{{ row.nam }}{% endfor %}": "row.nam",
+    "{% for r in rows %}{{ r.nam }}{% endfor %}": "r.nam",
+    "{% for row in rows %}{% endfor %}{{ row.id }}": "row",
+}
+
+
+@pytest.mark.parametrize(
+    ("source", "single", "unknown"),
+    [(source, True, unknown) for source, unknown in ONE_ROW.items()]
+    + [(source, False, unknown) for source, unknown in BATCH.items()],
+)
+def test_a_template_names_only_what_there_is(source: str, single: bool, unknown: str | None) -> None:
+    template = Template(source, JSON, "body")
+    if unknown is None:
+        template.check(["id", "name"], single=single)
+        return
+    with pytest.raises(ConfigError, match=f"body uses {unknown}[ ,]") as caught:
+        template.check(["id", "name"], single=single)
+    assert caught.value.code == "unknown-field" and caught.value.hint
 
 
 # -- surrogates -----------------------------------------------------------------------------------

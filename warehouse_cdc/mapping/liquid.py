@@ -34,12 +34,16 @@ from liquid.builtin.tags.assign_tag import AssignNode
 from liquid.builtin.tags.capture_tag import CaptureNode, CaptureTag
 from liquid.builtin.tags.cycle_tag import CycleNode
 from liquid.builtin.tags.echo_tag import EchoNode, EchoTag
+from liquid.builtin.tags.for_tag import ForNode
+from liquid.builtin.tags.tablerow_tag import TablerowNode
 from liquid.exceptions import LiquidError
 from liquid.undefined import Undefined
 
 from warehouse_cdc.destinations.encoding import decimal_text, float_text, plain, scalar_text
 from warehouse_cdc.errors import ConfigError
 
+CONTEXT = ("model_id", "model_name", "sync_id", "sync_run_id", "operation")
+"""What a template's ``context`` holds."""
 _INSERTING = {
     "append",
     "prepend",
@@ -178,22 +182,42 @@ class Template:
                 code="template-syntax",
                 hint=f"Known: {', '.join(sorted(_environment(format).filters))}.",
             )
-        _mark_nodes(self._template.nodes, RenderContext(self._template), format)
+        nodes = list(_all_nodes(self._template.nodes, RenderContext(self._template)))
+        for node in nodes:
+            _mark_node(node, format)
+        loops = [node.expression for node in nodes if isinstance(node, (ForNode, TablerowNode))]
+        names = {each.identifier for each in loops if str(each.iterable) == "rows"}
+        self._over_rows = names - {each.identifier for each in loops if str(each.iterable) != "rows"}
 
-    def check(self, fields: Collection[str]) -> None:
-        """Look whether the template names only columns that there are.
+    def check(self, fields: Collection[str], *, single: bool) -> None:
+        """Look whether the template names only what there is.
+
+        Args:
+            fields: The fields that a row has.
+            single: Whether it sees one ``row``, or ``rows``.
 
         Raises:
-            ConfigError: It doesn't (code ``unknown-field``).
+            ConfigError: It names something else (code ``unknown-field``).
         """
-        for variables in self._used.variables.values():
-            for variable in variables:
-                head, *rest = variable.segments
-                if head == "row" and rest and isinstance(rest[0], str) and rest[0] not in fields:
+        names = ["row", "context", *fields] if single else ["rows", "context"]
+        unknown = [name for name in self._used.globals if name not in names]
+        if unknown:
+            write = "{% for row in rows %} … {% endfor %} around what each row fills"
+            raise ConfigError(
+                f"{self.label} uses {unknown[0]}, which {'one row' if single else 'a batch'} doesn't have.",
+                code="unknown-field",
+                hint=f"Names: {', '.join(names)}."
+                + ("" if single else f" Write {write}, or set batch=False."),
+            )
+        members = dict.fromkeys(["row"] if single else self._over_rows, fields) | {"context": CONTEXT}
+        used = self._used.globals if single else self._used.variables
+        for name, known in members.items():
+            for _, *rest in (variable.segments for variable in used.get(name, ())):
+                if rest and isinstance(rest[0], str) and rest[0] not in known:
                     raise ConfigError(
-                        f"{self.label} uses row.{rest[0]}, and no such field is sent.",
+                        f"{self.label} uses {name}.{rest[0]}, and no such field is sent.",
                         code="unknown-field",
-                        hint=f"Fields: {', '.join(fields)}.",
+                        hint=f"Fields: {', '.join(known)}.",
                     )
 
     def render(self, **values: Any) -> str:
@@ -287,16 +311,20 @@ class _Capture(CaptureTag):
     node_class = _CaptureNode
 
 
-def _mark_nodes(nodes: Iterable[Node], context: RenderContext, format: Format) -> None:
-    """Mark the author's own text."""
+def _all_nodes(nodes: Iterable[Node], context: RenderContext) -> Iterator[Node]:
     for node in nodes:
-        if isinstance(node, ContentNode):
-            node.text = node.text.translate(format.marks)
-        elif isinstance(node, (OutputNode, AssignNode)):
-            _mark(node.expression, format)
-        elif isinstance(node, CycleNode):
-            _mark_literals(node.args, format)
-        _mark_nodes(node.children(context, include_partials=False), context, format)
+        yield node
+        yield from _all_nodes(node.children(context, include_partials=False), context)
+
+
+def _mark_node(node: Node, format: Format) -> None:
+    """Mark the author's own text."""
+    if isinstance(node, ContentNode):
+        node.text = node.text.translate(format.marks)
+    elif isinstance(node, (OutputNode, AssignNode)):
+        _mark(node.expression, format)
+    elif isinstance(node, CycleNode):
+        _mark_literals(node.args, format)
 
 
 def _mark(expression: Any, format: Format) -> None:

@@ -40,15 +40,8 @@ class Rows:
     def values(self) -> dict[str, Any]:
         """What a template sees."""
         context = self.batch.context
-        seen: dict[str, Any] = {
-            "context": {
-                "model_id": context.model_id,
-                "model_name": context.model_name,
-                "sync_id": context.sync_id,
-                "sync_run_id": context.run_id,
-                "operation": self.batch.operation,
-            }
-        }
+        told = (context.model_id, context.model_name, context.sync_id, context.run_id, self.batch.operation)
+        seen: dict[str, Any] = {"context": dict(zip(liquid.CONTEXT, told, strict=True))}
         rows = liquid.without_surrogates(self.batch.rows)
         if not self.single:
             return {**seen, "rows": rows}
@@ -61,8 +54,8 @@ class Body(ABC):
 
     content_type: str | None = None
 
-    def check(self, fields: Sequence[str]) -> None:  # noqa: B027
-        """Raise ConfigError if it names a field that isn't sent."""
+    def check(self, fields: Sequence[str], *, single: bool) -> None:  # noqa: B027
+        """Raise ConfigError if it names a field that isn't sent, or one row's in a batch."""
 
     def texts(self, batch: Batch, invalid: dict[int, str]) -> list[str]:
         """What it makes of each row, if it makes something of each; nothing otherwise.
@@ -89,9 +82,9 @@ class _TemplateBody(Body):
     template: str
     _made: Template = field(init=False, repr=False, compare=False)
 
-    def check(self, fields: Sequence[str]) -> None:
+    def check(self, fields: Sequence[str], *, single: bool) -> None:
         """The template's own check."""
-        self._made.check(fields)
+        self._made.check(fields, single=single)
 
 
 @dataclass(frozen=True)
@@ -147,10 +140,10 @@ class Form(Body):
             made = {name: Template(text, liquid.TEXT, f"body.{name}") for name, text in self.fields.items()}
         object.__setattr__(self, "_made", made)
 
-    def check(self, fields: Sequence[str]) -> None:
+    def check(self, fields: Sequence[str], *, single: bool) -> None:
         """The templates' own checks."""
         for template in (self._made or {}).values():
-            template.check(fields)
+            template.check(fields, single=single)
 
     def content(self, rows: Rows) -> bytes:
         """The form."""
@@ -183,7 +176,7 @@ class JsonColumn(Body):
     column: str
     content_type = "application/json"
 
-    def check(self, fields: Sequence[str]) -> None:
+    def check(self, fields: Sequence[str], *, single: bool) -> None:
         """Raise ConfigError if the field isn't sent."""
         if self.column not in fields:
             raise ConfigError(

@@ -80,8 +80,8 @@ class Request:
         """Raise ConfigError if a template names a field that isn't sent."""
         assert isinstance(self.body, Body)
         for template in (self._url, *self._headers.values()):
-            template.check(fields)
-        self.body.check(fields)
+            template.check(fields, single=not self.batch)
+        self.body.check(fields, single=not self.batch)
 
     def filled(self, base: str, rows: Rows) -> tuple[str, dict[str, str], bytes | None]:
         """URL, headers and body for some rows.
