@@ -296,6 +296,52 @@ def test_rows_that_cannot_be_encoded_cost_only_themselves() -> None:
     assert list(outcomes) == [1] and outcomes[1].permanent
 
 
+UNFIT = {
+    "JSON that isn't": (Json('{"a": "{{ row.extra.a }}"}'), "{oops"),
+    "JSON that isn't, in a form": (Form(), "{oops"),
+    "NaN": (Json('{"a": {{ row.extra }}}'), "NaN"),
+    "a pattern that isn't": (Json('{"a": "{{ row.extra | regex_test: row.extra }}"}'), '"("'),
+    "too deep": (Xml("{{ row.extra.a }}"), '{"a":' + "[" * 5000 + "]" * 5000 + "}"),
+    "a surrogate": (JsonColumn("extra"), '"\\ud800"'),
+    "a surrogate of the author's": (Xml("\ud800{{ row.id }}"), "1"),
+}
+
+
+@pytest.mark.parametrize("name", UNFIT)
+def test_whatever_goes_wrong_while_a_request_is_made_is_the_rows_rejection(name: str) -> None:
+    """Nothing was sent: its outcome isn't unknown."""
+    body, extra = UNFIT[name]
+    schema = pa.schema([("id", pa.int64()), tagged("extra", "json")])
+    with FaultServer() as server:
+        made = HttpRequest(server.url, added=Request(body=body, batch=False))
+        with writer(made, schema, mode="insert", operations=("added",)) as (opened, context):
+            outcomes = opened.write(make_batch(context, [(1, extra)]))
+        if name == "a surrogate":
+            assert server.calls[0].body == b'"\\ud800"' and not outcomes, "its JSON is as it is"
+            return
+        assert not server.calls
+    assert outcomes[0].status == "rejected" and outcomes[0].permanent
+
+
+def test_text_that_only_looks_like_json_is_text() -> None:
+    schema = pa.schema([("id", pa.int64()), ("payload", pa.string())])
+    rows = [(1, "[NaN]"), (2, "[" * 5000)]
+    sent = body_of(Request(body=JsonColumn("payload")), rows, schema).decode()
+    assert sent == '["[NaN]","' + "[" * 5000 + '"]'
+
+
+def test_rows_that_cannot_be_encoded_keep_their_reason_when_the_call_fails() -> None:
+    schema = pa.schema([("id", pa.int64()), tagged("extra", "json")])
+    with (
+        FaultServer(script=lambda number, path, body: Fault(status=500)) as server,
+        writer(upserting(server), schema) as (opened, context),
+        pytest.raises(wcdc.DestinationError) as caught,
+    ):
+        opened.write(make_batch(context, [(1, "{}"), (2, "{oops"), (3, "[]")]))
+    assert caught.value.outcome_unknown and list(caught.value.outcomes) == [1]
+    assert "not valid as json" in caught.value.outcomes[1].reason
+
+
 def test_a_row_that_a_template_refuses_is_found_without_a_call() -> None:
     """Its batch is halved until it is alone; nothing of it was sent."""
     body = Json(

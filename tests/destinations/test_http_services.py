@@ -7,10 +7,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 import pytest
 
 import warehouse_cdc as wcdc
+from tests.destinations.support import make_batch, make_context
 from warehouse_cdc.destinations import HttpFunction, JsonRpc
+from warehouse_cdc.mapping.values import tagged
 from warehouse_cdc.testing import Fault, FaultServer
 
 JSON = {"Content-Type": "application/json"}
@@ -83,6 +86,17 @@ def test_a_function_rejects_rows_by_their_key() -> None:
         assert row["row_id"] == "2" and row["reason"] == "no name"
         shop.run()
     assert [row["id"] for row in function.calls[-1]["rows"]] == [2]
+
+
+def test_a_row_that_cannot_be_encoded_keeps_its_reason_when_the_call_fails() -> None:
+    schema = pa.schema([("id", pa.int64()), tagged("extra", "json")])
+    context = make_context(schema, on_removed="delete")
+    with FaultServer(script=lambda number, path, body: Fault(status=500)) as server:
+        opened = HttpFunction(server.url).open(context)
+        with pytest.raises(wcdc.DestinationError) as caught:
+            opened.write(make_batch(context, [(1, "{}"), (2, "{oops")]))
+        opened.close()
+    assert caught.value.outcome_unknown and list(caught.value.outcomes) == [1]
 
 
 def test_a_function_takes_one_row_by_default_and_a_thousand_at_most() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from tenacity.wait import wait_random_exponential
 
@@ -150,10 +150,11 @@ class Sender:
                 self._note(sent, position, outcome, position in tainted, tries[position])
                 if outcome.status != "rejected":
                     again.append(position)
-            if answer.refused and len(pending) > 1 and not tainted and (self._splits or answer.divisible):
+            refused = [pending[index] for index in answer.refused]
+            if len(refused) > 1 and not tainted and (self._splits or answer.divisible):
                 if answer.too_large:
-                    self._shrink((len(pending) + 1) // 2)
-                return pending
+                    self._shrink((len(refused) + 1) // 2)
+                return refused
             pending = again
             last = last or (bool(again) and not self._retries())
             fatal = answer.fatal or self._down(answer, last=last)
@@ -263,12 +264,16 @@ class Sender:
     def _call(self, batch: Batch, number: int) -> _Answer:
         try:
             return _Answer(self._checked(batch, self._writer.write(batch)))
-        except AuthenticationError as error:
-            return _Answer(_all(batch, Outcome("rejected", error.message)), fatal=error.message)
         except LeaseLostError:
             raise
         except DestinationError as error:
-            return self._failed(batch, error)
+            answer = self._failed(batch, error)
+            own = error.outcomes if _known(batch, error.outcomes) else {}
+            return replace(
+                answer,
+                outcomes={**answer.outcomes, **own},
+                refused=[index for index in answer.refused if index not in own],
+            )
         except Exception as error:
             # Whatever a writer did before it failed is not known; the type says enough for a reason.
             reason = f"{type(error).__name__} in the destination"
@@ -279,6 +284,8 @@ class Sender:
     def _failed(self, batch: Batch, error: DestinationError) -> _Answer:
         """What an error says of all rows of its call."""
         message, pause, fatal = error.message, error.retry_after, None
+        if isinstance(error, AuthenticationError):
+            return _Answer(_all(batch, Outcome("rejected", message)), fatal=message)
         if pause is not None:
             longest = self._sync.retry_after_max
             self._limiter.pause(min(pause, longest))
@@ -297,21 +304,14 @@ class Sender:
         return _Answer(
             _all(batch, Outcome("rejected", message)),
             fatal,
-            refused=True,
+            refused=range(len(batch)),
             divisible=error.divisible,
             too_large=isinstance(error, PayloadTooLargeError),
         )
 
     @staticmethod
     def _checked(batch: Batch, outcomes: Outcomes) -> Outcomes:
-        known = isinstance(outcomes, Mapping) and all(
-            isinstance(position, int)
-            and 0 <= position < len(batch)
-            and isinstance(outcome, Outcome)
-            and outcome.status in ("retryable", "rejected", "unknown")
-            for position, outcome in outcomes.items()
-        )
-        if not known:
+        if not _known(batch, outcomes):
             raise DestinationError(
                 "The writer didn't answer with outcomes of the batch's rows.", outcome_unknown=True
             )
@@ -337,7 +337,7 @@ class _Answer:
         outcomes: Of the rows that didn't succeed, by position.
         fatal: Why the run can't go on.
         paused: Whether the destination asks to wait.
-        refused: Whether the destination refused the call as a whole, having applied nothing.
+        refused: The rows of a call that the destination refused as a whole, having applied nothing.
         divisible: Whether its halves may succeed, whatever the sync says.
         too_large: Whether it did so because of its size.
         failed: Why the call as a whole failed, whatever its rows.
@@ -347,7 +347,7 @@ class _Answer:
     outcomes: Outcomes
     fatal: str | None = None
     paused: bool = False
-    refused: bool = False
+    refused: Sequence[int] = ()
     divisible: bool = False
     too_large: bool = False
     failed: str | None = None
@@ -368,6 +368,17 @@ class _Attempt:
     """What tenacity's waits look at."""
 
     attempt_number: int
+
+
+def _known(batch: Batch, outcomes: Outcomes) -> bool:
+    """Whether these are outcomes of the batch's rows."""
+    return isinstance(outcomes, Mapping) and all(
+        isinstance(position, int)
+        and 0 <= position < len(batch)
+        and isinstance(outcome, Outcome)
+        and outcome.status in ("retryable", "rejected", "unknown")
+        for position, outcome in outcomes.items()
+    )
 
 
 def without_values(message: str, batch: Batch) -> str:

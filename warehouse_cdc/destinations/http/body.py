@@ -7,14 +7,13 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode
 
 from warehouse_cdc.destinations.base import Batch
 from warehouse_cdc.destinations.encoding import JSON as JSON_STYLE
-from warehouse_cdc.destinations.encoding import encode_column
+from warehouse_cdc.destinations.encoding import encode_column, json_text
 from warehouse_cdc.errors import ConfigError
 from warehouse_cdc.mapping import liquid
 from warehouse_cdc.mapping.liquid import RowRejectedError, Template
@@ -101,7 +100,7 @@ class Json(_TemplateBody):
         """The filled template, which must be JSON."""
         text = _TRAILING.sub(lambda found: found[1] or "", self._made.render(**rows.values))
         try:
-            json.loads(text, parse_float=Decimal, parse_int=str)
+            json_text(text)
         except ValueError as error:
             where = f"line {error.lineno}" if isinstance(error, json.JSONDecodeError) else "somewhere"
             raise RowRejectedError(
@@ -240,7 +239,7 @@ def _is_json(text: str) -> bool:
     if not text.lstrip().startswith(("{", "[")):
         return False
     try:
-        json.loads(text, parse_float=Decimal, parse_int=str)
-    except ValueError:
+        json_text(text)
+    except (ValueError, RecursionError):
         return False
     return True

@@ -15,6 +15,7 @@ from warehouse_cdc.destinations.base import (
     Outcomes,
     RunContext,
     Writer,
+    left_out,
     rejected,
 )
 from warehouse_cdc.destinations.http.body import Body, Empty, Form, Json, JsonColumn, JsonColumns, Rows, Xml
@@ -243,26 +244,37 @@ class _RequestWriter(Writer):
         invalid: dict[int, str] = {}
         texts = request.body.texts(batch, invalid)
         outcomes = {at: rejected(reason, permanent=True) for at, reason in invalid.items()}
+        sent = [at for at in range(len(batch)) if at not in invalid]
         if invalid:
-            sent = [at for at in range(len(batch)) if at not in invalid]
             batch, texts = batch.take(sent), [texts[at] for at in sent]
-        if not len(batch):
+        if not sent:
             return outcomes
-        try:
-            url, headers, content = request.filled(self._base, Rows(batch, not request.batch, texts))
-        except RowRejectedError as error:
-            if len(batch) > 1:
+        with left_out(outcomes):
+            try:
+                url, headers, content = self._filled(request, Rows(batch, not request.batch, texts))
+            except RowRejectedError as error:
+                if len(sent) == 1:
+                    return {**outcomes, sent[0]: rejected(str(error), permanent=True)}
                 raise DestinationError(str(error), retryable=False, status=0, divisible=True) from None
-            return {
-                at: outcomes.get(at, rejected(str(error), permanent=True))
-                for at in range(len(batch) + len(invalid))
-            }
-        if content is not None and request.body.content_type:
-            headers.setdefault("Content-Type", request.body.content_type)
-        if self._idempotency_header:
-            headers[self._idempotency_header] = _key(batch)
-        self._client.call(request.method, url, content=content, headers=headers)
+            if content is not None and request.body.content_type:
+                headers.setdefault("Content-Type", request.body.content_type)
+            if self._idempotency_header:
+                headers[self._idempotency_header] = _key(batch)
+            self._client.call(request.method, url, content=content, headers=headers)
         return outcomes
+
+    def _filled(self, request: Request, rows: Rows) -> tuple[str, dict[str, str], bytes | None]:
+        """URL, headers and body.
+
+        Raises:
+            RowRejectedError: They can't be made; nothing was sent, whatever a row has done to an encoder.
+        """
+        try:
+            return request.filled(self._base, rows)
+        except RowRejectedError:
+            raise
+        except Exception as error:
+            raise RowRejectedError(f"the request can't be made ({type(error).__name__})") from None
 
     def close(self) -> None:
         """Close the connections."""

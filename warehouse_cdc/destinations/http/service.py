@@ -12,7 +12,16 @@ from typing import Any
 
 import pyarrow as pa
 
-from warehouse_cdc.destinations.base import Batch, Capabilities, Outcomes, RunContext, Writer, rejected
+from warehouse_cdc.destinations.base import (
+    Batch,
+    Capabilities,
+    Outcome,
+    Outcomes,
+    RunContext,
+    Writer,
+    left_out,
+    rejected,
+)
 from warehouse_cdc.destinations.http.body import json_rows
 from warehouse_cdc.destinations.http.client import HttpClient, TimeLimits, Tls, shown_url
 from warehouse_cdc.destinations.http.endpoint import Endpoint
@@ -104,6 +113,12 @@ class _ServiceWriter(Writer):
         outcomes = {at: rejected(reason, permanent=True) for at, reason in invalid.items()}
         if not sent:
             return outcomes
+        with left_out(outcomes):
+            return outcomes | self._rejected(batch, sent, texts)
+
+    def _rejected(self, batch: Batch, sent: Sequence[int], texts: Sequence[str]) -> dict[int, Outcome]:
+        """Send some rows; returns those that were rejected."""
+        outcomes: dict[int, Outcome] = {}
         answer = self._ask(batch, "[" + ",".join(texts[at] for at in sent) + "]")
         if not isinstance(answer, list) or not all(isinstance(entry, dict) for entry in answer):
             raise self._misunderstood("its list of rejected rows is none")
