@@ -5,13 +5,14 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from tenacity.wait import wait_random_exponential
 
 from warehouse_cdc.destinations.base import Batch, Outcome, Outcomes, Writer, retryable, unknown
 from warehouse_cdc.destinations.exchanges import recorded
+from warehouse_cdc.destinations.spelling import hiding, spellings
 from warehouse_cdc.engine import telemetry
 from warehouse_cdc.engine.request_log import RequestLog
 from warehouse_cdc.errors import (
@@ -383,23 +384,8 @@ def _known(batch: Batch, outcomes: Outcomes) -> bool:
 
 def without_values(message: str, batch: Batch) -> str:
     """A message for logs and ``sync_runs``, with whatever the batch's rows hold taken out (D27)."""
-    texts = {text for row in batch.rows for value in row.values() for text in _leaves(value)}
-    for text in sorted({*texts, *batch.row_ids}, key=len, reverse=True):
-        if len(text) > 1:
-            message = message.replace(text, "…")
-    return message
-
-
-def _leaves(value: object) -> Iterator[str]:
-    """The texts of a value and of all that it holds."""
-    if isinstance(value, dict):
-        for part in value.values():
-            yield from _leaves(part)
-    elif isinstance(value, (list, tuple)):
-        for part in value:
-            yield from _leaves(part)
-    elif value is not None:
-        yield str(value)
+    found = [spellings(batch.arrow.column(index), field) for index, field in enumerate(batch.arrow.schema)]
+    return hiding(set(batch.row_ids).union(*found), shortest=2)(message)
 
 
 def printable(text: str) -> str:

@@ -39,6 +39,7 @@ from liquid.builtin.tags.tablerow_tag import TablerowNode
 from liquid.exceptions import LiquidError
 from liquid.undefined import Undefined
 
+from warehouse_cdc.destinations import encoding
 from warehouse_cdc.destinations.encoding import decimal_text, float_text, plain, scalar_text
 from warehouse_cdc.errors import ConfigError
 
@@ -383,31 +384,16 @@ def text_of(value: Any, format: Format = TEXT) -> str:
 
 
 def json_of(value: Any) -> str:
-    """A value as JSON: exact, decimals as numbers."""
-    return "".join(_json_tokens(value))
+    """A value as JSON: exact, decimals as numbers, and what is undefined as null."""
+    return encoding.json_of(_defined(value), lambda text: json.dumps(_plain(text), ensure_ascii=False))
 
 
-def _json_tokens(value: Any) -> Iterator[str]:
+def _defined(value: Any) -> Any:
     if isinstance(value, dict):
-        for number, (key, item) in enumerate(value.items()):
-            yield ("," if number else "{") + json.dumps(_text(key), ensure_ascii=False) + ":"
-            yield from _json_tokens(item)
-        yield "}" if value else "{}"
-    elif isinstance(value, (list, tuple)):
-        for number, item in enumerate(value):
-            yield "," if number else "["
-            yield from _json_tokens(item)
-        yield "]" if value else "[]"
-    elif value is None or isinstance(value, Undefined):
-        yield "null"
-    elif isinstance(value, (bool, int)):
-        yield json.dumps(value)
-    elif isinstance(value, float):
-        yield float_text(value, json.dumps)
-    elif isinstance(value, Decimal):
-        yield decimal_text(value, json.dumps)
-    else:
-        yield json.dumps(_text(value), ensure_ascii=False)
+        return {text_of(key): _defined(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, range)):
+        return [_defined(item) for item in value]
+    return None if isinstance(value, Undefined) else value
 
 
 # -- filters --------------------------------------------------------------------------------------
