@@ -125,11 +125,13 @@ class _ServiceWriter(Writer):
         places: dict[str, list[int]] = {}
         values = batch.take(sent).rows
         for at, row in zip(sent, values, strict=True):
-            for name in {text_of(row[self._key]), batch.row_ids[at]}:
+            for name in _names(row[self._key]):
                 places.setdefault(name, []).append(at)
+        places = {batch.row_ids[at]: [at] for at in sent} | places
         for entry in answer:
-            named = text_of(entry.get("id", entry.get("primary_key_value")))
-            if named not in places:
+            names = _names(entry.get("id", entry.get("primary_key_value")))
+            named = next((name for name in names if name in places), None)
+            if named is None:
                 raise self._misunderstood("it rejects a row that it wasn't sent")
             reason = self._connection.scrubbed(text_of(entry.get("reason")) or "rejected, without a reason")
             outcomes |= dict.fromkeys(places[named], rejected(reason))
@@ -145,6 +147,14 @@ class _ServiceWriter(Writer):
     def close(self) -> None:
         """Close the connections."""
         self._connection.close()
+
+
+def _names(value: Any) -> dict[str, None]:
+    """The texts that name a value, the best first: a number may come back without its last zeros."""
+    names = [text_of(value)]
+    if isinstance(value, Decimal) and value.is_finite():
+        names.append(text_of(value.normalize()))
+    return dict.fromkeys(names)
 
 
 def _key_of(context: RunContext) -> int:
@@ -327,14 +337,17 @@ class JsonRpc(_Service):
                     hint="Give the sync skip_initial=True.",
                 )
             errors = rpc.listed("validate", {"configuration": self.configuration(context)}, "errors")
+            if errors:
+                raise ConfigError(
+                    f"Sync {context.sync_id!r}: {self._name} refuses the configuration: "
+                    + " ".join(text_of(each) for each in errors),
+                    code="sync-mappings",
+                )
+        except ConfigError as error:
+            told = (connection.scrubbed(error.message), connection.scrubbed(error.hint))
+            raise ConfigError(told[0], code=error.code, hint=told[1]) from None
         finally:
             connection.close()
-        if errors:
-            raise ConfigError(
-                f"Sync {context.sync_id!r}: {self._name} refuses the configuration: "
-                + " ".join(text_of(each) for each in errors),
-                code="sync-mappings",
-            )
 
     def _check_choice(
         self, context: RunContext, label: str, chosen: str | None, known: list[Any] | None
