@@ -8,6 +8,7 @@ import ssl
 import subprocess
 import sys
 import time
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
@@ -16,6 +17,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import duckdb
+import httpx2
 import pyarrow as pa
 import pytest
 import trustme
@@ -515,6 +517,59 @@ def test_what_the_server_says_reaches_the_reason_without_secrets() -> None:
         assert row["reason"] == "status 400: no … here"
 
 
+SECRETS = {
+    "a token after its scheme": ({"Authorization": "Bearer tok-en/42&"}, "tok-en/42&"),
+    "a token as JSON spells it": ({"X-Key": 'a"key\\1'}, json.dumps('a"key\\1')[1:-1]),
+    "a token as a URL spells it": ({"X-Key": "tok en/42&"}, "tok%20en%2F42%26"),
+    "a user's password": ({"Authorization": "Basic " + b64encode(b"ada:hush-hush").decode()}, "hush-hush"),
+}
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_a_secret_is_known_in_every_spelling(name: str, tmp_path: Path) -> None:
+    headers, spelled = SECRETS[name]
+    answer = Fault(status=400, body=f"no {spelled} " + "x" * (489 - len(spelled)) + spelled)
+    with FaultServer(script=lambda number, path, body: answer) as server:
+        shop = Shop(server, upserting(server, headers=headers), request_log=tmp_path)
+        shop.fill(1)
+        (row,) = shop.run().rejections().to_pylist()
+    (log,) = tmp_path.iterdir()
+    for told in (row["reason"], log.read_text("utf-8")):
+        assert spelled not in told and "no … xxx" in told
+    assert not row["reason"].endswith(spelled[:4]), "nor the beginning of one that is cut off"
+
+
+def test_what_of_a_request_the_log_shows(tmp_path: Path) -> None:
+    request = Request(url="&x={{ row.id }}", headers={"X-Own": "mine", "X-Same": "s3cr3t-key"}, batch=False)
+    with FaultServer() as server:
+        made = HttpRequest(
+            f"{server.url}/hook/T0K3N?code=c0de-42",
+            added=request,
+            changed=request,
+            headers={"X-Api-Key": "s3cr3t-key"},
+        )
+        shop = Shop(server, made, request_log=tmp_path, on_removed="nothing")
+        shop.fill(1)
+        shop.run()
+        assert server.calls[0].path == "/hook/T0K3N?code=c0de-42&x=0"
+    (log,) = tmp_path.iterdir()
+    (exchange,) = json.loads(log.read_text("utf-8"))["exchanges"]
+    assert exchange["url"] == f"{server.url}/…&x=0"
+    assert exchange["request_headers"]["X-Own"] == "mine" and exchange["request_headers"]["X-Same"] == "…"
+    assert not [secret for secret in ("s3cr3t", "T0K3N", "c0de") if secret in log.read_text("utf-8")]
+
+
+def test_the_http_librarys_own_log_shows_nothing_of_our_calls(caplog: pytest.LogCaptureFixture) -> None:
+    request = Request(url="/rows?key={{ row.name }}", batch=False)
+    with caplog.at_level("DEBUG"), Guarded(Tokens()) as server:
+        made = HttpRequest(server.url, added=request, headers={"X-Api-Key": "s3cr3t-key"}, auth=auth(server))
+        with writer(made, mode="insert", operations=("added",)) as (opened, context):
+            assert not opened.write(make_batch(context, [(1, "ada")]))
+        assert not [text for text in ("ada", "s3cr3t", "access-", "hush") if text in caplog.text]
+        httpx2.get(f"{server.url}/of-others")
+    assert "of-others" in caplog.text
+
+
 # -- trust and tokens -----------------------------------------------------------------------------
 
 
@@ -623,6 +678,23 @@ def test_a_token_is_fetched_once_and_again_when_it_is_refused() -> None:
             server.revoked.update(server.tokens.issued)
             assert not opened.write(make_batch(context, ROWS)), "renewed within the call"
         assert len(server.tokens.issued) == 3
+
+
+def test_tokens_that_were_fetched_are_secrets(tmp_path: Path) -> None:
+    """The access token, and a refresh token that the server has replaced."""
+
+    class Telling(Guarded):
+        def _apply(self, method: str, path: str, headers: Any, body: bytes) -> tuple[int, str, bool]:
+            return 400, f"I know {headers['authorization']} and refresh-1, not first-token", False
+
+    with Telling(Tokens()) as server:
+        settings = auth(server, grant="authorization_code", refresh_token="first-token")
+        shop = Shop(server, upserting(server, auth=settings), request_log=tmp_path)
+        shop.fill(1)
+        (row,) = shop.run().rejections().to_pylist()
+    (log,) = tmp_path.iterdir()
+    assert row["reason"] == "status 400: I know Bearer … and …, not …"
+    assert not [text for text in ("access-", "refresh-1", "first-") if text in log.read_text("utf-8")]
 
 
 def test_a_token_is_renewed_before_it_ends() -> None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import logging
 import re
 import ssl
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from os import PathLike
@@ -15,7 +20,9 @@ from urllib.parse import urlsplit
 
 import httpx2
 
+from warehouse_cdc.destinations.encoding import plain
 from warehouse_cdc.destinations.exchanges import Exchange, record, wanted
+from warehouse_cdc.destinations.spelling import HIDDEN, hiding, spelled
 from warehouse_cdc.errors import (
     AuthenticationError,
     ConfigError,
@@ -123,6 +130,69 @@ def shown_url(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
+class Secrets:
+    """Texts that no message may hold, however they are spelled; used from several threads.
+
+    Args:
+        texts: The first of them. Those of less than four characters aren't looked for.
+    """
+
+    def __init__(self, *texts: str) -> None:
+        self._texts: set[str] = set()
+        self._lock = threading.Lock()
+        self._hide: Callable[[str], str] = plain
+        self.add(*texts)
+
+    def add(self, *texts: str) -> None:
+        """More of them."""
+        with self._lock:
+            new = {text for text in texts if len(text) > 3}
+            if not new <= self._texts:
+                self._texts |= new
+                self._hide = hiding(set[str]().union(*map(spelled, self._texts)), shortest=4)
+
+    def scrubbed(self, text: str) -> str:
+        """A text without them."""
+        return self._hide(text)
+
+
+def secrets_of(headers: Mapping[str, str]) -> Iterator[str]:
+    """What headers hold: their values, what follows a scheme, and a user's password."""
+    for value in headers.values():
+        scheme, _, credentials = value.partition(" ")
+        yield from (value, credentials, credentials.strip('"'))
+        if scheme.lower() == "basic":
+            with suppress(ValueError):
+                user = base64.b64decode(credentials).decode()
+                yield from (user, user.partition(":")[2])
+
+
+_QUIET: ContextVar[bool] = ContextVar("wcdc_quiet", default=False)
+
+
+class _Quiet(logging.Filter):
+    """Drops what the HTTP library logs of our calls: URLs and headers, with row values and secrets."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not _QUIET.get()
+
+
+for _name in (
+    "httpx2",
+    *(f"httpcore2.{part}" for part in ("connection", "http11", "http2", "proxy", "socks")),
+):
+    logging.getLogger(_name).addFilter(_Quiet())
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    token = _QUIET.set(True)
+    try:
+        yield
+    finally:
+        _QUIET.reset(token)
+
+
 @dataclass(frozen=True)
 class TimeLimits:
     """Seconds.
@@ -157,6 +227,7 @@ class HttpClient:
         auth: Signs each call.
         tls: How servers are trusted.
         secrets: Texts that no message may hold.
+        base: What URLs begin with; its path and query aren't shown.
     """
 
     def __init__(
@@ -167,12 +238,14 @@ class HttpClient:
         connections: int,
         auth: httpx2.Auth | None = None,
         tls: Tls | None = None,
-        secrets: Sequence[str] = (),
+        secrets: Secrets | None = None,
+        base: str = "",
     ) -> None:
         self._limits = limits
         self._auth = auth
         self._named = tuple(headers)
-        self._secrets = sorted({text for text in secrets if len(text) > 3}, key=len, reverse=True)
+        self._base = base
+        self.scrubbed = (secrets or Secrets()).scrubbed
         self._client = httpx2.Client(
             headers={"User-Agent": "warehouse-cdc", **headers},
             auth=auth,
@@ -204,11 +277,12 @@ class HttpClient:
         body, told = b"", None
         try:
             request = self._client.build_request(method, url, content=content, headers=headers)
-            response = self._client.send(request, stream=True)
-            try:
-                body = self._read(response, began + self._limits.total)
-            finally:
-                response.close()
+            with _quietly():
+                response = self._client.send(request, stream=True)
+                try:
+                    body = self._read(response, began + self._limits.total)
+                finally:
+                    response.close()
         except (httpx2.InvalidURL, httpx2.UnsupportedProtocol, httpx2.LocalProtocolError) as error:
             told = type(error).__name__
             raise DestinationError(f"the request can't be made ({told})", retryable=False, status=0) from None
@@ -245,9 +319,9 @@ class HttpClient:
         record(
             Exchange(
                 method=method,
-                url=self.scrubbed(url),
+                url=self.scrubbed(self._shown(url)),
                 request_headers={
-                    **dict.fromkeys(self._named, "…"),
+                    **dict.fromkeys(self._named, HIDDEN),
                     **{name: self.scrubbed(value) for name, value in (headers or {}).items()},
                 },
                 request_body=self.scrubbed((content or b"").decode("utf-8", "replace")),
@@ -260,6 +334,12 @@ class HttpClient:
                 seconds=round(seconds, 3),
             )
         )
+
+    def _shown(self, url: str) -> str:
+        """A URL for the request log: what the destination's own has after its host isn't shown."""
+        host = shown_url(self._base)
+        hidden = self._base.removeprefix(host).strip("/")
+        return f"{host}/{HIDDEN}{url.removeprefix(self._base)}" if hidden else url
 
     def _read(self, response: httpx2.Response, until: float) -> bytes:
         """The body, or as much of it as counts."""
@@ -276,8 +356,8 @@ class HttpClient:
     def _refused(self, response: httpx2.Response, body: bytes, url: str) -> DestinationError:
         """What an answer that isn't a success means for the rows of its call."""
         status = response.status_code
-        text = " ".join(body.decode("utf-8", "replace").split())[:SHOWN]
-        message = self.scrubbed(f"status {status}: {text}" if text else f"status {status}")
+        text = self.scrubbed(" ".join(body.decode("utf-8", "replace").split()))[:SHOWN]
+        message = f"status {status}: {text}" if text else f"status {status}"
         wait = _retry_after(response.headers.get("Retry-After"))
         if status == 401:
             return AuthenticationError(f"{shown_url(url)} refuses the credentials (status 401).", status=401)
@@ -290,12 +370,6 @@ class HttpClient:
         if status < 500 or status == 501:
             return DestinationError(message, status=status, retryable=False)
         return DestinationError(message, status=status, retry_after=wait, outcome_unknown=True)
-
-    def scrubbed(self, text: str) -> str:
-        """A text without the secrets that were sent."""
-        for secret in self._secrets:
-            text = text.replace(secret, "…")
-        return text
 
     @staticmethod
     def _told(error: Exception) -> str:
