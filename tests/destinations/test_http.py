@@ -40,6 +40,7 @@ from warehouse_cdc.mapping.values import tagged
 from warehouse_cdc.testing import Fault, FaultServer, in_turn
 
 SCHEMA = pa.schema([("id", pa.int64()), ("name", pa.string())])
+JSON_TYPE = {"Content-Type": "application/json"}
 ROWS = [(1, "Ada"), (2, 'Gr"ace'), (3, None)]
 
 
@@ -267,6 +268,36 @@ def test_what_became_of_the_rows(name: str) -> None:
     assert kind == expected
     asked = fault.headers.get("Retry-After")
     assert error.retry_after == (float(asked) if asked else None)
+
+
+def test_a_body_that_does_not_come_ends_with_the_calls_time() -> None:
+    """Not a whole read_timeout after its headers."""
+    late = Fault(stall=2.0, drip=20, status=200, applied=True, body="{}")
+    with (
+        FaultServer(script=in_turn([late])) as server,
+        writer(upserting(server, timeout=3.0, read_timeout=2.5)) as (opened, context),
+    ):
+        began = time.monotonic()
+        with pytest.raises(wcdc.DestinationError) as caught:
+            opened.write(make_batch(context, ROWS))
+        assert 2.5 < time.monotonic() - began < 3.9 and caught.value.outcome_unknown
+        assert "after its answer began" in caught.value.message
+
+
+def test_an_answer_that_is_whole_when_it_comes_counts_however_late() -> None:
+    """Fetching a token has taken its time."""
+
+    def script(number: int, path: str, body: bytes) -> Fault:
+        if path.startswith("/token"):
+            return Fault(stall=0.8, status=200, body='{"access_token": "a"}', headers=JSON_TYPE)
+        return Fault(stall=1.4)
+
+    with FaultServer(script=script) as server:
+        made = upserting(server, timeout=2.0, read_timeout=1.6, auth=auth(server))
+        with writer(made) as (opened, context):
+            began = time.monotonic()
+            assert not opened.write(make_batch(context, ROWS))
+            assert time.monotonic() - began > 2.0
 
 
 def test_retry_after_as_a_date() -> None:

@@ -36,6 +36,8 @@ _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[ -~]*")
 LONGEST_ANSWER = _MEGABYTE
 """Bytes of an answer that are read; the rest of it is left."""
+_LAST_LOOK = 0.05
+"""Seconds for the body of an answer that begins when the call's time is over."""
 SHOWN = 500
 """Characters of an answer that a reason shows."""
 NOT_APPLIED = frozenset({408, 425, 503})
@@ -200,7 +202,7 @@ class TimeLimits:
     Attributes:
         connect: Until a connection is made.
         read: Between two parts of the answer.
-        total: For the whole call.
+        total: For the whole call, once its answer has begun.
     """
 
     connect: float = 5.0
@@ -343,6 +345,9 @@ class HttpClient:
 
     def _read(self, response: httpx2.Response, until: float) -> bytes:
         """The body, or as much of it as counts."""
+        left = max(_LAST_LOOK, until - time.monotonic())
+        until = time.monotonic() + left
+        response.request.extensions["timeout"]["read"] = min(self._limits.read, left)
         parts, size = [], 0
         for part in response.iter_bytes():
             parts.append(part)
