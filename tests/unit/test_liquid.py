@@ -197,6 +197,33 @@ def test_a_template_names_only_what_there_is(source: str, single: bool, unknown:
     assert caught.value.code == "unknown-field" and caught.value.hint
 
 
+# -- filters --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2024-01-02T03:04:05Z", "2024-01-02T03:04:05Z"),
+        ("2024-01-02 03:04:05.5+02:00", "2024-01-02T01:04:05.500000Z"),
+        ("2024-01-02T03:04:05.123+0200", "2024-01-02T01:04:05.123000Z"),
+        ("2024-01-02T03:04:05.123456789Z", "2024-01-02T03:04:05.123456Z"),
+        ("20240102T030405Z", "2024-01-02T03:04:05Z"),
+        ("2024-01-02T03:04+02", "2024-01-02T01:04:00Z"),
+        ("2024-W01-2", "2024-01-02T00:00:00Z"),
+        ("2024-01-02", "2024-01-02T00:00:00Z"),
+    ],
+)
+def test_moments_are_read_as_iso_8601_spells_them(text: str, moment: str) -> None:
+    """On each version of Python."""
+    assert filled(TEXT, "{{ row.x | to_date }}", x=text) == moment
+
+
+@pytest.mark.parametrize("text", ["", "soon", "2024-13-01", "01/02/2024", "2024-01-02T25:00"])
+def test_what_is_no_moment_is_refused(text: str) -> None:
+    with pytest.raises(RowRejectedError, match="no date or time"):
+        filled(TEXT, "{{ row.x | to_unix }}", x=text)
+
+
 # -- surrogates -----------------------------------------------------------------------------------
 
 

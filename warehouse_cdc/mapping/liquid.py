@@ -25,6 +25,7 @@ from typing import Any, TextIO
 from urllib.parse import quote, unquote
 from xml.sax.saxutils import escape as xml_escape
 
+from dateutil.parser import isoparse
 from liquid import Environment, Node, RenderContext, Tag
 from liquid.builtin.content import ContentNode
 from liquid.builtin.expressions import FilteredExpression, StringLiteral, TernaryFilteredExpression
@@ -506,7 +507,7 @@ def _moment(value: Any) -> datetime:
     if isinstance(value, (int, float, Decimal)) and not isinstance(value, bool):
         return datetime.fromtimestamp(float(value), timezone.utc)
     try:
-        found = datetime.fromisoformat(_text(value).strip().replace("Z", "+00:00"))
+        found: datetime = isoparse(_text(value).strip())
     except ValueError:
         raise RowRejectedError("a value is no date or time") from None
     return found if found.tzinfo else found.replace(tzinfo=timezone.utc)
