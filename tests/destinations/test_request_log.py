@@ -303,6 +303,7 @@ syncs: {{s: {{model: t, destination: api, request_log: calls, batch_rows: 1}}}}
         assert written.returncode == 0 and (tmp_path / name).stat().st_size > 0, written.stderr
     (row,) = json.loads((tmp_path / "r.json").read_text())
     assert row["row_id"] == "1" and "a row is refused" in row["reason"]
+    assert [row] == json.loads(command("rejections", "--json").stdout), "the same, wherever it is written"
     refused = command("rejections", "-o", "r.xls")
     assert refused.returncode != 0 and "error[output]" in refused.stderr
     missing = command("debug", "01J9Z3M5T8Q2W4E6R8T0Y1V3J5")
