@@ -24,7 +24,7 @@ import trustme
 
 import warehouse_cdc as wcdc
 from tests.destinations.support import make_batch, make_context
-from warehouse_cdc.destinations import RunContext, Writer
+from warehouse_cdc.destinations import HttpFunction, JsonRpc, RunContext, Writer
 from warehouse_cdc.destinations.http import (
     Empty,
     Form,
@@ -812,6 +812,49 @@ BAD = {
         lambda: HttpRequest(URL, added=Request(), headers={"X": "a\nb"}),
         "destination-option",
     ),
+    "a URL with a port that can't be": (
+        lambda: HttpRequest("https://h:99999", added=Request()),
+        "destination-url",
+    ),
+    "a URL with a space": (lambda: HttpRequest("https://h h", added=Request()), "destination-url"),
+    "half an address": (lambda: HttpRequest("https://[::1", added=Request()), "destination-url"),
+    "no rows in a batch": (
+        lambda: HttpRequest(URL, added=Request(), batch_rows=0),
+        "destination-option",
+    ),
+    "no call at once": (lambda: HttpFunction(URL, concurrency=0), "destination-option"),
+    "a number as text": (
+        lambda: JsonRpc(URL, batch_rows="many"),  # type: ignore[arg-type]
+        "destination-option",
+    ),
+    "a list of headers": (
+        lambda: HttpRequest(URL, added=Request(), headers=["a"]),  # type: ignore[arg-type]
+        "destination-option",
+    ),
+    "a header's name": (lambda: Request(headers={"X Y": "a"}), "destination-option"),
+    "a name of the key's header": (
+        lambda: HttpRequest(URL, added=Request(), idempotency_header="X Y"),
+        "destination-option",
+    ),
+    "a batch that is text": (lambda: Request(batch="no"), "destination-option"),  # type: ignore[arg-type]
+    "a form that is a list": (
+        lambda: Request(body={"type": "form", "fields": ["a"]}),
+        "destination-option",
+    ),
+    "a column without a name": (lambda: Request(body={"type": "column", "column": 5}), "destination-option"),
+    "scopes as a list": (
+        lambda: HttpRequest(
+            URL,
+            added=Request(),
+            auth={"token_url": URL, "client_id": "a", "client_secret": "b", "scopes": ["x"]},
+        ),
+        "destination-auth",
+    ),
+    "a prefix of two lines": (
+        lambda: OAuth2(token_url=URL, client_id="a", client_secret="b", header_prefix="a\nb"),
+        "destination-option",
+    ),
+    "options that JSON can't hold": (lambda: JsonRpc(URL, options={"a": {1}}), "destination-option"),
     "no time": (lambda: HttpRequest(URL, added=Request(), timeout=0), "destination-option"),
     "no rate": (
         lambda: wcdc.Sync(

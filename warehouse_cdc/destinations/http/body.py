@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 from warehouse_cdc.destinations.base import Batch
 from warehouse_cdc.destinations.encoding import JSON as JSON_STYLE
 from warehouse_cdc.destinations.encoding import encode_column, json_text
+from warehouse_cdc.destinations.http.client import check_types
 from warehouse_cdc.errors import ConfigError
 from warehouse_cdc.mapping import liquid
 from warehouse_cdc.mapping.liquid import RowRejectedError, Template
@@ -134,6 +135,7 @@ class Form(Body):
 
     def __post_init__(self) -> None:
         """Parse the templates."""
+        check_types(Form, vars(self), "body: ")
         made = None
         if self.fields is not None:
             made = {name: Template(text, liquid.TEXT, f"body.{name}") for name, text in self.fields.items()}
@@ -174,6 +176,10 @@ class JsonColumn(Body):
 
     column: str
     content_type = "application/json"
+
+    def __post_init__(self) -> None:
+        """Check the name."""
+        check_types(JsonColumn, vars(self), "body: ")
 
     def check(self, fields: Sequence[str], *, single: bool) -> None:
         """Raise ConfigError if the field isn't sent."""

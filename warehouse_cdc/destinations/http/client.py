@@ -30,6 +30,7 @@ from warehouse_cdc.errors import (
     PayloadTooLargeError,
     RateLimitedError,
 )
+from warehouse_cdc.typed import MismatchError, fields_of, fit
 
 _MEGABYTE = 1 << 20
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -62,6 +63,7 @@ class Tls:
 
     def __post_init__(self) -> None:
         """Look whether the files are there."""
+        check_types(Tls, vars(self), "tls: ", "destination-tls")
         for label in ("ca", "certificate", "key"):
             path = getattr(self, label)
             if path is None:
@@ -92,14 +94,40 @@ class Tls:
         return made
 
 
+def check_types(
+    of: Callable[..., Any], values: Mapping[str, Any], label: str = "", code: str = "destination-option"
+) -> None:
+    """Look whether plain values are what a signature takes; objects are what they are.
+
+    Raises:
+        ConfigError: One isn't.
+    """
+    for name, known in fields_of(of).items():
+        value = values[name]
+        try:
+            if isinstance(value, str | int | float | list | dict):
+                fit(value, known.hint)
+        except MismatchError as error:
+            raise ConfigError(f"{label}{name} must be {error}.", code=code) from None
+        if name in ("batch_rows", "concurrency") and value < 1:
+            raise ConfigError(f"{label}{name} must be at least 1.", code=code)
+
+
 def base_url(url: Any) -> str:
     """A URL that calls can begin with.
 
     Raises:
         ConfigError: It isn't one.
     """
-    parts = urlsplit(url) if isinstance(url, str) else None
-    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        known = (
+            isinstance(url, str) and httpx2.URL(url).scheme in ("http", "https") and not re.search(r"\s", url)
+        )
+        parts = urlsplit(url if known else "")
+        known = known and bool(parts.hostname) and parts.port != 0
+    except (ValueError, httpx2.InvalidURL):
+        known = False
+    if not known:
         raise ConfigError("url must begin with http:// or https:// and a host.", code="destination-url")
     if parts.username or parts.password:
         raise ConfigError(
@@ -117,7 +145,12 @@ def checked_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
         ConfigError: A name or a value can't be sent.
     """
     for name, value in (headers or {}).items():
-        if not isinstance(value, str) or not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
+        if (
+            not isinstance(value, str)
+            or not isinstance(name, str)
+            or not _NAME.fullmatch(name)
+            or not _VALUE.fullmatch(value)
+        ):
             raise ConfigError(
                 f"The header {name!r} can't be sent.",
                 code="destination-option",

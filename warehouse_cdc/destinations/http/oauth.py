@@ -18,7 +18,14 @@ import httpx2
 from authlib.integrations.base_client import OAuthError
 from authlib.integrations.httpx_client import OAuth2Client
 
-from warehouse_cdc.destinations.http.client import Secrets, Tls, base_url, shown_url
+from warehouse_cdc.destinations.http.client import (
+    Secrets,
+    Tls,
+    base_url,
+    check_types,
+    checked_headers,
+    shown_url,
+)
 from warehouse_cdc.errors import AuthenticationError, ConfigError, DestinationError
 
 _LEEWAY = 60.0
@@ -68,6 +75,8 @@ class OAuth2:
 
     def __post_init__(self) -> None:
         """Check what the grant needs."""
+        check_types(OAuth2, vars(self), "auth: ", "destination-auth")
+        checked_headers({"Authorization": self.header_prefix})
         base_url(self.token_url)
         if self.refresh_url is not None:
             base_url(self.refresh_url)

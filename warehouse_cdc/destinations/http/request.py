@@ -19,7 +19,7 @@ from warehouse_cdc.destinations.base import (
     rejected,
 )
 from warehouse_cdc.destinations.http.body import Body, Empty, Form, Json, JsonColumn, JsonColumns, Rows, Xml
-from warehouse_cdc.destinations.http.client import HttpClient, TimeLimits, Tls, checked_headers
+from warehouse_cdc.destinations.http.client import HttpClient, TimeLimits, Tls, check_types, checked_headers
 from warehouse_cdc.destinations.http.endpoint import Endpoint, argument, made
 from warehouse_cdc.destinations.http.oauth import OAuth2
 from warehouse_cdc.errors import ConfigError, DestinationError
@@ -64,6 +64,8 @@ class Request:
 
     def __post_init__(self) -> None:
         """Check each value and parse the templates."""
+        check_types(Request, vars(self))
+        checked_headers(dict.fromkeys(self.headers, ""))
         if self.method not in METHODS:
             raise ConfigError(
                 f"method {self.method!r} is unknown.",
@@ -150,6 +152,8 @@ class HttpRequest(Endpoint):
         timeout: float = 30.0,
         name: str | None = None,
     ) -> None:
+        check_types(HttpRequest, locals())
+        checked_headers({idempotency_header or "X": ""})
         limits = TimeLimits(connect_timeout, read_timeout, timeout)
         super().__init__(url, headers, auth, tls, limits, name)
         given = {"removed": removed, "changed": changed, "added": added}

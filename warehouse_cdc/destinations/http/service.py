@@ -23,7 +23,7 @@ from warehouse_cdc.destinations.base import (
     rejected,
 )
 from warehouse_cdc.destinations.http.body import json_rows
-from warehouse_cdc.destinations.http.client import HttpClient, TimeLimits, Tls, shown_url
+from warehouse_cdc.destinations.http.client import HttpClient, TimeLimits, Tls, check_types, shown_url
 from warehouse_cdc.destinations.http.endpoint import Endpoint
 from warehouse_cdc.destinations.http.oauth import OAuth2
 from warehouse_cdc.errors import ConfigError, DestinationError, PayloadTooLargeError
@@ -213,7 +213,8 @@ class HttpFunction(_Service):
         timeout: float = 30.0,
         name: str | None = None,
     ) -> None:
-        if not 1 <= batch_rows <= self.MOST_ROWS:
+        check_types(HttpFunction, locals())
+        if batch_rows > self.MOST_ROWS:
             raise ConfigError(f"batch_rows must be 1 to {self.MOST_ROWS}.", code="destination-option")
         limits = {"batch_rows": batch_rows, "concurrency": concurrency, "rate": rate}
         super().__init__(url, headers, auth, tls, timeout, name, **limits)
@@ -288,6 +289,11 @@ class JsonRpc(_Service):
         timeout: float = 30.0,
         name: str | None = None,
     ) -> None:
+        check_types(JsonRpc, locals())
+        try:
+            json_of(dict(options or {})).encode()
+        except (ValueError, TypeError):
+            raise ConfigError("options holds what JSON can't hold.", code="destination-option") from None
         limits = {"batch_rows": batch_rows, "concurrency": concurrency, "rate": rate}
         super().__init__(url, headers, auth, tls, timeout, name, **limits)
         self._object = object
