@@ -12,7 +12,7 @@ import base64
 import json
 import math
 import uuid
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from json.encoder import encode_basestring
@@ -142,6 +142,38 @@ def json_text(value: str) -> str:
     json.loads(value, parse_float=str, parse_int=str, parse_constant=refuse)
     # Valid JSON has line breaks only between tokens.
     return value.replace("\r", " ").replace("\n", " ").strip(" \t")
+
+
+def json_of(value: Any, quote: Quote = encode_basestring, *, spaced: bool = False) -> str:
+    """A Python value as JSON: exact, decimals as numbers.
+
+    Args:
+        value: The value.
+        quote: Makes a string of text.
+        spaced: Whether a space follows each comma and colon.
+    """
+    return "".join(_json_tokens(value, quote, " " if spaced else ""))
+
+
+def _json_tokens(value: Any, quote: Quote, space: str) -> Iterator[str]:
+    if isinstance(value, dict):
+        for number, (key, item) in enumerate(value.items()):
+            yield f"{f',{space}' if number else '{'}{quote(scalar_text(key))}:{space}"
+            yield from _json_tokens(item, quote, space)
+        yield "}" if value else "{}"
+    elif isinstance(value, (list, tuple)):
+        for number, item in enumerate(value):
+            yield f",{space}" if number else "["
+            yield from _json_tokens(item, quote, space)
+        yield "]" if value else "[]"
+    elif value is None or isinstance(value, (bool, int)):
+        yield json.dumps(value)
+    elif isinstance(value, float):
+        yield float_text(value, quote)
+    elif isinstance(value, Decimal):
+        yield decimal_text(value, quote)
+    else:
+        yield quote(scalar_text(value))
 
 
 def scalar_text(value: Any) -> str:

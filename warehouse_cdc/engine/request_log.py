@@ -15,14 +15,14 @@ from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from warehouse_cdc.destinations.base import Batch, Outcomes, RunContext
 from warehouse_cdc.destinations.exchanges import Exchange
+from warehouse_cdc.destinations.spelling import HIDDEN, hiding, spellings
+from warehouse_cdc.mapping.values import to_rows
 from warehouse_cdc.sync import Sync
 
 _log = logging.getLogger("warehouse_cdc")
-HIDDEN = "…"
 _DAY = 86400.0
 _RUN = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}")
 
@@ -63,7 +63,9 @@ class RequestLog:
     def _line(self, batch: Batch, outcomes: Outcomes, exchanges: Sequence[Exchange], seconds: float) -> str:
         hide = self._hiding(batch)
         rows = []
-        for position, (row_id, row) in enumerate(zip(batch.row_ids, batch.rows, strict=True)):
+        for position, (row_id, row) in enumerate(
+            zip(batch.row_ids, to_rows(batch.arrow, strict=False), strict=True)
+        ):
             outcome = outcomes.get(position)
             rows.append(
                 {
@@ -88,21 +90,11 @@ class RequestLog:
         return json.dumps(call, ensure_ascii=False, default=str)
 
     def _hiding(self, batch: Batch) -> Callable[[str], str]:
-        """What takes the hidden columns' values out of a text, as text, in JSON or in a URL."""
-        found: set[str] = set()
-        for value in (row[name] for name in self._hidden for row in batch.rows if row[name] is not None):
-            in_json = json.dumps(value, ensure_ascii=False, default=str)
-            text = value if isinstance(value, str) else in_json.strip('"')
-            found |= {
-                text,
-                in_json[1:-1] if isinstance(value, str) else in_json,
-                quote(text, safe="", errors="replace"),
-            }
-        if not found - {""}:
-            return lambda text: text
-        longest_first = sorted(found - {""}, key=len, reverse=True)
-        pattern = re.compile("|".join(map(re.escape, longest_first)))
-        return lambda text: pattern.sub(HIDDEN, text)
+        """What takes the hidden columns' values out of a text."""
+        schema = batch.arrow.schema
+        hidden = [index for index, name in enumerate(schema.names) if name in self._hidden]
+        found = (spellings(batch.arrow.column(index), schema.field(index)) for index in hidden)
+        return hiding(set().union(*found))
 
     def _give_up(self, error: Exception) -> None:
         _log.warning("the request log can't be written (%s)", type(error).__name__)

@@ -7,14 +7,14 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode
 
 from warehouse_cdc.destinations.base import Batch
 from warehouse_cdc.destinations.encoding import JSON as JSON_STYLE
-from warehouse_cdc.destinations.encoding import encode_column
+from warehouse_cdc.destinations.encoding import encode_column, json_text
+from warehouse_cdc.destinations.http.client import check_types
 from warehouse_cdc.errors import ConfigError
 from warehouse_cdc.mapping import liquid
 from warehouse_cdc.mapping.liquid import RowRejectedError, Template
@@ -40,18 +40,12 @@ class Rows:
     def values(self) -> dict[str, Any]:
         """What a template sees."""
         context = self.batch.context
-        seen: dict[str, Any] = {
-            "context": {
-                "model_id": context.model_id,
-                "model_name": context.model_name,
-                "sync_id": context.sync_id,
-                "sync_run_id": context.run_id,
-                "operation": self.batch.operation,
-            }
-        }
+        told = (context.model_id, context.model_name, context.sync_id, context.run_id, self.batch.operation)
+        seen: dict[str, Any] = {"context": dict(zip(liquid.CONTEXT, told, strict=True))}
+        rows = liquid.without_surrogates(self.batch.rows)
         if not self.single:
-            return {**seen, "rows": self.batch.rows}
-        row = self.batch.rows[0]
+            return {**seen, "rows": rows}
+        row = rows[0]
         return {**row, **seen, "row": row}
 
 
@@ -60,8 +54,8 @@ class Body(ABC):
 
     content_type: str | None = None
 
-    def check(self, fields: Sequence[str]) -> None:  # noqa: B027
-        """Raise ConfigError if it names a field that isn't sent."""
+    def check(self, fields: Sequence[str], *, single: bool) -> None:  # noqa: B027
+        """Raise ConfigError if it names a field that isn't sent, or one row's in a batch."""
 
     def texts(self, batch: Batch, invalid: dict[int, str]) -> list[str]:
         """What it makes of each row, if it makes something of each; nothing otherwise.
@@ -88,9 +82,9 @@ class _TemplateBody(Body):
     template: str
     _made: Template = field(init=False, repr=False, compare=False)
 
-    def check(self, fields: Sequence[str]) -> None:
+    def check(self, fields: Sequence[str], *, single: bool) -> None:
         """The template's own check."""
-        self._made.check(fields)
+        self._made.check(fields, single=single)
 
 
 @dataclass(frozen=True)
@@ -107,7 +101,7 @@ class Json(_TemplateBody):
         """The filled template, which must be JSON."""
         text = _TRAILING.sub(lambda found: found[1] or "", self._made.render(**rows.values))
         try:
-            json.loads(text, parse_float=Decimal, parse_int=str)
+            json_text(text)
         except ValueError as error:
             where = f"line {error.lineno}" if isinstance(error, json.JSONDecodeError) else "somewhere"
             raise RowRejectedError(
@@ -141,15 +135,16 @@ class Form(Body):
 
     def __post_init__(self) -> None:
         """Parse the templates."""
+        check_types(Form, vars(self), "body: ")
         made = None
         if self.fields is not None:
             made = {name: Template(text, liquid.TEXT, f"body.{name}") for name, text in self.fields.items()}
         object.__setattr__(self, "_made", made)
 
-    def check(self, fields: Sequence[str]) -> None:
+    def check(self, fields: Sequence[str], *, single: bool) -> None:
         """The templates' own checks."""
         for template in (self._made or {}).values():
-            template.check(fields)
+            template.check(fields, single=single)
 
     def content(self, rows: Rows) -> bytes:
         """The form."""
@@ -182,7 +177,11 @@ class JsonColumn(Body):
     column: str
     content_type = "application/json"
 
-    def check(self, fields: Sequence[str]) -> None:
+    def __post_init__(self) -> None:
+        """Check the name."""
+        check_types(JsonColumn, vars(self), "body: ")
+
+    def check(self, fields: Sequence[str], *, single: bool) -> None:
         """Raise ConfigError if the field isn't sent."""
         if self.column not in fields:
             raise ConfigError(
@@ -246,7 +245,7 @@ def _is_json(text: str) -> bool:
     if not text.lstrip().startswith(("{", "[")):
         return False
     try:
-        json.loads(text, parse_float=Decimal, parse_int=str)
-    except ValueError:
+        json_text(text)
+    except (ValueError, RecursionError):
         return False
     return True
