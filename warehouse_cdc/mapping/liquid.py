@@ -196,6 +196,11 @@ class Template:
         names = {each.identifier for each in loops if str(each.iterable) == "rows"}
         self._over_rows = names - {each.identifier for each in loops if str(each.iterable) != "rows"}
 
+    @property
+    def constant(self) -> bool:
+        """Whether it is the same whatever it sees."""
+        return self._constant is not None
+
     def __reduce__(self) -> Any:
         """Parsed anew in another process."""
         return Template, self._given
