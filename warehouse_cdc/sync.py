@@ -92,7 +92,8 @@ class Sync:
         retry_after_max: Seconds that a destination may ask to wait; the run stops if it asks for more.
         batch_timeout: Seconds that one call may take; shorter than the lease.
         request_log: A folder that keeps each call with its rows and answer, a file a run; None keeps nothing.
-        request_log_days: Days that these files are kept.
+        request_log_table: Keep the same in a table of the planner schema, ``wcdc_requests``.
+        request_log_days: Days that files and rows are kept.
         redact: Model columns whose values the request log doesn't show.
         changelog: Write ``sync_changelog``; the warehouse's setting if None.
         snapshot: Write ``sync_snapshot``; the warehouse's setting if None.
@@ -132,6 +133,7 @@ class Sync:
     retry_after_max: float = 300.0
     batch_timeout: float = 30.0
     request_log: str | PathLike[str] | None = None
+    request_log_table: bool = False
     request_log_days: float = 7.0
     redact: Sequence[str] = ()
     changelog: bool | None = None

@@ -14,6 +14,7 @@ from warehouse_cdc.engine.checks import Finding, check
 from warehouse_cdc.engine.dry_run import DryRun, dry_run
 from warehouse_cdc.engine.ledger import ledger_of
 from warehouse_cdc.engine.parts import Parts
+from warehouse_cdc.engine.request_table import calls_in
 from warehouse_cdc.engine.result import Progress, Run, Table
 from warehouse_cdc.engine.run import Options, Runner
 from warehouse_cdc.engine.settings import Settings
@@ -298,6 +299,17 @@ class Warehouse:
             duplicates=duplicates,
             state=history.state.plan if history.state is not None else None,
         )
+
+    def calls(self, run_id: str, row_id: str | None = None) -> list[dict[str, Any]] | None:
+        """The calls of a run whose sync has ``request_log_table``, or those that a row was in.
+
+        Returns:
+            Each call as the request log has it, in order; None if there is no log of that run.
+        """
+        self._reconnect()
+        statements = Statements(self._connection.dialect, self._settings.schemas, "")
+        found = calls_in(self._connection, statements, run_id, row_id)
+        return None if found is None else list(found)
 
     # -- setup ------------------------------------------------------------------------------------
 

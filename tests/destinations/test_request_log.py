@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime, timezone
 from decimal import Decimal
 from pathlib import Path
@@ -150,7 +152,7 @@ def test_a_redacted_value_is_known_in_every_spelling(tmp_path: Path, name: str) 
         redact=list(HIDDEN),
     )
     batch = make_batch(context, [(1, *HIDDEN.values())])
-    log = RequestLog(tmp_path, sync, context)
+    log = RequestLog(replace(sync, request_log=tmp_path), context)
     with FaultServer() as server:
         writer = HttpRequest(server.url, added=SPELLINGS[name]).open(context)
         with recorded(wanted=True) as exchanges:
@@ -211,7 +213,7 @@ def test_rows_that_utf8_cannot_hold_are_logged(tmp_path: Path, caplog: pytest.Lo
             mappings={name: name for name in names},
             redact=redact,
         )
-        log = RequestLog(tmp_path, sync, context)
+        log = RequestLog(replace(sync, request_log=tmp_path), context)
         log.keep(batch, {}, [], 0.1)
         log.close()
     assert len(kept(tmp_path, context.run_id)) == 2
@@ -237,7 +239,7 @@ def test_values_that_are_not_what_their_column_says_are_logged(tmp_path: Path) -
             mappings={name: name for name in schema.names},
             redact=redact,
         )
-        log = RequestLog(tmp_path, sync, context)
+        log = RequestLog(replace(sync, request_log=tmp_path), context)
         log.keep(batch, {0: rejected("not {oops or x1")}, [], 0.1)
         log.close()
     first, second = kept(tmp_path, context.run_id)
@@ -308,3 +310,53 @@ syncs: {{s: {{model: t, destination: api, request_log: calls, batch_rows: 1}}}}
     assert refused.returncode != 0 and "error[output]" in refused.stderr
     missing = command("debug", "01J9Z3M5T8Q2W4E6R8T0Y1V3J5")
     assert missing.returncode != 0 and "error[request-log]" in missing.stderr
+
+
+@pytest.mark.parametrize("parts", [0, 2])
+def test_calls_are_kept_in_the_warehouse(parts: int) -> None:
+    """Also those of an executor's tasks; long ones in pieces."""
+    source = duckdb.connect()
+    source.execute("create table t as select i as id, repeat('ü\"', 9000) as name from range(4) r(i)")
+    model = wcdc.Model("t", table="t", primary_key="id")
+    with FaultServer(script=in_turn([Fault(status=503)])) as server, wcdc.connect(source) as warehouse:
+        destination = HttpRequest(server.url, added=Request(url="/rows"), changed=Request(url="/rows"))
+        options: dict[str, Any] = {"batch_rows": 2, "chunk_rows": 2, "retry_wait": 0.01}
+        sync = wcdc.Sync(id="s", model=model, destination=destination, request_log_table=True, **options)
+        with ThreadPoolExecutor(2) as executor:
+            scaled = {"executor": executor, "parts": parts} if parts else {}
+            ended = warehouse.run(sync, **scaled)
+        assert ended.status == "success"
+        found = warehouse.calls(ended.run_id)
+        assert found is not None and len(found) == len(server.calls)
+        assert sorted(call["exchanges"][0]["status"] for call in found) == sorted(
+            call.status for call in server.calls
+        )
+        assert all(len(row["fields"]["name"]) == 18_000 for call in found for row in call["rows"])
+        of_row = warehouse.calls(ended.run_id.lower(), "3")
+        assert of_row and all("3" in [row["row_id"] for row in call["rows"]] for call in of_row)
+        assert warehouse.calls("01J9Z3M5T8Q2W4E6R8T0Y1V3J5") is None
+        table = "hightouch_planner.wcdc_requests"
+        source.execute(
+            f"insert into {table} select * replace ('01J9Z3M5T8Q2W4E6R8T0Y1V3J5' as sync_run_id) from {table}"
+        )
+        assert warehouse.calls("01J9Z3M5T8Q2W4E6R8T0Y1V3J5") is not None
+        source.execute("update t set name = 'x'")
+        warehouse.run(sync)
+        assert warehouse.calls("01J9Z3M5T8Q2W4E6R8T0Y1V3J5") is None, "too old"
+
+
+def test_a_table_that_cannot_be_written_harms_no_run(caplog: pytest.LogCaptureFixture) -> None:
+    source = duckdb.connect()
+    source.execute("create table t as select 1 as id")
+    source.execute(
+        "create schema hightouch_planner; create table hightouch_planner.wcdc_requests (other int)"
+    )
+    sync = wcdc.Sync(
+        id="s",
+        model=wcdc.Model("t", table="t", primary_key="id"),
+        destination=lambda batch: None,
+        request_log_table=True,
+    )
+    with wcdc.connect(source) as warehouse:
+        assert warehouse.run(sync).status == "success"
+    assert caplog.text.count("request log can't be written") == 1

@@ -61,6 +61,18 @@ SELECT
   CAST(NULL AS BIGINT) AS num_failed_remove
 WHERE FALSE;
 
+-- create_requests
+CREATE TABLE "hightouch_planner"."wcdc_requests" WITH (
+  table_type = 'ICEBERG', is_external = false, format = 'PARQUET', location = 's3://bucket/prefix/hightouch_planner/wcdc_requests/'
+) AS
+SELECT
+  CAST(NULL AS VARCHAR) AS sync_id,
+  CAST(NULL AS VARCHAR) AS sync_run_id,
+  CAST(NULL AS VARCHAR) AS call_id,
+  CAST(NULL AS INTEGER) AS piece,
+  CAST(NULL AS VARCHAR) AS text
+WHERE FALSE;
+
 -- first_plan
 CREATE TABLE "hightouch_planner"."people_00000000000000000000000001_plan" WITH (
   table_type = 'ICEBERG', is_external = false, format = 'PARQUET', location = 's3://bucket/prefix/hightouch_planner/people_00000000000000000000000001_plan/'

@@ -61,6 +61,18 @@ DEFAULT COLLATE ''
 CLUSTER BY sync_id
 OPTIONS (expiration_timestamp = TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL 36500 DAY));
 
+-- create_requests
+CREATE TABLE `hightouch_planner`.`wcdc_requests` (
+  sync_id STRING,
+  sync_run_id STRING,
+  call_id STRING,
+  piece INTEGER,
+  text STRING
+)
+DEFAULT COLLATE ''
+CLUSTER BY call_id
+OPTIONS (expiration_timestamp = TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL 36500 DAY));
+
 -- first_plan
 CREATE TABLE `hightouch_planner`.`people_00000000000000000000000001_plan`
 DEFAULT COLLATE ''

@@ -72,6 +72,15 @@ CREATE TABLE "hightouch_audit"."sync_runs" (
   num_failed_remove BIGINT
 );
 
+-- create_requests
+CREATE TABLE "hightouch_planner"."wcdc_requests" (
+  sync_id VARCHAR,
+  sync_run_id VARCHAR,
+  call_id VARCHAR,
+  piece INTEGER,
+  text VARCHAR
+);
+
 -- first_plan
 CREATE TABLE "hightouch_planner"."people_00000000000000000000000001_plan" AS
 WITH wcdc_model AS (

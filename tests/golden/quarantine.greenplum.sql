@@ -80,6 +80,16 @@ CREATE TABLE "hightouch_audit"."sync_runs" (
 )
 DISTRIBUTED BY (sync_id);
 
+-- create_requests
+CREATE TABLE "hightouch_planner"."wcdc_requests" (
+  sync_id TEXT,
+  sync_run_id TEXT,
+  call_id TEXT,
+  piece INTEGER,
+  text TEXT
+)
+DISTRIBUTED BY (call_id);
+
 -- first_plan
 CREATE TABLE "hightouch_planner"."people_00000000000000000000000001_plan" AS
 WITH wcdc_model AS (

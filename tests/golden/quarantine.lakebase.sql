@@ -75,6 +75,15 @@ CREATE TABLE "hightouch_audit"."sync_runs" (
   num_failed_remove BIGINT
 );
 
+-- create_requests
+CREATE TABLE "hightouch_planner"."wcdc_requests" (
+  sync_id TEXT,
+  sync_run_id TEXT,
+  call_id TEXT,
+  piece INTEGER,
+  text TEXT
+);
+
 -- first_plan
 CREATE TABLE "hightouch_planner"."people_00000000000000000000000001_plan" AS
 WITH wcdc_model AS (

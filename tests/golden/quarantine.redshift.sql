@@ -55,6 +55,16 @@ CREATE TABLE "hightouch_audit"."sync_runs" (
 )
 DISTKEY (sync_id);
 
+-- create_requests
+CREATE TABLE "hightouch_planner"."wcdc_requests" (
+  sync_id VARCHAR(65535),
+  sync_run_id VARCHAR(65535),
+  call_id VARCHAR(65535),
+  piece INTEGER,
+  text VARCHAR(65535)
+)
+DISTKEY (call_id);
+
 -- first_plan
 CREATE TABLE "hightouch_planner"."people_00000000000000000000000001_plan"
 DISTKEY (row_id)

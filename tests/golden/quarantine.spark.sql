@@ -55,6 +55,16 @@ CREATE TABLE `hightouch_audit`.`sync_runs` (
 )
 USING DELTA;
 
+-- create_requests
+CREATE TABLE `hightouch_planner`.`wcdc_requests` (
+  sync_id STRING,
+  sync_run_id STRING,
+  call_id STRING,
+  piece INTEGER,
+  text STRING
+)
+USING DELTA;
+
 -- first_plan
 CREATE TABLE `hightouch_planner`.`people_00000000000000000000000001_plan`
 USING DELTA AS

@@ -55,6 +55,16 @@ CREATE TABLE [hightouch_audit].[sync_runs] (
 )
 WITH (DISTRIBUTION = ROUND_ROBIN, HEAP);
 
+-- create_requests
+CREATE TABLE [hightouch_planner].[wcdc_requests] (
+  sync_id NVARCHAR(MAX),
+  sync_run_id NVARCHAR(MAX),
+  call_id NVARCHAR(MAX),
+  piece INTEGER,
+  text NVARCHAR(MAX)
+)
+WITH (DISTRIBUTION = ROUND_ROBIN, HEAP);
+
 -- first_plan
 CREATE TABLE [hightouch_planner].[people_00000000000000000000000001_plan]
 WITH (DISTRIBUTION = ROUND_ROBIN, HEAP) AS

@@ -85,6 +85,10 @@ class Sending(ABC):
         if limit is not None and self.rejected > limit:
             self.fatal = self.fatal or f"more than {limit} rows were rejected (max_rejected)"
 
+    def calls(self) -> Sequence[str]:
+        """Lines of the request log that were written elsewhere since they were taken last."""
+        return ()
+
     def settle(self) -> None:  # noqa: B027
         """Wait until nothing is sent any more."""
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,8 @@ from warehouse_cdc.engine import journal
 from warehouse_cdc.engine.chunks import Ahead, ChunkSender, Sending
 from warehouse_cdc.engine.lease import Lease
 from warehouse_cdc.engine.parts import Parts, PartsSender
-from warehouse_cdc.engine.request_log import RequestLog
+from warehouse_cdc.engine.request_log import RequestLog, log_of
+from warehouse_cdc.engine.request_table import RequestTable
 from warehouse_cdc.engine.result import Progress
 from warehouse_cdc.engine.spool import Spool, ahead
 from warehouse_cdc.engine.transitions import Observer, Step, observed
@@ -92,7 +92,10 @@ class Delivery:
         self._part = part
         self._writer = writer
         sync = part.sync
-        self._log = None
+        self._log: RequestLog | None = None
+        self._table: RequestTable | None = None
+        if sync.request_log_table:
+            self._table = RequestTable(part.connection, part.statements, sync, part.context.run_id)
         limits = limiter(sync.share_rate or sync.id, sync.rates) if sync.rates else Limiter()
         limits.assume(*part.before)
         self._sender: Sending
@@ -100,8 +103,7 @@ class Delivery:
             assert part.parts is not None
             self._sender = PartsSender(part.parts, sync, part.context, limits, part.lease, part.cancelled)
         else:
-            if sync.request_log is not None:
-                self._log = RequestLog(Path(sync.request_log), sync, part.context)
+            self._log = log_of(sync, part.context)
             self._sender = ChunkSender(
                 sync,
                 part.context,
@@ -158,12 +160,17 @@ class Delivery:
             self._pending += [{**failure, "op": operation, "chunk": index} for failure in failures]
             if not self._part.record.publishes:
                 self._checkpoint(index + 1)
+            self._keep_calls()
             self._done += chunk.rows
             self._report(operation)
         if self._stopping:
             return
         if self._part.record.publishes:
             self._publish(operation)
+
+    def _keep_calls(self) -> None:
+        if self._table is not None:
+            self._table.write([*(self._log.take() if self._log is not None else ()), *self._sender.calls()])
 
     def _report(self, operation: str) -> None:
         self._part.progress(Progress("processing", operation, self._done, self._sender.rejected, self._total))

@@ -10,11 +10,10 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -22,7 +21,7 @@ import pyarrow as pa
 from warehouse_cdc.destinations.base import RunContext
 from warehouse_cdc.engine.chunks import Ahead, ChunkSender, Sending, close_quietly
 from warehouse_cdc.engine.lease import Clock, Lease
-from warehouse_cdc.engine.request_log import RequestLog
+from warehouse_cdc.engine.request_log import log_of
 from warehouse_cdc.engine.sending import Standing
 from warehouse_cdc.errors import ConfigError, told
 from warehouse_cdc.limits import CLOCKS, Limiter, Usage, Window, share
@@ -128,11 +127,12 @@ class _Task:
 
 @dataclass(frozen=True)
 class _Done:
-    """What became of a task: ``failures`` as ``ChunkSender.send`` returns them."""
+    """What became of a task: ``failures`` as ``ChunkSender.send`` returns them, ``calls`` for the log."""
 
     failures: list[dict[str, Any]]
     fatal: str | None
     known: _Known
+    calls: Sequence[str] = ()
 
 
 def perform(task: _Task) -> _Done:
@@ -151,8 +151,7 @@ def perform(task: _Task) -> _Done:
         writer = task.sync.destination.open(task.context)
     except Exception as error:
         return _Done(_unsent(task.rows), told(error), task.known)
-    folder = task.sync.request_log
-    log = None if folder is None else RequestLog(Path(folder), task.sync, task.context, task.part)
+    log = log_of(task.sync, task.context, task.part)
     timer = threading.Timer(max(0.0, min(task.seconds, task.until - time.time())), over.set)
     timer.daemon = True
     timer.start()
@@ -161,7 +160,8 @@ def perform(task: _Task) -> _Done:
     )
     try:
         failures = sender.send(task.operation, task.rows, task.values)
-        return _Done(failures, sender.fatal, _Known(limiter.usage(), sender.standing))
+        calls = log.take() if log is not None else []
+        return _Done(failures, sender.fatal, _Known(limiter.usage(), sender.standing), calls)
     finally:
         timer.cancel()
         sender.close()
@@ -298,6 +298,7 @@ class PartsSender(Sending):
                 budget = budget // number + (part < budget % number)
             self._known.append(_Known(limiter.usage(), Standing(budget=budget, most_rows=most_rows)))
         self._free = list(range(number))
+        self._calls: list[str] = []
         self._window: deque[_UnderWay] = deque()
 
     def deliver(
@@ -319,6 +320,11 @@ class PartsSender(Sending):
             while self._window and self._window[0].done:
                 first = self._window.popleft()
                 yield first.index, first.chunk, first.failures
+
+    def calls(self) -> Sequence[str]:
+        """What the tasks have logged."""
+        taken, self._calls = self._calls, []
+        return taken
 
     def settle(self) -> None:
         """Wait until no task sends any more: the sync is about to be given back."""
@@ -375,6 +381,7 @@ class PartsSender(Sending):
 
     def _take(self, operation: str, chunk: _UnderWay, done: _Done) -> None:
         self._known[chunk.part] = done.known
+        self._calls += done.calls
         self.fatal = self.fatal or done.fatal
         before = len(chunk.failures)
         chunk.take(done.failures, stopping=self.stopping)

@@ -9,7 +9,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime, timezone
@@ -30,17 +30,22 @@ _RUN = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}")
 class RequestLog:
     """One run's calls, a line of JSON each, in ``<folder>/<run>.jsonl``; used from several threads.
 
-    A run that is sent in parts has a file for each, ``<run>.<part>.jsonl``, where that part's tasks run.
+    A run that is sent in parts has a file for each, ``<run>.<part>.jsonl``, where that part's tasks run. With
+    ``request_log_table`` the lines are also kept, until they are taken.
 
     A log that can't be written says so once, and harms nothing else.
     """
 
-    def __init__(self, folder: Path, sync: Sync, context: RunContext, part: int | None = None) -> None:
+    def __init__(self, sync: Sync, context: RunContext, part: int | None = None) -> None:
         """Open the file, and delete files of this folder that are too old."""
         pairs = zip(context.columns, context.fields, strict=True)
         self._hidden = {field for column, field in pairs if column in sync.redact}
         self._lock = threading.Lock()
         self._file: Any = None
+        self._lines: list[str] | None = [] if sync.request_log_table else None
+        if sync.request_log is None:
+            return
+        folder = Path(sync.request_log)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             prune(folder, sync.request_log_days)
@@ -57,6 +62,8 @@ class RequestLog:
             with self._lock:
                 if self._file is not None:
                     self._file.write(text + "\n")
+                if self._lines is not None:
+                    self._lines.append(text)
         except Exception as error:  # the call was made: whatever goes wrong here must not hide its outcome
             self._give_up(error)
 
@@ -96,6 +103,13 @@ class RequestLog:
         found = (spellings(batch.arrow.column(index), schema.field(index)) for index in hidden)
         return hiding(set().union(*found))
 
+    def take(self) -> list[str]:
+        """The lines since the last time that they were taken."""
+        with self._lock:
+            lines = self._lines or []
+            self._lines = None if self._lines is None else []
+            return lines
+
     def _give_up(self, error: Exception) -> None:
         _log.warning("the request log can't be written (%s)", type(error).__name__)
         self.close()
@@ -106,6 +120,12 @@ class RequestLog:
             if self._file is not None:
                 self._file.close()
             self._file = None
+
+
+def log_of(sync: Sync, context: RunContext, part: int | None = None) -> RequestLog | None:
+    """A run's log, if the sync has one."""
+    wanted = sync.request_log is not None or sync.request_log_table
+    return RequestLog(sync, context, part) if wanted else None
 
 
 def _each_text(value: Any, hide: Callable[[str], str]) -> Any:
@@ -139,8 +159,13 @@ def calls(folder: Path, run_id: str, row_id: str | None = None) -> Iterator[dict
 
 def _read(path: Path, row_id: str | None) -> Iterator[dict[str, Any]]:
     with path.open(encoding="utf-8") as lines:
-        for line in lines:
-            with suppress(ValueError):  # the last line of a run that was killed
-                call: dict[str, Any] = json.loads(line)
-                if row_id is None or any(row["row_id"] == row_id for row in call["rows"]):
-                    yield call
+        yield from of_row(lines, row_id)
+
+
+def of_row(lines: Iterable[str], row_id: str | None) -> Iterator[dict[str, Any]]:
+    """The calls that lines hold, or those that a row was in."""
+    for line in lines:
+        with suppress(ValueError):  # the last line of a run that was killed
+            call: dict[str, Any] = json.loads(line)
+            if row_id is None or any(row["row_id"] == row_id for row in call["rows"]):
+                yield call

@@ -91,6 +91,8 @@ def compile_sync(
         statements[f"create_{name}"] = table
         if index:
             (statements[f"index_{name}"],) = index
+    if sync.request_log_table:
+        statements["create_requests"] = build.create_requests()
     statements["first_plan"] = build.create_plan(
         first.plan_table, build.plan(sync, layout, query.sql, kind, None)
     )

@@ -9,7 +9,7 @@ from typing import Any
 from warehouse_cdc.compile.layout import Column, Layout
 from warehouse_cdc.compile.templates import render
 from warehouse_cdc.dialects import Dialect
-from warehouse_cdc.plan.names import JOURNAL, LEASES, table_name
+from warehouse_cdc.plan.names import JOURNAL, LEASES, REQUESTS, table_name
 from warehouse_cdc.plan.record import PlanColumn, PlanRecord
 from warehouse_cdc.plan.state import Finished, Prior, audited, former_nulls, rows_of, values_differ
 from warehouse_cdc.sync import MODES, Sync
@@ -282,7 +282,16 @@ class Statements:
 
     def create_rejections(self, name: str) -> str:
         """The table of a run's rejections."""
-        return self.render("rejections_table", table=self.planner(name), columns=self._rejection_columns())
+        return self._plain_table(name, self._rejection_columns(), "row_id")
+
+    def create_requests(self) -> str:
+        """The table of the calls that runs have made."""
+        text = self.dialect.text_type
+        columns = {"sync_id": text, "sync_run_id": text, "call_id": text, "piece": "INTEGER", "text": text}
+        return self._plain_table(REQUESTS, columns, "call_id")
+
+    def _plain_table(self, name: str, columns: dict[str, str], key: str) -> str:
+        return self.render("plain_table", table=self.planner(name), columns=columns, key=key)
 
     def rejection_nulls(self) -> str:
         """The columns of such a table, as NULLs."""
