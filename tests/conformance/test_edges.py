@@ -285,3 +285,18 @@ def test_check_asks_where_somebody_waits(crm: Recorder) -> None:
     connection = Warehouse(duckdb.connect())
     wcdc.Warehouse(connection, Settings(Schemas(PLANNER, AUDIT)), owned=False).check()
     assert connection.asked
+
+
+def test_ids_of_syncs_whose_tables_would_have_the_same_names(engine: Engine) -> None:
+    """The second would find tables that it takes for garbage: they are the first one's state."""
+    engine.table("id BIGINT", "(1)")
+    crm, other = Recorder(), Recorder()
+    first, second = sync_of(crm, id="customers-to-crm 18026"), sync_of(other, id="customers-to-crm 73604")
+    with engine.connect() as warehouse:
+        warehouse.run(first)
+        for act in (warehouse.run, warehouse.reset_cdc):
+            with pytest.raises(wcdc.StateError, match="customers-to-crm 18026") as caught:
+                act(second)
+            assert caught.value.code == "state-other-sync" and not other.sent
+        assert warehouse.run(first).counts["added"].planned == 0
+        assert warehouse.run(sync_of(other, id="another")).counts["added"].planned == 1

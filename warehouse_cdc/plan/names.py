@@ -17,7 +17,7 @@ _LEDGER = "(beats|claim|done|end)"
 
 
 def slug(sync_id: str) -> str:
-    """The sync's part of a table name: at most 24 characters, different for different ids."""
+    """The sync's part of a table name: at most 24 characters, hardly ever the same for different ids."""
     if _PLAIN.fullmatch(sync_id) and not _HASHED.fullmatch(sync_id):
         return sync_id
     digest = hashlib.sha256(sync_id.encode("utf-8", "surrogatepass")).hexdigest()[:8]
