@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +13,12 @@ import pytest
 
 import warehouse_cdc as wcdc
 from tests.conformance.helpers import PostgresEngine, Recorder, TablesEngine, postgres_engine, sync_of
+from warehouse_cdc.engine.lease import Lease
 from warehouse_cdc.engine.transitions import Step
+from warehouse_cdc.pull.adopt import _Move
 
 pytestmark = pytest.mark.postgres
+SHORT = {"lease_seconds": 1.0, "lease_margin": 0.2}
 
 
 @pytest.fixture(params=["postgres", "tables"])
@@ -44,6 +49,11 @@ def move(target: PostgresEngine, state: Path, sync: wcdc.Sync) -> dict[str, int]
     with target.connect() as warehouse:
         warehouse.adopt(sync, state)
         return planned(warehouse.run(sync))
+
+
+def adopted_tables(target: PostgresEngine) -> list[str]:
+    """Where a state waits that is being moved."""
+    return [name for _schema, name in target.tables() if name.endswith("_adopted")]
 
 
 def applied_but_lost(crm: Recorder) -> None:
@@ -164,23 +174,38 @@ def test_a_move_that_was_interrupted_is_finished_before_a_run(
 ) -> None:
     """A first run would send again what the destination has."""
     target.table("id bigint, v integer", "(1, 1)", "(2, 2)")
-    sync = sync_of(crm)
+    sync = sync_of(crm, batch_timeout=0.5)
     pull(target, state, sync)
     crm.take()
 
     class Killed(BaseException):
         pass
 
+    where = Step.CLAIM
+
     def kill(step: Step, moment: str) -> None:
-        if (step, moment) == (Step.CLAIM, "before"):
+        if (step, moment) == (where, "before"):
             raise Killed
 
     with target.connect() as warehouse, pytest.raises(Killed):
         warehouse.adopt(sync, state, observer=kill)
-    with target.connect() as warehouse, pytest.raises(wcdc.StateError, match="on its way") as caught:
-        warehouse.run(sync)
-    assert caught.value.code == "state-moved" and not crm.take()
-    assert move(target, state, sync) == {}
+    pull(target, state, sync)
+    where = Step.WRITE_PLAN
+
+    with target.connect(**SHORT) as warehouse, pytest.raises(Killed):
+        warehouse.adopt(sync, state, observer=kill)
+    time.sleep(SHORT["lease_seconds"] + SHORT["lease_margin"])
+    for attempt in ("run", "plan"):
+        with (
+            target.connect(**SHORT) as warehouse,
+            pytest.raises(wcdc.StateError, match="on its way") as caught,
+        ):
+            getattr(warehouse, attempt)(sync)
+        assert caught.value.code == "state-moved" and not crm.take()
+    assert adopted_tables(target)
+    with wcdc.connect(target.url, state=state) as pulled, pytest.raises(wcdc.StateError, match="being moved"):
+        pulled.run(sync)
+    assert move(target, state, sync) == {} and not adopted_tables(target)
 
 
 def test_a_state_of_another_version_counts_as_one(
@@ -201,3 +226,96 @@ def test_a_state_of_another_version_counts_as_one(
     ):
         pulled.run(sync)
     assert not crm.take()
+
+
+def test_of_two_moves_at_once_one_wins(target: PostgresEngine, crm: Recorder, state: Path) -> None:
+    """The other one leaves it alone: what is copied, and the word that the sync isn't pulled any more."""
+    target.table("id bigint, v integer", "(1, 1)", "(2, 2)")
+    sync = sync_of(crm)
+    pull(target, state, sync)
+    crm.take()
+    tried: list[str] = []
+
+    def move_meanwhile(step: Step, moment: str) -> None:
+        if (step, moment) == (Step.WRITE_PLAN, "before"):
+            with target.connect() as other, pytest.raises(wcdc.SyncInProgressError):
+                other.adopt(sync, state)
+            with wcdc.connect(target.url, state=state) as pulled, pytest.raises(wcdc.StateError) as caught:
+                pulled.run(sync)
+            tried.append(caught.value.code)
+
+    with target.connect() as warehouse:
+        run = warehouse.adopt(sync, state, observer=move_meanwhile)
+        assert run is not None and run.status == "success" and tried == ["state-moved"]
+        assert planned(warehouse.run(sync)) == {} and not crm.take()
+        assert warehouse.adopt(sync, state) is None
+    assert not adopted_tables(target)
+
+
+def test_moves_that_race(target: PostgresEngine, crm: Recorder, state: Path) -> None:
+    """Whichever comes second waits, and finds it done."""
+    rows = ", ".join(f"({number}, {number})" for number in range(1, 3001))
+    target.table("id bigint, v integer", rows)
+    sync = sync_of(crm)
+    pull(target, state, sync)
+    crm.take()
+
+    def adopt(_number: int) -> bool:
+        with target.connect() as warehouse:
+            return warehouse.adopt(sync, state, wait=60) is not None
+
+    with ThreadPoolExecutor(3) as pool:
+        assert sorted(pool.map(adopt, range(3))) == [False, False, True]
+    with target.connect() as warehouse:
+        assert planned(warehouse.run(sync)) == {} and not crm.take()
+    assert not adopted_tables(target)
+
+
+def test_a_move_that_lost_its_lease_harms_no_other(
+    target: PostgresEngine, crm: Recorder, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was paused while it copied; another one has copied and committed meanwhile."""
+    target.table("id bigint, v integer", "(1, 1)", "(2, 2)")
+    sync = sync_of(crm, batch_timeout=0.5)
+    pull(target, state, sync)
+    fill = _Move._fill
+
+    def paused(move: _Move, lease: Lease, *args: str) -> None:
+        monkeypatch.undo()
+        time.sleep(SHORT["lease_seconds"] + SHORT["lease_margin"])
+        with target.connect(**SHORT) as other:
+            assert other.adopt(sync, state) is not None
+        fill(move, lease, *args)
+
+    monkeypatch.setattr(_Move, "_fill", paused)
+    monkeypatch.setattr(Lease, "keep", lambda lease: None)
+    with target.connect(**SHORT) as warehouse, pytest.raises(wcdc.LeaseLostError):
+        warehouse.adopt(sync, state)
+    crm.take()
+    with target.connect() as warehouse:
+        assert warehouse.adopt(sync, state) is None
+        assert planned(warehouse.run(sync)) == {} and not crm.take()
+    assert not adopted_tables(target)
+
+
+def test_a_move_that_is_cancelled_or_fails_can_be_pulled_again(
+    target: PostgresEngine, crm: Recorder, state: Path
+) -> None:
+    target.table("id bigint, v integer", "(1, 1)", "(2, 2)")
+    sync = sync_of(crm)
+    pull(target, state, sync)
+    with target.connect() as warehouse:
+
+        def cancel(step: Step, _moment: str) -> None:
+            if step is Step.COLLECT:
+                warehouse.cancel()
+
+        run = warehouse.adopt(sync, state, observer=cancel)
+        assert run is not None and run.status == "cancelled"
+    target.execute("INSERT INTO people VALUES (3, 3)")
+    pull(target, state, sync)
+    assert crm.take() == {("added", "1"), ("added", "2"), ("added", "3")} and not adopted_tables(target)
+    with target.connect() as warehouse, pytest.raises(wcdc.StateError, match="primary key"):
+        warehouse.adopt(sync_of(crm, key="v"), state)
+    pull(target, state, sync)
+    assert move(target, state, sync) == {}

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
@@ -69,8 +70,8 @@ class Options:
         progress: Called as the run goes on.
         observer: Called before and after each step.
         cancelled: Set from elsewhere to stop the run (D20).
-        rows: What a reset takes in place of the model: SELECTs of stored values by the model's names, of rows
-            that hold them, and of rows that are due to be sent whatever they hold.
+        rows: What a reset takes in place of the model, made while the sync is held: SELECTs of stored values
+            by the model's names, of rows that hold them, and of rows that are due whatever they hold.
     """
 
     kind: str = "run"
@@ -80,7 +81,7 @@ class Options:
     progress: Callable[[Progress], None] = lambda progress: None
     observer: Observer = ignore
     cancelled: threading.Event = field(default_factory=threading.Event)
-    rows: tuple[str, str] | None = None
+    rows: Callable[[Lease, Layout], AbstractContextManager[tuple[str, str]]] | None = None
 
 
 class Runner:
@@ -268,12 +269,36 @@ class Runner:
         if self._options.kind == "run":
             self._ledger.check(history, present)
         if state is None and kind == "run":
+            refuse_unfinished(self._sync.id, present)
             orphaned(self._statements, history.generations, present)
-            refuse_unfinished(self._sync.id, listed.names)
         prior = self._prior(history, layout, kind, present)
         with observed(self._options.observer, Step.COLLECT):
             drop_garbage(self._ledger, lease, history, listed, self._notes)
         self._options.progress(Progress("querying"))
+        make = self._options.rows
+        try:
+            with nullcontext() if make is None else make(lease, layout) as rows:
+                return self._planned(lease, query, layout, schema, history, prior, kind, closed, rows)
+        except Interrupted:
+            return self._cancelled(lease, closed)
+
+    def _planned(
+        self,
+        lease: Lease,
+        query: ModelQuery,
+        layout: Layout,
+        schema: pa.Schema,
+        history: journal.History,
+        prior: Prior | None,
+        kind: str,
+        closed: str | None,
+        rows: tuple[str, str] | None,
+    ) -> Run:
+        """Plan, deliver and commit.
+
+        Raises:
+            Interrupted: The run was cancelled before it had a plan.
+        """
         planner = Planner(
             connection=self._connection,
             statements=self._statements,
@@ -288,12 +313,9 @@ class Runner:
             allow_empty=self._options.allow_empty,
             notes=self._notes,
             cancelled=self._options.cancelled,
-            rows=self._options.rows,
+            rows=rows,
         )
-        try:
-            record = planner.write(lease, query)
-        except Interrupted:
-            return self._cancelled(lease, closed)
+        record = planner.write(lease, query)
         run_id = lease.generation.run_id
         if record.idle:
             ended = Ended("success")
