@@ -196,6 +196,11 @@ def test_a_snowflake_url_keeps_its_port() -> None:
 
 def test_settings_that_may_hold_tokens_are_not_shown() -> None:
     assert "hunter2" not in repr(sources.DuckDB(file="md:x", config={"motherduck_token": "hunter2"}))
+    assert repr(sources.DuckDB(file="md:x?motherduck_token=hunter2")) == "DuckDB(file='md:x')"
+    assert repr(sources.DuckDB(file=Path("what?.duckdb"))) == "DuckDB(file='what?.duckdb')"
+    with pytest.raises(wcdc.ConfigError) as caught:
+        sources.Database(url="user:hunter2@host/database").open()
+    assert "hunter2" not in str(caught.value)
     parameters = {"fs.secret": "hunter2"}
     made = sources.Databricks(host="h", http_path="/p", access_token="t", session_configuration=parameters)
     assert "hunter2" not in repr(made)

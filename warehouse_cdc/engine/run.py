@@ -146,7 +146,7 @@ class Runner:
         lease = self._claim(listed)
         self._label(run=lease.generation.run_id)
         try:
-            lease.keep()
+            self._keep(lease)
             if loads:
                 refuse_moved(self._connection, self._statements)  # it may have begun a moment ago
                 if lease.generation.number != 1 + (before.number if before is not None else 0):
@@ -160,6 +160,14 @@ class Runner:
             raise
         finally:
             lease.let_go()
+
+    def _keep(self, lease: Lease) -> None:
+        """Extend the lease by a session of its own; without one, give the sync back."""
+        try:
+            lease.keep()
+        except ConnectionLostError as error:
+            self._give_up(lease, error)
+            raise
 
     def _laid_out(self, query: ModelQuery) -> Layout:
         """What is compared and sent, once the destination has agreed to it."""

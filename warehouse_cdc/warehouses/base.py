@@ -19,7 +19,7 @@ from sqlglot import exp
 
 from warehouse_cdc.compile.parse import Spoken
 from warehouse_cdc.dialects import ColumnType, Dialect
-from warehouse_cdc.errors import QueryError, StateError
+from warehouse_cdc.errors import CdcError, ConnectionLostError, QueryError, StateError
 
 Work = Literal["", "scan", "lookup"]
 
@@ -71,6 +71,34 @@ def schema_missing(schemas: Sequence[str], what: str = "schema") -> StateError:
         code="schema-missing",
         hint="An administrator runs what `warehouse-cdc setup` prints, once.",
     )
+
+
+def fresh_token(token: Callable[[], str]) -> str:
+    """What a caller's function gives to sign in with.
+
+    Raises:
+        ConnectionLostError: It failed, or gave no text. Its own message may hold a secret, and isn't told.
+    """
+    try:
+        found = token()
+    except CdcError:
+        raise
+    except Exception as error:
+        raise ConnectionLostError(
+            f"The function that gives the token failed ({type(error).__name__}).",
+            code="source-token",
+            hint="Call it by itself to see why: a new session can't sign in without it.",
+        ) from None
+    if not isinstance(found, str) or not found:
+        raise ConnectionLostError(
+            f"The function that gives the token returned {type(found).__name__}, not text."
+            if not isinstance(found, str)
+            else "The function that gives the token returned an empty text.",
+            code="source-token",
+            hint="It has to return the token itself.",
+            retryable=False,
+        )
+    return found
 
 
 END_SECONDS = 600.0

@@ -31,7 +31,7 @@ from warehouse_cdc.errors import (
     UnsupportedError,
     WarehouseError,
 )
-from warehouse_cdc.warehouses.base import Connection, Work, redacted, schema_missing
+from warehouse_cdc.warehouses.base import Connection, Work, fresh_token, redacted, schema_missing
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -191,7 +191,7 @@ def open_postgres(
     given = dict(options or {})
     opener = None
     if token is not None:
-        given["password"] = token()
+        given["password"] = fresh_token(token)
         opener = partial(open_postgres, conninfo, dialect, options=options, token=token)
     connection = sign_in(conninfo, given)
     return PostgresConnection(connection, owned=True, opener=opener, dialect=dialect)

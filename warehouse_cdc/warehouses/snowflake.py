@@ -33,7 +33,7 @@ from warehouse_cdc.errors import (
     WarehouseError,
 )
 from warehouse_cdc.warehouses.alone import AloneConnection
-from warehouse_cdc.warehouses.base import Work, end_all, redacted, schema_missing
+from warehouse_cdc.warehouses.base import Work, end_all, fresh_token, redacted, schema_missing
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -160,7 +160,7 @@ def open_snowflake(source: Source) -> SnowflakeConnection:
     arguments, token = arguments_of(source), source.token
 
     def opener() -> Any:
-        fresh = {} if token is None else {"token": token() if callable(token) else token}
+        fresh = {} if token is None else {"token": fresh_token(token) if callable(token) else token}
         return connector.connect(**arguments, **fresh)
 
     warehouses = (source.warehouse, source.interactive_warehouse)
