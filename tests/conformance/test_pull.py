@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ from tests.conformance.helpers import (
     TablesEngine,
     postgres_engine,
     sync_of,
+    until,
 )
 from warehouse_cdc.engine.transitions import Step
 from warehouse_cdc.pull.base import type_of
@@ -227,6 +229,61 @@ def test_cancelling_stops_the_statement_that_reads(
         assert warehouse.run(sync_of(crm, sql=sql)).status == "cancelled"
         assert monotonic() - began < 20 and crm.sent == []
         timer.join()
+
+
+ENDLESS = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT max(x) AS id, 1 AS v FROM c"
+
+
+def cancelled(warehouse: wcdc.Warehouse, sync: wcdc.Sync) -> None:
+    """Run a sync that doesn't end by itself, and cancel it."""
+    timer = threading.Timer(0.5, warehouse.cancel)
+    timer.start()
+    began = monotonic()
+    run = warehouse.run(sync)
+    assert run.status == "cancelled" and monotonic() - began < 20
+    timer.join()
+    history = warehouse.history(sync).arrow
+    assert (history["status"][0].as_py(), history["error"][0].as_py()) == ("failed", "cancelled")
+
+
+def test_cancelling_stops_sqlite(sqlite: Any, shop: wcdc.Warehouse, crm: Recorder) -> None:
+    cancelled(shop, people(crm, ENDLESS))
+    assert planned(shop.run(people(crm)))["added"] == 3
+
+
+def test_cancelling_stops_a_pulled_duckdb(duck: DuckDBEngine, crm: Recorder, tmp_path: Path) -> None:
+    duck.table("id BIGINT, v INTEGER", "(1, 1)")
+    slow = "SELECT count(*) AS id, 1 AS v FROM range(10000000000) a, range(10) b WHERE a.range % 7 = b.range"
+    with wcdc.connect(duck.url, state=tmp_path / "s.duckdb") as warehouse:
+        cancelled(warehouse, sync_of(crm, sql=slow))
+        assert planned(warehouse.run(sync_of(crm)))["added"] == 1
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("sql", ["SELECT 1 AS id, pg_sleep(60)::text AS v", None])
+def test_cancelling_stops_what_a_driver_of_sqlalchemy_reads(
+    postgres: PostgresEngine, crm: Recorder, tmp_path: Path, sql: str | None
+) -> None:
+    """The statement itself, and between two batches of rows that don't end."""
+    postgres.table("id bigint, v integer", "(1, 1)")
+    engine = sqlalchemy.create_engine(postgres.url.replace("postgresql://", "postgresql+psycopg2://"))
+    endless = "SELECT g AS id, 1 AS v FROM generate_series(1, 100000000000) g"
+    with wcdc.connect(engine, state=tmp_path / "s.duckdb") as warehouse:
+        cancelled(warehouse, sync_of(crm, sql=sql or endless))
+        until(
+            lambda: postgres.query("SELECT count(*) FROM pg_stat_activity WHERE state = 'active'") == [(1,)]
+        )
+        assert planned(warehouse.run(sync_of(crm)))["added"] == 1
+    engine.dispose()
+
+
+def test_cancelling_leaves_a_driver_behind_that_does_not_stop(crm: Recorder, tmp_path: Path) -> None:
+    """A server that takes connections and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql+psycopg2://u:hunter2@127.0.0.1:{silent.getsockname()[1]}/d"
+        engine = sqlalchemy.create_engine(url)
+        with wcdc.connect(engine, state=tmp_path / "s.duckdb") as warehouse:
+            cancelled(warehouse, sync_of(crm))
 
 
 def test_types_of_a_pulled_duckdb_file(duck: DuckDBEngine, crm: Recorder, tmp_path: Path) -> None:

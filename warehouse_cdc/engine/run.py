@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
@@ -17,7 +17,7 @@ from warehouse_cdc.destinations.base import RunContext, Writer
 from warehouse_cdc.engine import journal, planning
 from warehouse_cdc.engine.closing import Closer
 from warehouse_cdc.engine.delivery import Delivery, Part
-from warehouse_cdc.engine.interruption import Interrupted
+from warehouse_cdc.engine.interruption import Interrupted, interruptible
 from warehouse_cdc.engine.lease import Lease
 from warehouse_cdc.engine.ledger import Listing, ledger_of
 from warehouse_cdc.engine.planner import Planner
@@ -139,7 +139,9 @@ class Runner:
         query = read_model(sync.model, self._connection.spoken)
         loads = self._connection.loads
         before = self._ledger.look().last if loads else None
-        layout = self._laid_out(query)
+        layout = None
+        with suppress(Interrupted):  # which is told once there is a run that can be
+            layout = self._laid_out(query)
         listed = create_shared(self._connection, self._statements)
         if loads:
             refuse_moved(self._connection, self._statements)
@@ -152,7 +154,11 @@ class Runner:
                 if lease.generation.number != 1 + (before.number if before is not None else 0):
                     # Another run came between: rows that were read to describe them may be older than its.
                     layout = self._laid_out(query)
+            if layout is None:
+                raise Interrupted
             return self._held(lease, query, layout, self._schema(layout))
+        except Interrupted:
+            return self._cancelled(lease, None)
         except (LeaseLostError, ConnectionLostError):
             raise
         except Exception as error:
@@ -170,9 +176,14 @@ class Runner:
             raise
 
     def _laid_out(self, query: ModelQuery) -> Layout:
-        """What is compared and sent, once the destination has agreed to it."""
+        """What is compared and sent, once the destination has agreed to it.
+
+        Raises:
+            Interrupted: The run was cancelled while its rows were read, where that is done to describe them.
+        """
         connection = self._connection
-        described = connection.describe(query.sql)
+        with interruptible(connection, self._options.cancelled) if connection.loads else nullcontext():
+            described = connection.describe(query.sql)
         layout = lay_out(self._sync, described, connection.dialect, connection.engine_version())
         if self._options.kind != "reset":
             self.check_destination(layout)

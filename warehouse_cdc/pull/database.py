@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Context, Decimal
@@ -26,6 +26,7 @@ from warehouse_cdc.errors import (
     WarehouseError,
 )
 from warehouse_cdc.pull.base import Origin, type_of
+from warehouse_cdc.pull.reading import Batch, Reading
 from warehouse_cdc.warehouses.base import redacted
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ class DatabaseOrigin(Origin):
         self._engine = engine
         self._owned = owned
         self._read: _Read | None = None
+        self._reading: Reading | None = None
 
     def describe(self, sql: str) -> list[tuple[str, str]]:
         """Read the query, and find a type for each column that all its values have."""
@@ -114,6 +116,11 @@ class DatabaseOrigin(Origin):
     def probe(self, sql: str) -> None:
         """Nothing more: it was read when it was described."""
 
+    def cancel_statement(self) -> None:
+        """Tell the driver, and wait no longer than a moment for it."""
+        if (reading := self._reading) is not None:
+            reading.stop()
+
     def close(self) -> None:
         """Remove what was read; close the engine's pool if it is owned."""
         self._forget()
@@ -132,13 +139,30 @@ class DatabaseOrigin(Origin):
         known = (kind for name, kind in kinds.items() if getattr(driver, name, None) == code)
         return pa.string() if code is None else next(known, pa.string())
 
-    def _batches(self, sql: str) -> Iterator[tuple[list[str], list[pa.DataType], list[Any]]]:
+    def _batches(self, sql: str) -> Iterator[Batch]:
+        """What is read, until it is to stop; an error that has come of that is no other."""
+        reading = self._reading = Reading()
+        # SQLite's connections may belong to their thread, and it can always be stopped.
+        aside = self._engine.dialect.name != "sqlite"
+        batches = self._fetched(sql, reading)
+        try:
+            yield from reading.aside(batches) if aside else batches
+        except WarehouseError as error:
+            if not reading.stopped:
+                raise
+            raise QueryError("Reading the model was cancelled.", sql=error.sql) from None
+        finally:
+            self._reading = None
+
+    def _fetched(self, sql: str, reading: Reading) -> Generator[Batch, None, None]:
         """Names and declared types of the columns, and columns of values; at least once."""
+        from sqlalchemy import event
         from sqlalchemy.exc import SQLAlchemyError
 
         options = {"no_parameters": True, "stream_results": True, "max_row_buffer": BATCH_ROWS}
         try:
             with self._engine.connect() as connection:
+                event.listen(connection, "before_cursor_execute", reading.began)
                 result = connection.execution_options(**options).exec_driver_sql(sql)
                 described = () if result.cursor is None else result.cursor.description or ()
                 names = [str(column[0]) for column in described]
