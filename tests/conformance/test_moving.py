@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 import warehouse_cdc as wcdc
@@ -319,3 +320,62 @@ def test_a_move_that_is_cancelled_or_fails_can_be_pulled_again(
         warehouse.adopt(sync_of(crm, key="v"), state)
     pull(target, state, sync)
     assert move(target, state, sync) == {}
+
+
+ODD = "id bigint, m money, n numeric, w numeric(45, 2), d date, t timestamp, z timestamptz"
+ODD_ROWS = (
+    "(1, '12.34', 1.50, 1.5, '2024-02-29', '2024-02-29 10:00:00.123456', '2024-02-29 10:00:00.123456+02')",
+    "(2, '-1,000.50', 1e40, 2, '0044-03-15 BC', '0044-03-15 12:00:00 BC', '0044-03-15 12:00:00.5+00 BC')",
+    "(3, NULL, 'NaN', NULL, 'infinity', 'infinity', 'infinity')",
+    "(4, '0', -0.0, 0, '-infinity', '-infinity', '-infinity')",
+    "(5, '1', 7, 7, '20000-01-01', '20000-01-01', '0001-12-31 00:00:00+00 BC')",
+)
+
+
+@pytest.mark.parametrize("mapped", [False, True])
+def test_odd_values_are_the_same_before_and_after(
+    target: PostgresEngine, crm: Recorder, state: Path, mapped: bool
+) -> None:
+    """As numbers and moments, whatever there is no type for in the file (D5, D7)."""
+    target.table(ODD, *ODD_ROWS)
+    mappings = {name: name for name in "mnwdtz"} if mapped else None
+    sync, direct = sync_of(crm, mappings=mappings), Recorder()
+    pull(target, state, sync)
+    assert move(target, state, sync) == {}
+    with target.connect() as warehouse:
+        warehouse.run(sync_of(direct, id="direct", mappings=mappings))
+        for name in "mnw":
+            numbers = [{key: row[name] for key, row in held.items()} for held in (crm.held, direct.held)]
+            assert repr(_plain(numbers[0])) == repr(_plain(numbers[1])), name
+        target.execute("UPDATE people SET n = n + 1, d = '0043-03-15 BC' WHERE id = 2")
+        assert planned(warehouse.run(sync)) == {"changed": 1}
+
+
+def _plain(numbers: dict[str, Any]) -> dict[str, Any]:
+    """Decimals without zeros at their ends."""
+    return {key: value if value is None else value.normalize() for key, value in numbers.items()}
+
+
+def test_keys_before_the_first_year(target: PostgresEngine, crm: Recorder, state: Path) -> None:
+    target.table("id date, at timestamptz", "('0044-03-15 BC', '0044-03-15 BC')", "('2024-01-01', NULL)")
+    for key in ("id", "at"):
+        sync = sync_of(crm, id=f"by {key}", key=key)
+        pull(target, state, sync)
+        assert move(target, state, sync) == {}
+
+
+def test_long_integers_of_a_pulled_duckdb(tmp_path: Path, crm: Recorder) -> None:
+    shop, state, sync = tmp_path / "shop.duckdb", tmp_path / "s.duckdb", sync_of(crm)
+    with duckdb.connect(str(shop)) as raw:
+        raw.execute("CREATE TABLE people (id HUGEINT, v HUGEINT, u UHUGEINT)")
+        raw.execute(f"INSERT INTO people VALUES ({2**100}, {-(2**126)}, {2**127 + 1}), (2, NULL, 0)")
+    with wcdc.connect(f"duckdb:///{shop}", state=state) as pulled:
+        pulled.run(sync)
+    rows = {key: dict(row) for key, row in crm.held.items()}
+    assert rows[str(2**100)]["v"] == -(2**126) and rows[str(2**100)]["u"] == 2**127 + 1
+    with wcdc.connect(f"duckdb:///{shop}") as warehouse:
+        warehouse.adopt(sync, state)
+        assert planned(warehouse.run(sync)) == {}
+        crm.take()
+        assert warehouse.full_resync(sync).counts["added"].planned == 2
+    assert repr(sorted(crm.held.items())) == repr(sorted(rows.items()))
