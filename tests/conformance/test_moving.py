@@ -11,6 +11,7 @@ from typing import Any
 
 import duckdb
 import pytest
+import sqlalchemy
 
 import warehouse_cdc as wcdc
 from tests.conformance.helpers import PostgresEngine, Recorder, TablesEngine, postgres_engine, sync_of
@@ -40,9 +41,15 @@ def planned(run: wcdc.Run) -> dict[str, int]:
     return {operation: count.planned for operation, count in run.counts.items() if count.planned}
 
 
-def pull(target: PostgresEngine, state: Path, sync: wcdc.Sync) -> None:
-    with wcdc.connect(target.url, state=state) as pulled:
+def pull(target: PostgresEngine, state: Path, sync: wcdc.Sync, driver: str = "") -> None:
+    """By the library's driver, or by an Engine with another one."""
+    where: Any = target.url
+    if driver:
+        where = sqlalchemy.create_engine(target.url.replace("postgresql://", f"postgresql+{driver}://"))
+    with wcdc.connect(where, state=state) as pulled:
         pulled.run(sync)
+    if driver:
+        where.dispose()
 
 
 def move(target: PostgresEngine, state: Path, sync: wcdc.Sync) -> dict[str, int]:
@@ -332,15 +339,16 @@ ODD_ROWS = (
 )
 
 
+@pytest.mark.parametrize("driver", ["", "psycopg2"])
 @pytest.mark.parametrize("mapped", [False, True])
 def test_odd_values_are_the_same_before_and_after(
-    target: PostgresEngine, crm: Recorder, state: Path, mapped: bool
+    target: PostgresEngine, crm: Recorder, state: Path, mapped: bool, driver: str
 ) -> None:
     """As numbers and moments, whatever there is no type for in the file (D5, D7)."""
     target.table(ODD, *ODD_ROWS)
     mappings = {name: name for name in "mnwdtz"} if mapped else None
     sync, direct = sync_of(crm, mappings=mappings), Recorder()
-    pull(target, state, sync)
+    pull(target, state, sync, driver)
     assert move(target, state, sync) == {}
     with target.connect() as warehouse:
         warehouse.run(sync_of(direct, id="direct", mappings=mappings))
@@ -349,6 +357,31 @@ def test_odd_values_are_the_same_before_and_after(
             assert repr(_plain(numbers[0])) == repr(_plain(numbers[1])), name
         target.execute("UPDATE people SET n = n + 1, d = '0043-03-15 BC' WHERE id = 2")
         assert planned(warehouse.run(sync)) == {"changed": 1}
+
+
+MORE = "id char(5), r real, k time, zone timetz, i interval, g int4range, a numeric[], j json, ip inet, o oid"
+MORE_ROWS = (
+    "('ab', 0.1, '24:00:00', '10:00+02', '1 mon 2 days', '[1,5)', '{1.50}', '{\"b\": 1, \"a\": 2.0}', "
+    "'10.0.0.1', 1)",
+    "('cd ', 'NaN', '10:00:00.5', '11:00-05', '-1 day', 'empty', '{NaN}', '[1]', '10.0.0.0/8', 2)",
+)
+
+
+@pytest.mark.parametrize("driver", ["", "psycopg2"])
+def test_what_drivers_have_types_of_their_own_for(
+    target: PostgresEngine, crm: Recorder, state: Path, driver: str
+) -> None:
+    """Padding, ranges, intervals: the same values as in the warehouse, and none is cut."""
+    target.table(MORE, *MORE_ROWS)
+    direct = Recorder()
+    sql = "SELECT *, E'\\\\x00ff'::bytea AS bin, id = 'ab' AS yes, 'é%s' AS said, NULL AS nothing FROM people"
+    sync = sync_of(crm, sql=sql)
+    pull(target, state, sync, driver)
+    pulled = {key: dict(row) for key, row in crm.held.items()}
+    assert move(target, state, sync) == {}
+    with target.connect() as warehouse:
+        warehouse.run(sync_of(direct, id="direct", sql=sql))
+    assert repr(sorted(pulled.items())) == repr(sorted(direct.held.items()))
 
 
 def _plain(numbers: dict[str, Any]) -> dict[str, Any]:

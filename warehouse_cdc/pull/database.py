@@ -30,7 +30,7 @@ from warehouse_cdc.pull.reading import Batch, Reading
 from warehouse_cdc.warehouses.base import redacted
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, Engine
     from sqlglot import exp
 
 BATCH_ROWS = 50_000
@@ -139,6 +139,9 @@ class DatabaseOrigin(Origin):
         known = (kind for name, kind in kinds.items() if getattr(driver, name, None) == code)
         return pa.string() if code is None else next(known, pa.string())
 
+    def _begin(self, connection: Connection) -> None:
+        """Prepare a session for one query."""
+
     def _batches(self, sql: str) -> Iterator[Batch]:
         """What is read, until it is to stop; an error that has come of that is no other."""
         reading = self._reading = Reading()
@@ -162,6 +165,7 @@ class DatabaseOrigin(Origin):
         options = {"no_parameters": True, "stream_results": True, "max_row_buffer": BATCH_ROWS}
         try:
             with self._engine.connect() as connection:
+                self._begin(connection)
                 event.listen(connection, "before_cursor_execute", reading.began)
                 result = connection.execution_options(**options).exec_driver_sql(sql)
                 described = () if result.cursor is None else result.cursor.description or ()
