@@ -301,7 +301,8 @@ class PostgresConnection(Connection):
         told = {name: info.parameter_status(name) for name in _READING}
         changed = {name: value for name, value in told.items() if value and value not in _READING[name]}
         for name in changed:
-            self._connection.execute(f"SET {name} TO '{_READING[name][0]}'".encode())
+            with self._mapped(f"SET {name}"):
+                self._connection.execute(f"SET {name} TO '{_READING[name][0]}'".encode())
         return changed
 
     @property
@@ -573,9 +574,10 @@ class PostgresConnection(Connection):
         if self._owned:
             self._connection.close()
         elif not self._connection.closed:
-            for name, value in self._former.items():
-                self._connection.execute(f"SET {name} TO '{value}'".encode())
-            self._connection.autocommit = self._was_autocommit
+            with suppress(psycopg.Error):  # it broke: there is nothing to give back
+                for name, value in self._former.items():
+                    self._connection.execute(f"SET {name} TO '{value}'".encode())
+                self._connection.autocommit = self._was_autocommit
 
     @contextmanager
     def _mapped(self, sql: str) -> Iterator[None]:
