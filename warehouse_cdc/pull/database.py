@@ -27,7 +27,7 @@ from warehouse_cdc.errors import (
 )
 from warehouse_cdc.pull.base import Origin, type_of
 from warehouse_cdc.pull.reading import Batch, Reading
-from warehouse_cdc.warehouses.base import redacted
+from warehouse_cdc.warehouses.base import ESCAPED, redacted
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -132,6 +132,11 @@ class DatabaseOrigin(Origin):
             self._read.folder.cleanup()
             self._read = None
 
+    def _shown(self, sql: str) -> str:
+        """A statement without its literals."""
+        quoted = self._engine.dialect.identifier_preparer.initial_quote
+        return redacted(sql, literal=ESCAPED) if quoted == "`" else redacted(sql)
+
     def _kind(self, code: Any) -> pa.DataType:
         """What the driver says of a column, for one that has no value: its family at least."""
         driver = self._engine.dialect.loaded_dbapi
@@ -178,23 +183,23 @@ class DatabaseOrigin(Origin):
                 if empty:
                     yield names, kinds, [() for _name in names]
         except SQLAlchemyError as error:
-            raise _mapped(error, sql) from None
+            raise _mapped(error, self._shown(sql)) from None
         except Exception as error:  # drivers raise others of values that Python has no type for
             raise QueryError(
                 f"The database's driver can't read the model's rows ({type(error).__name__}).",
-                sql=redacted(sql),
+                sql=self._shown(sql),
                 hint="Cast dates and times before the year 1 or after 9999 to text in the model.",
             ) from None
 
 
-def _mapped(error: Any, sql: str) -> WarehouseError:
+def _mapped(error: Any, shown: str) -> WarehouseError:
     """An error without the driver's message, which may hold row values."""
     cause = type(getattr(error, "orig", None) or error).__name__
     if getattr(error, "connection_invalidated", False) or getattr(error, "statement", None) is None:
         return ConnectionLostError(f"The database can't be reached ({cause}).", hint="Check its URL.")
     return QueryError(
         f"The database refused the model's query ({cause}).",
-        sql=redacted(sql),
+        sql=shown,
         hint="Run it with the database's own client to see its message.",
     )
 

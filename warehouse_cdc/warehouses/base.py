@@ -47,8 +47,25 @@ class Labels:
         return f"/* warehouse-cdc {' '.join(texts)} */ "
 
 
-_LITERAL = re.compile(r"'(?:[^']|'')*'")
-ESCAPED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""", re.DOTALL)
+def literals(texts: str, kept: str) -> re.Pattern[str]:
+    """What ``redacted`` looks for: texts to hide, and what may have a quote in it and isn't one.
+
+    Args:
+        texts: The texts' pattern.
+        kept: That of names in quotes.
+    """
+    return re.compile(rf"(?P<kept>--[^\n]*|/\*.*?\*/|{kept})|{texts}", re.DOTALL)
+
+
+PLAIN = r"""(?<!\w)[eE]'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|\$(?P<tag>\w*)\$.*?\$(?P=tag)\$"""
+"""Text in quotes, in which a backslash counts only after an E, and text between dollars."""
+NAMED = r'''"(?:[^"]|"")*"'''
+"""A name in double quotes."""
+_LITERAL = literals(PLAIN, NAMED)
+ESCAPED = literals(
+    r"'''.*?'''|\"{3}.*?\"{3}|'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"",
+    r"`[^`]*`",
+)
 """Text in either kind of quotes, in which a backslash takes the next character's meaning away."""
 
 
@@ -58,9 +75,9 @@ def redacted(sql: str, limit: int = 2000, literal: re.Pattern[str] = _LITERAL) -
     Args:
         sql: The statement.
         limit: Characters that are shown at most.
-        literal: What a literal looks like.
+        literal: What a literal looks like, by ``literals``.
     """
-    text = literal.sub("'…'", sql)
+    text = literal.sub(lambda found: found["kept"] or "'…'", sql)
     return text if len(text) <= limit else text[:limit] + " …"
 
 
