@@ -152,6 +152,11 @@ class DuckDB(Dialect):
             digits += f" || CASE WHEN {nanos} = 0 THEN '' ELSE lpad(CAST({nanos} AS VARCHAR), 3, '0') END"
         return f"CASE WHEN isfinite({value}) THEN {digits} || 'Z' ELSE CAST({value} AS VARCHAR) END"
 
+    def parsed(self, text: str, kind: ColumnType) -> str:
+        """Maps are only read from JSON."""
+        nested = kind.kind == "nested" and "MAP(" in kind.name.upper()
+        return super().parsed(self.cast(text, "JSON") if nested else text, kind)
+
     def portable(self, expression: str, kind: ColumnType) -> str:
         """A stored value as text that the ``parsed`` of any dialect reads."""
         if kind.kind in ("json", "nested"):

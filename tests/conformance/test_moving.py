@@ -412,3 +412,29 @@ def test_long_integers_of_a_pulled_duckdb(tmp_path: Path, crm: Recorder) -> None
         crm.take()
         assert warehouse.full_resync(sync).counts["added"].planned == 2
     assert repr(sorted(crm.held.items())) == repr(sorted(rows.items()))
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        ("MAP(VARCHAR, INTEGER)", ["MAP{'a': 1}", "MAP{'b': NULL}"]),
+        ("STRUCT(m MAP(VARCHAR, DATE), l DATE[])", ["{'m': MAP{'a': DATE '2024-01-01'}, 'l': []}"]),
+        ("INTEGER[][]", ["[[1], []]", "[NULL]"]),
+        ("TIMESTAMP_NS", ["'2024-01-01 00:00:00.000000001'", "'infinity'"]),
+        ("UNION(n INTEGER, s VARCHAR)", ["1", "'x'"]),
+        ("DATE", ["'0044-03-15 (BC)'", "'-infinity'", "'0001-12-31 (BC)'"]),
+    ],
+)
+def test_types_of_a_pulled_duckdb_are_the_same_there(
+    tmp_path: Path, crm: Recorder, kind: str, values: list[str]
+) -> None:
+    shop, state, sync = tmp_path / "shop.duckdb", tmp_path / "s.duckdb", sync_of(crm)
+    with duckdb.connect(str(shop)) as raw:
+        raw.execute(f"CREATE TABLE people (id BIGINT, v {kind})")
+        for number, value in enumerate([*values, "NULL"]):
+            raw.execute(f"INSERT INTO people VALUES ({number}, {value})")
+    with wcdc.connect(f"duckdb:///{shop}", state=state) as pulled:
+        assert planned(pulled.run(sync)) == {"added": len(values) + 1}
+    with wcdc.connect(f"duckdb:///{shop}") as warehouse:
+        warehouse.adopt(sync, state)
+        assert planned(warehouse.run(sync)) == {}
