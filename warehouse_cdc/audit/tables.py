@@ -51,9 +51,14 @@ def run_row(
     )
 
 
+def oldest_run(days: float) -> str:
+    """The least id of runs that are not older than so many days."""
+    return str(ULID.from_datetime(datetime.now(timezone.utc) - timedelta(days=days)))[:10] + "0" * 16
+
+
 def prune(statements: Statements, days: float) -> list[str]:
     """Delete what is older than so many days; run ids tell the time (D19, D27)."""
-    oldest = str(ULID.from_datetime(datetime.now(timezone.utc) - timedelta(days=days)))[:10] + "0" * 16
+    oldest = oldest_run(days)
     literal = statements.dialect.literal
     mine = statements.dialect.is_text("sync_id", literal(statements.sync_id))
     return [

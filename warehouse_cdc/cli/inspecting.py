@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -252,8 +251,7 @@ def rejections(
 
 
 def _write_json(table: pa.Table, file: Path) -> None:
-    text = json.dumps(to_rows(table), ensure_ascii=False, indent=2, default=str)
-    file.write_text(text + "\n", encoding="utf-8")
+    file.write_text(output.as_json(to_rows(table)) + "\n", encoding="utf-8")
 
 
 def _write_csv(table: pa.Table, file: Path) -> None:
@@ -280,17 +278,19 @@ def debug(
 ) -> None:
     """Show the calls that a run has made, or those that a row was in.
 
-    The sync must have a request_log. It holds data, but no secrets and no redacted columns.
+    The sync must have a request_log, or request_log_table. It holds data, but no secrets or redacted columns.
     """
     folders = {
         Path(sync.request_log) for sync in settings.project.syncs.values() if sync.request_log is not None
     }
     logs = [log for folder in sorted(folders) if (log := calls(folder, run, row)) is not None]
     if not logs:
+        logs = list(_in_warehouses(settings.project, run, row))
+    if not logs:
         raise ConfigError(
             f"No request log has a run {run!r}.",
             code="request-log",
-            hint="Give its sync a request_log, a folder; logs are kept for request_log_days.",
+            hint="Give its sync a request_log, or request_log_table; logs are kept for request_log_days.",
         )
     found = list(islice(chain.from_iterable(logs), limit))
     if as_json:
@@ -300,6 +300,19 @@ def debug(
         output.show("No call." if row is None else f"Row {row} was in no call.")
     for call in found:
         _show_call(call, row)
+
+
+def _in_warehouses(project: Project, run: str, row: str | None) -> Iterator[Iterator[dict[str, Any]]]:
+    """The run's calls in each warehouse whose syncs log there."""
+    asked: set[str] = set()
+    for sync in project.syncs.values():
+        source = project.source_of(sync.id)
+        if sync.request_log_table and source.name not in asked:
+            asked.add(source.name)
+            with source.connect() as warehouse:
+                found = warehouse.calls(run, row)
+            if found is not None:
+                yield iter(found)
 
 
 def _show_call(call: Mapping[str, Any], row: str | None) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Set
 
 JOURNAL = "wcdc_journal"
 LEASES = "wcdc_leases"
+REQUESTS = "wcdc_requests"
 
 _PLAIN = re.compile(r"[a-z][a-z0-9_]{0,23}")
 _HASHED = re.compile(r".*_[0-9a-f]{8}")
