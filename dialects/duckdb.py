@@ -29,6 +29,10 @@ _BY_NAME = {name: kind for kind, names in _KINDS.items() for name in names}
 _INTEGER_DIGITS = {"TINYINT": 3, "SMALLINT": 5, "INTEGER": 10, "BIGINT": 19, "HUGEINT": 39}
 
 
+ANY_DECIMAL = ColumnType("NVARCHAR", "decimal")
+"""A decimal of any length, which DuckDB lacks: its canonical text, by a name that DuckDB never prints."""
+
+
 def _digits(kind: ColumnType) -> tuple[int, int]:
     """The most digits before and after the point of an integer or decimal type."""
     if kind.kind == "integer":
@@ -81,6 +85,8 @@ class DuckDB(Dialect):
         upper = _ALIASES.get(name.upper(), name.upper())
         if upper in _BY_NAME:
             return ColumnType(upper, _BY_NAME[upper])
+        if upper == ANY_DECIMAL.name:
+            return ANY_DECIMAL
         if upper.startswith(("STRUCT", "MAP")) or upper.endswith("]"):
             return ColumnType(name, "nested")
         if upper.startswith(("DECIMAL", "NUMERIC")):
@@ -105,11 +111,19 @@ class DuckDB(Dialect):
         if left.kind == right.kind == "integer":
             return self.column_type("HUGEINT")
         if {left.kind, right.kind} <= {"integer", "decimal"}:
+            if ANY_DECIMAL in (left, right):
+                return ANY_DECIMAL
             (whole, scale), (other, other_scale) = _digits(left), _digits(right)
             whole, scale = max(whole, other), max(scale, other_scale)
             if whole + scale <= 38:
                 return self.column_type(f"DECIMAL({whole + scale},{scale})")
         return self.column_type("VARCHAR")
+
+    def converted(self, expression: str, source: ColumnType, target: ColumnType) -> str:
+        """Also to decimals that are kept as text."""
+        if source != target == ANY_DECIMAL:
+            return self.canonical_text(expression, source)
+        return super().converted(expression, source, target)
 
     def canonical_text(self, expression: str, kind: ColumnType) -> str:
         """Canonical text by kind (D1)."""
@@ -138,11 +152,26 @@ class DuckDB(Dialect):
             digits += f" || CASE WHEN {nanos} = 0 THEN '' ELSE lpad(CAST({nanos} AS VARCHAR), 3, '0') END"
         return f"CASE WHEN isfinite({value}) THEN {digits} || 'Z' ELSE CAST({value} AS VARCHAR) END"
 
+    def parsed(self, text: str, kind: ColumnType) -> str:
+        """Maps are only read from JSON."""
+        nested = kind.kind == "nested" and "MAP(" in kind.name.upper()
+        return super().parsed(self.cast(text, "JSON") if nested else text, kind)
+
     def portable(self, expression: str, kind: ColumnType) -> str:
         """A stored value as text that the ``parsed`` of any dialect reads."""
         if kind.kind in ("json", "nested"):
             return self.cast(self.cast(expression, "JSON"), "VARCHAR")
-        return f"lower(hex({expression}))" if kind.kind == "binary" else self.canonical_text(expression, kind)
+        if kind.kind == "binary":
+            return f"lower(hex({expression}))"
+        text = self.canonical_text(expression, kind)
+        if kind.kind not in ("date", "timestamp", "timestamptz"):
+            return text
+        # Years before the first one as ISO 8601 has them; DuckDB prints them as others don't.
+        instant = f"timezone('UTC', {expression})" if kind.kind == "timestamptz" else expression
+        year = f"date_part('year', {instant})"
+        digits = f"CASE WHEN {year} < 0 THEN '-' ELSE '' END || lpad(CAST(-{year} AS VARCHAR), 4, '0')"
+        rest = "-%m-%d" if kind.kind == "date" else "-%m-%dT%H:%M:%S.%fZ"
+        return f"CASE WHEN {year} < 1 THEN {digits} || strftime({instant}, '{rest}') ELSE {text} END"
 
     def json_string(self, text: str) -> str:
         """DuckDB's own JSON quoting."""
@@ -205,12 +234,12 @@ class DuckDB(Dialect):
             return self.cast(expression, "VARCHAR"), "json"
         if kind.kind == "uuid":
             return self.cast(expression, "VARCHAR"), None
-        if kind.name in ("HUGEINT", "UHUGEINT"):
+        if kind.name in ("HUGEINT", "UHUGEINT") or kind == ANY_DECIMAL:
             return self.cast(expression, "VARCHAR"), "decimal"
         return expression, None
 
     def json_object(self, pairs: Sequence[tuple[str, str, ColumnType]]) -> str:
-        """JSON has no NaN: floats that aren't finite become strings."""
+        """JSON has no NaN: numbers that aren't finite become strings."""
         parts = []
         for name, expression, kind in pairs:
             value = expression
@@ -219,6 +248,8 @@ class DuckDB(Dialect):
                     f"CASE WHEN isfinite({expression}) THEN to_json({expression}) "
                     f"ELSE to_json(CAST({expression} AS VARCHAR)) END"
                 )
+            elif kind == ANY_DECIMAL:
+                value = f"coalesce(TRY_CAST({expression} AS JSON), to_json({expression}))"
             parts.append(f"{self.literal(name)}, {value}")
         return f"json_object({', '.join(parts)})"
 

@@ -112,6 +112,18 @@ class Postgres(Dialect):
         """A literal; PostgreSQL's text can't hold NUL, which becomes U+FFFD."""
         return super().literal(value.replace("\0", "\ufffd") if isinstance(value, str) else value)
 
+    def parsed(self, text: str, kind: ColumnType) -> str:
+        """PostgreSQL reads neither signs nor the year 0: years before the first one have their own count."""
+        if kind.kind not in ("date", "timestamp", "timestamptz"):
+            return super().parsed(text, kind)
+        plain = text if kind.kind == "date" else f"replace(replace({text}, 'T', ' '), 'Z', '+00')"
+        unsigned = f"ltrim({plain}, '-')"
+        year = f"split_part({unsigned}, '-', 1)"
+        rest = f"substr({unsigned}, length({year}) + 1)"
+        before = f"lpad(({year}::integer + 1)::text, 4, '0') || {rest} || ' BC'"
+        found = f"{text} LIKE '-%' AND {text} <> '-infinity' OR {text} LIKE '0000-%'"
+        return self.cast(f"CASE WHEN {found} THEN {before} ELSE {plain} END", kind.name)
+
     def from_hex(self, text: str) -> str:
         """By its own function."""
         return f"decode({text}, 'hex')"

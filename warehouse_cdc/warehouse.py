@@ -157,10 +157,11 @@ class Warehouse:
             observer: As of ``run``.
 
         Returns:
-            The run that wrote the state; None if one before had.
+            The run that wrote the state, or that was cancelled before it had; None if one before had.
 
         Raises:
             StateError: There is no state to move, it isn't settled, or the warehouse has one already.
+            SyncInProgressError: Another run holds the sync here, or is moving it.
             WarehouseLockedError: Another process holds the file.
         """
         from warehouse_cdc.pull.adopt import adopt
@@ -169,7 +170,13 @@ class Warehouse:
         with self._exclusively():
             kept = kept_in(state).open()
             try:
-                options = Options(wait=wait, allow_removed=True, allow_empty=True, observer=observer)
+                options = Options(
+                    wait=wait,
+                    allow_removed=True,
+                    allow_empty=True,
+                    observer=observer,
+                    cancelled=self._cancelled,
+                )
                 return adopt(self._connection, self._settings, sync, kept, options)
             finally:
                 kept.close()

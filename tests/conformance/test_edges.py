@@ -285,3 +285,35 @@ def test_check_asks_where_somebody_waits(crm: Recorder) -> None:
     connection = Warehouse(duckdb.connect())
     wcdc.Warehouse(connection, Settings(Schemas(PLANNER, AUDIT)), owned=False).check()
     assert connection.asked
+
+
+def test_ids_of_syncs_whose_tables_would_have_the_same_names(engine: Engine) -> None:
+    """The second would find tables that it takes for garbage: they are the first one's state."""
+    engine.table("id BIGINT", "(1)")
+    crm, other = Recorder(), Recorder()
+    first, second = sync_of(crm, id="customers-to-crm 18026"), sync_of(other, id="customers-to-crm 73604")
+    with engine.connect() as warehouse:
+        warehouse.run(first)
+        for act in (warehouse.run, warehouse.reset_cdc):
+            with pytest.raises(wcdc.StateError, match="customers-to-crm 18026") as caught:
+                act(second)
+            assert caught.value.code == "state-other-sync" and not other.sent
+        assert warehouse.run(first).counts["added"].planned == 0
+        assert warehouse.run(sync_of(other, id="another")).counts["added"].planned == 1
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("before", [True, False])
+def test_a_given_session_that_broke_is_no_error_of_the_driver(postgres: PostgresEngine, before: bool) -> None:
+    """Before its settings are read and changed, or when they are given back."""
+    session = psycopg.connect(postgres.url, client_encoding="latin1")
+    end = f"SELECT pg_terminate_backend({session.info.backend_pid})"
+    if before:
+        postgres.execute(end)
+        with pytest.raises(wcdc.ConnectionLostError):
+            wcdc.connect(session)
+    else:
+        warehouse = wcdc.connect(session)
+        postgres.execute(end)
+        warehouse.close()
+    session.close()

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
+import sqlalchemy
 
 import warehouse_cdc as wcdc
 from tests.conformance.helpers import PostgresEngine, Recorder, TablesEngine, postgres_engine, sync_of
+from warehouse_cdc.engine.lease import Lease
 from warehouse_cdc.engine.transitions import Step
+from warehouse_cdc.pull.adopt import _Move
 
 pytestmark = pytest.mark.postgres
+SHORT = {"lease_seconds": 1.0, "lease_margin": 0.2}
 
 
 @pytest.fixture(params=["postgres", "tables"])
@@ -34,9 +41,15 @@ def planned(run: wcdc.Run) -> dict[str, int]:
     return {operation: count.planned for operation, count in run.counts.items() if count.planned}
 
 
-def pull(target: PostgresEngine, state: Path, sync: wcdc.Sync) -> None:
-    with wcdc.connect(target.url, state=state) as pulled:
+def pull(target: PostgresEngine, state: Path, sync: wcdc.Sync, driver: str = "") -> None:
+    """By the library's driver, or by an Engine with another one."""
+    where: Any = target.url
+    if driver:
+        where = sqlalchemy.create_engine(target.url.replace("postgresql://", f"postgresql+{driver}://"))
+    with wcdc.connect(where, state=state) as pulled:
         pulled.run(sync)
+    if driver:
+        where.dispose()
 
 
 def move(target: PostgresEngine, state: Path, sync: wcdc.Sync) -> dict[str, int]:
@@ -44,6 +57,11 @@ def move(target: PostgresEngine, state: Path, sync: wcdc.Sync) -> dict[str, int]
     with target.connect() as warehouse:
         warehouse.adopt(sync, state)
         return planned(warehouse.run(sync))
+
+
+def adopted_tables(target: PostgresEngine) -> list[str]:
+    """Where a state waits that is being moved."""
+    return [name for _schema, name in target.tables() if name.endswith("_adopted")]
 
 
 def applied_but_lost(crm: Recorder) -> None:
@@ -164,23 +182,38 @@ def test_a_move_that_was_interrupted_is_finished_before_a_run(
 ) -> None:
     """A first run would send again what the destination has."""
     target.table("id bigint, v integer", "(1, 1)", "(2, 2)")
-    sync = sync_of(crm)
+    sync = sync_of(crm, batch_timeout=0.5)
     pull(target, state, sync)
     crm.take()
 
     class Killed(BaseException):
         pass
 
+    where = Step.CLAIM
+
     def kill(step: Step, moment: str) -> None:
-        if (step, moment) == (Step.CLAIM, "before"):
+        if (step, moment) == (where, "before"):
             raise Killed
 
     with target.connect() as warehouse, pytest.raises(Killed):
         warehouse.adopt(sync, state, observer=kill)
-    with target.connect() as warehouse, pytest.raises(wcdc.StateError, match="on its way") as caught:
-        warehouse.run(sync)
-    assert caught.value.code == "state-moved" and not crm.take()
-    assert move(target, state, sync) == {}
+    pull(target, state, sync)
+    where = Step.WRITE_PLAN
+
+    with target.connect(**SHORT) as warehouse, pytest.raises(Killed):
+        warehouse.adopt(sync, state, observer=kill)
+    time.sleep(SHORT["lease_seconds"] + SHORT["lease_margin"])
+    for attempt in ("run", "plan"):
+        with (
+            target.connect(**SHORT) as warehouse,
+            pytest.raises(wcdc.StateError, match="on its way") as caught,
+        ):
+            getattr(warehouse, attempt)(sync)
+        assert caught.value.code == "state-moved" and not crm.take()
+    assert adopted_tables(target)
+    with wcdc.connect(target.url, state=state) as pulled, pytest.raises(wcdc.StateError, match="being moved"):
+        pulled.run(sync)
+    assert move(target, state, sync) == {} and not adopted_tables(target)
 
 
 def test_a_state_of_another_version_counts_as_one(
@@ -201,3 +234,207 @@ def test_a_state_of_another_version_counts_as_one(
     ):
         pulled.run(sync)
     assert not crm.take()
+
+
+def test_of_two_moves_at_once_one_wins(target: PostgresEngine, crm: Recorder, state: Path) -> None:
+    """The other one leaves it alone: what is copied, and the word that the sync isn't pulled any more."""
+    target.table("id bigint, v integer", "(1, 1)", "(2, 2)")
+    sync = sync_of(crm)
+    pull(target, state, sync)
+    crm.take()
+    tried: list[str] = []
+
+    def move_meanwhile(step: Step, moment: str) -> None:
+        if (step, moment) == (Step.WRITE_PLAN, "before"):
+            with target.connect() as other, pytest.raises(wcdc.SyncInProgressError):
+                other.adopt(sync, state)
+            with wcdc.connect(target.url, state=state) as pulled, pytest.raises(wcdc.StateError) as caught:
+                pulled.run(sync)
+            tried.append(caught.value.code)
+
+    with target.connect() as warehouse:
+        run = warehouse.adopt(sync, state, observer=move_meanwhile)
+        assert run is not None and run.status == "success" and tried == ["state-moved"]
+        assert planned(warehouse.run(sync)) == {} and not crm.take()
+        assert warehouse.adopt(sync, state) is None
+    assert not adopted_tables(target)
+
+
+def test_moves_that_race(target: PostgresEngine, crm: Recorder, state: Path) -> None:
+    """Whichever comes second waits, and finds it done."""
+    rows = ", ".join(f"({number}, {number})" for number in range(1, 3001))
+    target.table("id bigint, v integer", rows)
+    sync = sync_of(crm)
+    pull(target, state, sync)
+    crm.take()
+
+    def adopt(_number: int) -> bool:
+        with target.connect() as warehouse:
+            return warehouse.adopt(sync, state, wait=60) is not None
+
+    with ThreadPoolExecutor(3) as pool:
+        assert sorted(pool.map(adopt, range(3))) == [False, False, True]
+    with target.connect() as warehouse:
+        assert planned(warehouse.run(sync)) == {} and not crm.take()
+    assert not adopted_tables(target)
+
+
+def test_a_move_that_lost_its_lease_harms_no_other(
+    target: PostgresEngine, crm: Recorder, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was paused while it copied; another one has copied and committed meanwhile."""
+    target.table("id bigint, v integer", "(1, 1)", "(2, 2)")
+    sync = sync_of(crm, batch_timeout=0.5)
+    pull(target, state, sync)
+    fill = _Move._fill
+
+    def paused(move: _Move, lease: Lease, *args: str) -> None:
+        monkeypatch.undo()
+        time.sleep(SHORT["lease_seconds"] + SHORT["lease_margin"])
+        with target.connect(**SHORT) as other:
+            assert other.adopt(sync, state) is not None
+        fill(move, lease, *args)
+
+    monkeypatch.setattr(_Move, "_fill", paused)
+    monkeypatch.setattr(Lease, "keep", lambda lease: None)
+    with target.connect(**SHORT) as warehouse, pytest.raises(wcdc.LeaseLostError):
+        warehouse.adopt(sync, state)
+    crm.take()
+    with target.connect() as warehouse:
+        assert warehouse.adopt(sync, state) is None
+        assert planned(warehouse.run(sync)) == {} and not crm.take()
+    assert not adopted_tables(target)
+
+
+def test_a_move_that_is_cancelled_or_fails_can_be_pulled_again(
+    target: PostgresEngine, crm: Recorder, state: Path
+) -> None:
+    target.table("id bigint, v integer", "(1, 1)", "(2, 2)")
+    sync = sync_of(crm)
+    pull(target, state, sync)
+    with target.connect() as warehouse:
+
+        def cancel(step: Step, _moment: str) -> None:
+            if step is Step.COLLECT:
+                warehouse.cancel()
+
+        run = warehouse.adopt(sync, state, observer=cancel)
+        assert run is not None and run.status == "cancelled"
+    target.execute("INSERT INTO people VALUES (3, 3)")
+    pull(target, state, sync)
+    assert crm.take() == {("added", "1"), ("added", "2"), ("added", "3")} and not adopted_tables(target)
+    with target.connect() as warehouse, pytest.raises(wcdc.StateError, match="primary key"):
+        warehouse.adopt(sync_of(crm, key="v"), state)
+    pull(target, state, sync)
+    assert move(target, state, sync) == {}
+
+
+ODD = "id bigint, m money, n numeric, w numeric(45, 2), d date, t timestamp, z timestamptz"
+ODD_ROWS = (
+    "(1, '12.34', 1.50, 1.5, '2024-02-29', '2024-02-29 10:00:00.123456', '2024-02-29 10:00:00.123456+02')",
+    "(2, '-1,000.50', 1e40, 2, '0044-03-15 BC', '0044-03-15 12:00:00 BC', '0044-03-15 12:00:00.5+00 BC')",
+    "(3, NULL, 'NaN', NULL, 'infinity', 'infinity', 'infinity')",
+    "(4, '0', -0.0, 0, '-infinity', '-infinity', '-infinity')",
+    "(5, '1', 7, 7, '20000-01-01', '20000-01-01', '0001-12-31 00:00:00+00 BC')",
+)
+
+
+@pytest.mark.parametrize("driver", ["", "psycopg2"])
+@pytest.mark.parametrize("mapped", [False, True])
+def test_odd_values_are_the_same_before_and_after(
+    target: PostgresEngine, crm: Recorder, state: Path, mapped: bool, driver: str
+) -> None:
+    """As numbers and moments, whatever there is no type for in the file (D5, D7)."""
+    target.table(ODD, *ODD_ROWS)
+    mappings = {name: name for name in "mnwdtz"} if mapped else None
+    sync, direct = sync_of(crm, mappings=mappings), Recorder()
+    pull(target, state, sync, driver)
+    assert move(target, state, sync) == {}
+    with target.connect() as warehouse:
+        warehouse.run(sync_of(direct, id="direct", mappings=mappings))
+        for name in "mnw":
+            numbers = [{key: row[name] for key, row in held.items()} for held in (crm.held, direct.held)]
+            assert repr(_plain(numbers[0])) == repr(_plain(numbers[1])), name
+        target.execute("UPDATE people SET n = n + 1, d = '0043-03-15 BC' WHERE id = 2")
+        assert planned(warehouse.run(sync)) == {"changed": 1}
+
+
+MORE = "id char(5), r real, k time, zone timetz, i interval, g int4range, a numeric[], j json, ip inet, o oid"
+MORE_ROWS = (
+    "('ab', 0.1, '24:00:00', '10:00+02', '1 mon 2 days', '[1,5)', '{1.50}', '{\"b\": 1, \"a\": 2.0}', "
+    "'10.0.0.1', 1)",
+    "('cd ', 'NaN', '10:00:00.5', '11:00-05', '-1 day', 'empty', '{NaN}', '[1]', '10.0.0.0/8', 2)",
+)
+
+
+@pytest.mark.parametrize("driver", ["", "psycopg2"])
+def test_what_drivers_have_types_of_their_own_for(
+    target: PostgresEngine, crm: Recorder, state: Path, driver: str
+) -> None:
+    """Padding, ranges, intervals: the same values as in the warehouse, and none is cut."""
+    target.table(MORE, *MORE_ROWS)
+    direct = Recorder()
+    sql = "SELECT *, E'\\\\x00ff'::bytea AS bin, id = 'ab' AS yes, 'é%s' AS said, NULL AS nothing FROM people"
+    sync = sync_of(crm, sql=sql)
+    pull(target, state, sync, driver)
+    pulled = {key: dict(row) for key, row in crm.held.items()}
+    assert move(target, state, sync) == {}
+    with target.connect() as warehouse:
+        warehouse.run(sync_of(direct, id="direct", sql=sql))
+    assert repr(sorted(pulled.items())) == repr(sorted(direct.held.items()))
+
+
+def _plain(numbers: dict[str, Any]) -> dict[str, Any]:
+    """Decimals without zeros at their ends."""
+    return {key: value if value is None else value.normalize() for key, value in numbers.items()}
+
+
+def test_keys_before_the_first_year(target: PostgresEngine, crm: Recorder, state: Path) -> None:
+    target.table("id date, at timestamptz", "('0044-03-15 BC', '0044-03-15 BC')", "('2024-01-01', NULL)")
+    for key in ("id", "at"):
+        sync = sync_of(crm, id=f"by {key}", key=key)
+        pull(target, state, sync)
+        assert move(target, state, sync) == {}
+
+
+def test_long_integers_of_a_pulled_duckdb(tmp_path: Path, crm: Recorder) -> None:
+    shop, state, sync = tmp_path / "shop.duckdb", tmp_path / "s.duckdb", sync_of(crm)
+    with duckdb.connect(str(shop)) as raw:
+        raw.execute("CREATE TABLE people (id HUGEINT, v HUGEINT, u UHUGEINT)")
+        raw.execute(f"INSERT INTO people VALUES ({2**100}, {-(2**126)}, {2**127 + 1}), (2, NULL, 0)")
+    with wcdc.connect(f"duckdb:///{shop}", state=state) as pulled:
+        pulled.run(sync)
+    rows = {key: dict(row) for key, row in crm.held.items()}
+    assert rows[str(2**100)]["v"] == -(2**126) and rows[str(2**100)]["u"] == 2**127 + 1
+    with wcdc.connect(f"duckdb:///{shop}") as warehouse:
+        warehouse.adopt(sync, state)
+        assert planned(warehouse.run(sync)) == {}
+        crm.take()
+        assert warehouse.full_resync(sync).counts["added"].planned == 2
+    assert repr(sorted(crm.held.items())) == repr(sorted(rows.items()))
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        ("MAP(VARCHAR, INTEGER)", ["MAP{'a': 1}", "MAP{'b': NULL}"]),
+        ("STRUCT(m MAP(VARCHAR, DATE), l DATE[])", ["{'m': MAP{'a': DATE '2024-01-01'}, 'l': []}"]),
+        ("INTEGER[][]", ["[[1], []]", "[NULL]"]),
+        ("TIMESTAMP_NS", ["'2024-01-01 00:00:00.000000001'", "'infinity'"]),
+        ("UNION(n INTEGER, s VARCHAR)", ["1", "'x'"]),
+        ("DATE", ["'0044-03-15 (BC)'", "'-infinity'", "'0001-12-31 (BC)'"]),
+    ],
+)
+def test_types_of_a_pulled_duckdb_are_the_same_there(
+    tmp_path: Path, crm: Recorder, kind: str, values: list[str]
+) -> None:
+    shop, state, sync = tmp_path / "shop.duckdb", tmp_path / "s.duckdb", sync_of(crm)
+    with duckdb.connect(str(shop)) as raw:
+        raw.execute(f"CREATE TABLE people (id BIGINT, v {kind})")
+        for number, value in enumerate([*values, "NULL"]):
+            raw.execute(f"INSERT INTO people VALUES ({number}, {value})")
+    with wcdc.connect(f"duckdb:///{shop}", state=state) as pulled:
+        assert planned(pulled.run(sync)) == {"added": len(values) + 1}
+    with wcdc.connect(f"duckdb:///{shop}") as warehouse:
+        warehouse.adopt(sync, state)
+        assert planned(warehouse.run(sync)) == {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import traceback
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -212,6 +213,33 @@ def test_each_session_asks_for_a_token_of_its_own(postgres: PostgresEngine, crm:
         assert tokens == ["token-0"]
         assert warehouse.run(sync_of(crm)).status == "success"
         assert len(tokens) > 1, "the session that extends the lease"
+
+
+@pytest.mark.lakebase
+def test_a_function_that_fails_to_give_a_token(postgres: PostgresEngine, crm: Recorder) -> None:
+    """Its message may hold a secret; and the sync isn't held by a run that had no second session."""
+    postgres.table("id bigint", "(1)")
+    answers: list[Any] = ["a", KeyError("hunter2"), KeyError("hunter2"), *"b" * 20]
+
+    def token() -> Any:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    source = wcdc.sources.Lakebase.from_url(postgres.url, token=token)
+    with wcdc.connect(source) as warehouse:
+        for _ in range(2):
+            with pytest.raises(wcdc.ConnectionLostError) as caught:
+                warehouse.run(sync_of(crm))
+            assert caught.value.code == "source-token" and caught.value.retryable
+            assert "hunter2" not in "".join(traceback.format_exception(caught.value))
+        assert warehouse.run(sync_of(crm)).status == "success"
+    for wrong in (None, b"hunter2", ""):
+        answers.insert(0, wrong)
+        with pytest.raises(wcdc.ConnectionLostError, match="returned") as caught:
+            wcdc.connect(source)
+        assert not caught.value.retryable and "hunter2" not in str(caught.value)
 
 
 def test_redshift_has_its_own_port_and_encoding(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ import warehouse_cdc as wcdc
 from tests.conformance.helpers import PLANNER, Recorder, TablesEngine, postgres_engine, sync_of
 from warehouse_cdc.engine import table_ledger
 from warehouse_cdc.engine.table_ledger import TableLease, TableLedger
+from warehouse_cdc.engine.transitions import Step
 from warehouse_cdc.plan.statements import Schemas, Statements
 
 pytestmark = pytest.mark.tables
@@ -156,3 +157,57 @@ def test_a_paused_run_leaves_no_plan_that_looks_like_lost_state(
     with pytest.raises(wcdc.LeaseLostError):
         tables.connect(**short, compaction=0).run(sync)
     assert tables.connect().run(sync).counts["changed"].planned == 0
+
+
+SAME_NAMES = ("customers-to-crm 18026", "customers-to-crm 73604")
+"""Their slugs are one."""
+
+
+def test_two_syncs_whose_tables_would_have_the_same_names(tables: TablesEngine) -> None:
+    """The second never takes the first one's state for its own, whatever the first is about."""
+    crm = Recorder()
+    first, second = sync_of(Recorder(), id=SAME_NAMES[0]), sync_of(crm, id=SAME_NAMES[1])
+    warehouse = tables.connect()
+
+    def refused() -> None:
+        for act in (warehouse.run, warehouse.reset_cdc, warehouse.full_resync, warehouse.plan):
+            with pytest.raises(wcdc.StateError, match=SAME_NAMES[0]) as caught:
+                act(second)
+            assert caught.value.code == "state-other-sync" and caught.value.hint
+
+    def refused_meanwhile(step: Step, moment: str) -> None:
+        if (step, moment) == (Step.WRITE_PLAN, "before"):
+            with tables.connect() as other, pytest.raises(wcdc.StateError) as caught:
+                other.run(second)
+            assert caught.value.code == "state-other-sync"
+
+    assert warehouse.run(first, observer=refused_meanwhile).counts["added"].planned == 1
+    refused()
+    tables.execute("INSERT INTO people VALUES (2)")
+    assert warehouse.run(first).counts["added"].planned == 1
+    refused()
+    assert not crm.sent
+    assert claims(tables) == [1, 2], "no generation of the first one's is used up"
+    assert warehouse.history(second).arrow.num_rows == 0
+
+
+def test_what_is_left_of_a_claim_by_another_sync_does_no_harm(tables: TablesEngine) -> None:
+    """It died between its claim and the look at whose names they are."""
+    first, second = (sync_of(Recorder(), id=name, batch_timeout=0.5) for name in SAME_NAMES)
+    warehouse = tables.connect(lease_seconds=2.0, lease_margin=0.1)
+    warehouse.run(first)
+
+    class Killed(BaseException):
+        pass
+
+    def kill(_ledger: TableLedger, _listed: object) -> None:
+        raise Killed
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(TableLedger, "_look", kill)
+        warehouse.run(second)
+    assert claims(tables) == [1, 2]
+    tables.execute("INSERT INTO people VALUES (2)")
+    for added in (1, 0):
+        run = warehouse.run(first, wait=10)
+        assert run.counts["added"].planned == added and run.closed is None

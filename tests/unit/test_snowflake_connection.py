@@ -190,6 +190,9 @@ def test_an_oauth_token_is_asked_for_anew_for_each_session(server: Server) -> No
     clone = connection.clone()
     assert [login["TOKEN"] for login, _named in server.logins] == ["first", "second"]
     assert {login["AUTHENTICATOR"] for login, _named in server.logins} == {"OAUTH"}
+    with pytest.raises(wcdc.ConnectionLostError) as caught:  # there is no third one
+        connection.clone()
+    assert caught.value.code == "source-token"
     clone.close()
     connection.close()
 

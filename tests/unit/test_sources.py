@@ -196,6 +196,11 @@ def test_a_snowflake_url_keeps_its_port() -> None:
 
 def test_settings_that_may_hold_tokens_are_not_shown() -> None:
     assert "hunter2" not in repr(sources.DuckDB(file="md:x", config={"motherduck_token": "hunter2"}))
+    assert repr(sources.DuckDB(file="md:x?motherduck_token=hunter2")) == "DuckDB(file='md:x')"
+    assert repr(sources.DuckDB(file=Path("what?.duckdb"))) == "DuckDB(file='what?.duckdb')"
+    with pytest.raises(wcdc.ConfigError) as caught:
+        sources.Database(url="user:hunter2@host/database").open()
+    assert "hunter2" not in str(caught.value)
     parameters = {"fs.secret": "hunter2"}
     made = sources.Databricks(host="h", http_path="/p", access_token="t", session_configuration=parameters)
     assert "hunter2" not in repr(made)
@@ -256,3 +261,20 @@ def test_a_connections_own_time_limit_counts(
     with pytest.raises(wcdc.ConnectionLostError):
         source.open()
     assert seen == [seconds]
+
+
+@pytest.mark.parametrize("scheme", [*SOURCES, "mysql+pymysql"])
+def test_text_that_is_not_unicode_is_refused_before_a_driver_shows_it(scheme: str, tmp_path: Path) -> None:
+    """As an environment variable in another encoding is."""
+    for url in (f"{scheme}://u:hunter2\udcff@127.0.0.1:1/d", f"{scheme}://u:hunter2@127.0.0.1:1/d?x=\udcff"):
+        for options in ({}, {"state": tmp_path / "s.duckdb"}):
+            with pytest.raises(wcdc.CdcError) as caught:
+                wcdc.connect(url, **options)  # type: ignore[arg-type]
+            assert "hunter2" not in "".join(traceback.format_exception(caught.value)).replace(url, "")
+    for make in (
+        lambda: sources.Synapse(host="h", database="d", user="u", password="hunter2\udcff"),
+        lambda: sources.Postgres(host="h", parameters={"options": "hunter2\udcff"}),
+    ):
+        with pytest.raises(wcdc.ConfigError) as caught:
+            make()
+        assert "hunter2" not in str(caught.value)

@@ -295,6 +295,9 @@ def test_a_token_is_asked_for_by_each_session(monkeypatch: pytest.MonkeyPatch) -
     assert given["attrs_before"] == {1256: b"\x04\0\0\0" + "é1".encode("utf-16-le")}
     connection.clone()
     assert given["attrs_before"] == {1256: b"\x04\0\0\0" + "t2".encode("utf-16-le")}
+    with pytest.raises(wcdc.ConnectionLostError) as caught:  # there is no third one
+        connection.clone()
+    assert caught.value.code == "source-token"
 
 
 @pytest.mark.parametrize("certificate", [False, True])

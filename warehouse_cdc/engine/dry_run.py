@@ -18,6 +18,7 @@ from warehouse_cdc.engine.unchanged import can_skip, resting, source_version
 from warehouse_cdc.errors import GuardError, StateError
 from warehouse_cdc.plan.state import rows_of
 from warehouse_cdc.plan.statements import Statements
+from warehouse_cdc.pull.moved import refuse_unfinished
 from warehouse_cdc.sync import OPERATIONS, Sync
 from warehouse_cdc.warehouses.base import Connection
 
@@ -170,9 +171,11 @@ def _history(
 ) -> journal.History:
     ledger = ledger_of(connection, statements)
     history = ledger.look()
-    ledger.check(history, own_tables(connection, statements))
+    present = own_tables(connection, statements)
+    ledger.check(history, present)
     if history.state is None:
-        orphaned(statements, history.generations, own_tables(connection, statements))
+        refuse_unfinished(statements.sync_id, present)
+        orphaned(statements, history.generations, present)
     for generation in history.open:
         notes.append(f"run {generation.run_id} has not ended: this is what its predecessor left")
     return history

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from warehouse_cdc.engine.journal import Generation, History
 from warehouse_cdc.engine.lease import Clock, Lease
+from warehouse_cdc.errors import StateError
 from warehouse_cdc.plan.statements import Statements
 from warehouse_cdc.warehouses.base import Connection
 
@@ -89,8 +90,17 @@ class Ledger(ABC):
 
         Raises:
             SyncInProgressError: Another run holds the sync.
-            StateError: The ledger was emptied or restored by hand.
+            StateError: The ledger was emptied or restored by hand, or its tables' names are another sync's.
         """
+
+
+def other_sync(sync_id: str, other: str) -> StateError:
+    """The error of a sync whose tables would have the names of another one's."""
+    return StateError(
+        f"Sync {sync_id!r} would have tables of the same names as sync {other!r}.",
+        code="state-other-sync",
+        hint="Give one of them another id: the new one, so that no state is lost.",
+    )
 
 
 def ledger_of(connection: Connection, statements: Statements) -> Ledger:

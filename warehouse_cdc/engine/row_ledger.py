@@ -13,9 +13,9 @@ import pyarrow as pa
 
 from warehouse_cdc.engine import journal
 from warehouse_cdc.engine.lease import Clock, Lease, in_progress, is_held_here, owner
-from warehouse_cdc.engine.ledger import Ledger, Listing
+from warehouse_cdc.engine.ledger import Ledger, Listing, other_sync
 from warehouse_cdc.errors import StateError, WarehouseError
-from warehouse_cdc.plan.names import JOURNAL, LEASES
+from warehouse_cdc.plan.names import JOURNAL, LEASES, slug
 from warehouse_cdc.plan.record import Ended, PlanRecord
 from warehouse_cdc.warehouses.base import Connection
 
@@ -80,10 +80,7 @@ class RowLedger(Ledger):
                 dialect.capabilities.exclusive_process, held_by, left + margin
             ):
                 raise in_progress(statements, None if left is None else max(0.0, left + margin))
-            last = connection.query(
-                f"SELECT max(run_id), max(generation) FROM {statements.planner(JOURNAL)} "
-                f"WHERE sync_id = {sync_id}"
-            )[0]
+            last = self._last(first=number == 0)
             if number > 0 and last[1] != number and not afresh:
                 raise StateError(
                     f"Sync {statements.sync_id!r}: its journal doesn't fit its lease: "
@@ -110,6 +107,27 @@ class RowLedger(Ledger):
                 f"WHERE sync_id = {sync_id} AND generation = {generation.number}"
             )
         return lease
+
+    def _last(self, *, first: bool) -> tuple[str | None, int | None]:
+        """The newest run and generation in the journal.
+
+        Args:
+            first: Whether the sync never ran, so that its tables' names may be another sync's.
+
+        Raises:
+            StateError: They are.
+        """
+        newest = f"max(run_id), max(generation) FROM {self.statements.planner(JOURNAL)}"
+        if not first:
+            ((run_id, number),) = self.connection.query(f"SELECT {newest} WHERE sync_id = {self._sync_id}")
+            return run_id, number
+        sync_id, last = self.statements.sync_id, (None, None)
+        for other, run_id, number in self.connection.query(f"SELECT sync_id, {newest} GROUP BY sync_id"):
+            if other == sync_id:
+                last = run_id, number
+            elif slug(other) == slug(sync_id):
+                raise other_sync(sync_id, other)
+        return last
 
 
 def _is_over(exclusive_process: bool, held_by: str | None, left: float) -> bool:

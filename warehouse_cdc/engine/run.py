@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
@@ -17,7 +18,7 @@ from warehouse_cdc.engine import journal, planning
 from warehouse_cdc.engine.chunks import close_quietly
 from warehouse_cdc.engine.closing import Closer
 from warehouse_cdc.engine.delivery import Delivery, Part
-from warehouse_cdc.engine.interruption import Interrupted
+from warehouse_cdc.engine.interruption import Interrupted, interruptible
 from warehouse_cdc.engine.lease import Lease
 from warehouse_cdc.engine.ledger import Listing, ledger_of
 from warehouse_cdc.engine.parts import SLICE, Parts
@@ -72,8 +73,8 @@ class Options:
         progress: Called as the run goes on.
         observer: Called before and after each step.
         cancelled: Set from elsewhere to stop the run (D20).
-        rows: What a reset takes in place of the model: SELECTs of stored values by the model's names, of rows
-            that hold them, and of rows that are due to be sent whatever they hold.
+        rows: What a reset takes in place of the model, made while the sync is held: SELECTs of stored values
+            by the model's names, of rows that hold them, and of rows that are due whatever they hold.
         parts: How delivery is scaled out; None for this process alone.
         released: Rows that are sent however often they were rejected; none named are all, None is none.
     """
@@ -85,7 +86,7 @@ class Options:
     progress: Callable[[Progress], None] = lambda progress: None
     observer: Observer = ignore
     cancelled: threading.Event = field(default_factory=threading.Event)
-    rows: tuple[str, str] | None = None
+    rows: Callable[[Lease, Layout], AbstractContextManager[tuple[str, str]]] | None = None
     parts: Parts | None = None
     released: tuple[str, ...] | None = None
 
@@ -147,20 +148,26 @@ class Runner:
         query = read_model(sync.model, self._connection.spoken)
         loads = self._connection.loads
         before = self._ledger.look().last if loads else None
-        layout = self._laid_out(query)
+        layout = None
+        with suppress(Interrupted):  # which is told once there is a run that can be
+            layout = self._laid_out(query)
         listed = create_shared(self._connection, self._statements)
         if loads:
             refuse_moved(self._connection, self._statements)
         lease = self._claim(listed)
         self._label(run=lease.generation.run_id)
         try:
-            lease.keep()
+            self._keep(lease)
             if loads:
                 refuse_moved(self._connection, self._statements)  # it may have begun a moment ago
                 if lease.generation.number != 1 + (before.number if before is not None else 0):
                     # Another run came between: rows that were read to describe them may be older than its.
                     layout = self._laid_out(query)
+            if layout is None:
+                raise Interrupted
             return self._held(lease, query, layout, self._schema(layout))
+        except Interrupted:
+            return self._cancelled(lease, None)
         except (LeaseLostError, ConnectionLostError):
             raise
         except Exception as error:
@@ -169,10 +176,23 @@ class Runner:
         finally:
             lease.let_go()
 
+    def _keep(self, lease: Lease) -> None:
+        """Extend the lease by a session of its own; without one, give the sync back."""
+        try:
+            lease.keep()
+        except ConnectionLostError as error:
+            self._give_up(lease, error)
+            raise
+
     def _laid_out(self, query: ModelQuery) -> Layout:
-        """What is compared and sent, once the destination has agreed to it."""
+        """What is compared and sent, once the destination has agreed to it.
+
+        Raises:
+            Interrupted: The run was cancelled while its rows were read, where that is done to describe them.
+        """
         connection = self._connection
-        described = connection.describe(query.sql)
+        with interruptible(connection, self._options.cancelled) if connection.loads else nullcontext():
+            described = connection.describe(query.sql)
         layout = lay_out(self._sync, described, connection.dialect, connection.engine_version())
         if self._options.kind != "reset":
             self.check_destination(layout)
@@ -280,12 +300,36 @@ class Runner:
         if self._options.kind == "run":
             self._ledger.check(history, present)
         if state is None and kind == "run":
+            refuse_unfinished(self._sync.id, present)
             orphaned(self._statements, history.generations, present)
-            refuse_unfinished(self._sync.id, listed.names)
         prior = self._prior(history, layout, kind, present)
         with observed(self._options.observer, Step.COLLECT):
             drop_garbage(self._ledger, lease, history, listed, self._notes)
         self._options.progress(Progress("querying"))
+        make = self._options.rows
+        try:
+            with nullcontext() if make is None else make(lease, layout) as rows:
+                return self._planned(lease, query, layout, schema, history, prior, kind, closed, rows)
+        except Interrupted:
+            return self._cancelled(lease, closed)
+
+    def _planned(
+        self,
+        lease: Lease,
+        query: ModelQuery,
+        layout: Layout,
+        schema: pa.Schema,
+        history: journal.History,
+        prior: Prior | None,
+        kind: str,
+        closed: str | None,
+        rows: tuple[str, str] | None,
+    ) -> Run:
+        """Plan, deliver and commit.
+
+        Raises:
+            Interrupted: The run was cancelled before it had a plan.
+        """
         planner = Planner(
             connection=self._connection,
             statements=self._statements,
@@ -300,14 +344,11 @@ class Runner:
             allow_empty=self._options.allow_empty,
             notes=self._notes,
             cancelled=self._options.cancelled,
-            rows=self._options.rows,
+            rows=rows,
             parts=self._parts,
             released=self._options.released,
         )
-        try:
-            record = planner.write(lease, query)
-        except Interrupted:
-            return self._cancelled(lease, closed)
+        record = planner.write(lease, query)
         run_id = lease.generation.run_id
         if record.idle:
             ended = Ended("success")

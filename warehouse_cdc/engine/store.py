@@ -16,7 +16,7 @@ from warehouse_cdc.engine.lease import Clock, Lease
 from warehouse_cdc.engine.ledger import Ledger, Listing
 from warehouse_cdc.engine.result import Table
 from warehouse_cdc.errors import ConnectionLostError, StateError, WarehouseError
-from warehouse_cdc.plan.names import owned
+from warehouse_cdc.plan.names import adopted, owned
 from warehouse_cdc.plan.record import Ended, PlanRecord
 from warehouse_cdc.plan.state import Prior, prior_state
 from warehouse_cdc.plan.statements import Statements
@@ -88,6 +88,8 @@ def drop_garbage(
     connection, statements = ledger.connection, ledger.statements
     needed = [g for g in (history.base, history.state, history.committed) if g is not None]
     keep = {t for g in needed if g.plan for t in (g.plan.plan_table, statements.run_tables(g.run_id)[1])}
+    if history.state is None:
+        keep |= adopted(statements.sync_id, listed.names)  # they tell that one is on its way
     garbage = sorted(owned(statements.sync_id, listed.names) - keep)
     forget = ledger.forget(needed, listed)
     try:

@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from warehouse_cdc.engine import journal
 from warehouse_cdc.engine.lease import Clock, Lease, in_progress, owner
-from warehouse_cdc.engine.ledger import Ledger, Listing
+from warehouse_cdc.engine.ledger import Ledger, Listing, other_sync
 from warehouse_cdc.errors import CdcError, QueryError, StateError, SyncInProgressError, WarehouseError
 from warehouse_cdc.plan.names import in_ledger, ledger_table, owned
 from warehouse_cdc.plan.record import Ended, PlanRecord
@@ -72,10 +72,15 @@ class TableLedger(Ledger):
         return self._history(listed.names), listed
 
     def _history(self, present: Set[str]) -> journal.History:
-        claims = {n for name, n in in_ledger(self.statements.sync_id, present).items() if _is(name, "claim")}
+        sync_id = self.statements.sync_id
+        claims = {n for name, n in in_ledger(sync_id, present).items() if _is(name, "claim")}
         rows = self._entries([name for name in self._journals(present) if not _is(name, "beats")])
-        known = {row[0] for row in rows if row[3] == journal.CLAIMED} & claims
-        return journal.fold(row for row in rows if row[0] in known)
+        claimed = {row[0]: row[5] for row in rows if row[3] == journal.CLAIMED and row[0] in claims}
+        syncs = {number: json.loads(data).get("sync", sync_id) for number, data in claimed.items()}
+        # Another sync with tables of the same names gives up as soon as it finds them taken.
+        if syncs and (first := syncs[min(syncs)]) != sync_id:
+            raise other_sync(sync_id, first)
+        return journal.fold(row for row in rows if syncs.get(row[0]) == sync_id)
 
     def exists(self) -> bool:
         """Always: there is nothing that all syncs share."""
@@ -168,19 +173,23 @@ class TableLedger(Ledger):
 
         Raises:
             SyncInProgressError: Another run has the sync.
+            StateError: The tables of this name are another sync's.
         """
         generation, sync_id = lease.generation, self.statements.sync_id
         claim = ledger_table(sync_id, generation.number, "claim")
-        data = json.dumps({"owner": owner(generation.run_id), "seconds": lease.seconds})
+        data = json.dumps({"owner": owner(generation.run_id), "seconds": lease.seconds, "sync": sync_id})
         if lease.create("claim", generation, [(0, journal.CLAIMED, data)]) is not None:
             raise in_progress(self.statements, None)
         if listed is None or Clock().elapsed(listed.asked) >= _STALE:
             listed = self.listing()
         try:
             history, listed = self._look(Listing(listed.names | {claim}, listed.asked))
-        except CdcError:
+        except CdcError as error:
             with suppress(CdcError):
-                self._give_back(lease)
+                if error.code == "state-other-sync":
+                    self.connection.execute(self.statements.drop(claim))
+                else:
+                    self._give_back(lease)
             raise
         if max(in_ledger(sync_id, listed.names).values(), default=0) > generation.number:
             self.connection.execute(self.statements.drop(claim))  # long forgotten, and claimed once more
@@ -218,7 +227,11 @@ class TableLedger(Ledger):
             )
 
     def _left(self, generation: int, present: Set[str]) -> float:
-        """Seconds that a generation's lease lasts, by the warehouse's clock."""
+        """Seconds that a generation's lease lasts, by the warehouse's clock.
+
+        Raises:
+            StateError: It is another sync's, whose tables have these names.
+        """
         names = (ledger_table(self.statements.sync_id, generation, what) for what in ("claim", "beats"))
         age = self.statements.dialect.seconds_since("recorded_at")
         sql = " UNION ALL ".join(
@@ -229,7 +242,10 @@ class TableLedger(Ledger):
         signs = sorted(self.connection.query(sql), key=lambda sign: sign[0]) if sql else []
         if not signs:
             return -math.inf
-        seconds = float(json.loads(signs[0][3])["seconds"])
+        claim = json.loads(signs[0][3])
+        seconds = float(claim["seconds"])
+        if claim.get("sync", self.statements.sync_id) != self.statements.sync_id:
+            self.load()  # it may be one that is about to give up
         _entry, event, since, _data = signs[-1]
         return -math.inf if event == EXPIRED else seconds - float(since)
 

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-from dataclasses import replace
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
-from warehouse_cdc.compile.layout import Layout, lay_out
-from warehouse_cdc.compile.parse import read_model
+from warehouse_cdc.compile.layout import Layout
 from warehouse_cdc.dialects import DuckDB
+from warehouse_cdc.engine.interruption import Interrupted
 from warehouse_cdc.engine.journal import History
+from warehouse_cdc.engine.lease import Lease
 from warehouse_cdc.engine.ledger import ledger_of
 from warehouse_cdc.engine.planning import same_key
 from warehouse_cdc.engine.result import Run
 from warehouse_cdc.engine.run import Options, Runner
 from warehouse_cdc.engine.settings import Settings
-from warehouse_cdc.engine.store import create_shared, own_tables, state_of, verify, verify_rows
-from warehouse_cdc.errors import CdcError, ConnectionLostError, StateError
+from warehouse_cdc.engine.store import own_tables, state_of, verify, verify_rows
+from warehouse_cdc.errors import CdcError, ConnectionLostError, LeaseLostError, StateError
+from warehouse_cdc.plan.names import adopted, table_name
 from warehouse_cdc.plan.statements import Statements
-from warehouse_cdc.pull.moved import is_moved, note, staging_table
+from warehouse_cdc.pull.moved import is_moved, note
 from warehouse_cdc.sync import Sync
 from warehouse_cdc.warehouses.base import Connection
 
@@ -31,9 +35,9 @@ def adopt(
 ) -> Run | None:
     """Take over a sync's state.
 
-    Nothing can be lost or doubled: first the file says that the sync is on its way, so that it isn't pulled
-    any more; then its state is written here; then the file says that it was moved. Interrupted in between, it
-    is called again.
+    Nothing can be lost or doubled: whoever holds the sync here says in the file that it is on its way, so
+    that it isn't pulled any more; then its state is written here; then the file says that it was moved.
+    Interrupted in between, it is called again.
 
     Args:
         connection: Where the sync will run.
@@ -43,46 +47,111 @@ def adopt(
         options: As of any run, but for what this sets itself.
 
     Returns:
-        The run that wrote the state; None if one before had.
+        The run that wrote the state, or that was cancelled before it had; None if one before had.
 
     Raises:
         StateError: There is no state to move, or not yet, or the warehouse has one.
+        SyncInProgressError: Another run holds the sync here, or is moving it.
     """
-    theirs = Statements(kept.dialect, settings.schemas, sync.id)
-    ours = Statements(connection.dialect, settings.schemas, sync.id)
-    if ledger_of(connection, ours).look().state is not None:
-        if is_moved(kept, theirs) is None:
+    move = _Move(
+        connection,
+        Statements(connection.dialect, settings.schemas, sync.id),
+        kept,
+        Statements(kept.dialect, settings.schemas, sync.id),
+        options.cancelled,
+    )
+    if move.is_done():
+        return None
+    _settled(kept, move.theirs)
+    try:
+        run = Runner(connection, settings, sync, replace(options, kind="reset", rows=move.rows)).run()
+    except StateError as error:
+        if error.code == "state-moved" and move.is_done():
+            return None
+        raise
+    if run.status == "success":
+        note(kept, move.theirs, done=True)
+        move.drop()
+    return run
+
+
+@dataclass(frozen=True)
+class _Move:
+    """A state on its way.
+
+    Attributes:
+        connection: Where it will be.
+        ours: The statements there.
+        kept: Its file.
+        theirs: The statements of the file.
+        cancelled: Set to stop.
+    """
+
+    connection: Connection
+    ours: Statements
+    kept: Connection
+    theirs: Statements
+    cancelled: threading.Event
+
+    def is_done(self) -> bool:
+        """Whether the warehouse has this state.
+
+        Raises:
+            StateError: It has another one.
+        """
+        if ledger_of(self.connection, self.ours).look().state is None:
+            return False
+        if is_moved(self.kept, self.theirs) is None:
             raise StateError(
-                f"Sync {sync.id!r} has a state in the warehouse: there is nothing to move to it.",
+                f"Sync {self.ours.sync_id!r} has a state in the warehouse: there is nothing to move to it.",
                 code="state-moved",
                 hint="Run it there. A full resync or a reset would start it afresh.",
             )
-        note(kept, theirs, done=True)
-        return None
-    _settled(kept, theirs)
-    note(kept, theirs, done=False)
-    staging = staging_table(sync.id)
-    try:
-        history = _settled(kept, theirs)  # as it stays: a run of it that begins now is refused
-        query = read_model(sync.model, connection.spoken)
-        described = connection.describe(query.sql)
-        layout = lay_out(sync, described, connection.dialect, connection.engine_version())
-        delivered = _delivered(kept, theirs, history, layout)
-        create_shared(connection, ours)
-        if (ours.schemas.planner, staging) in connection.tables(ours.schemas.planner):
-            connection.execute(ours.drop(staging))
-        _fill(connection, ours, staging, kept, delivered)
-        rows = _values(connection, layout, ours.planner(staging))
-        run = Runner(connection, settings, sync, replace(options, kind="reset", rows=rows)).run()
-    except CdcError as error:
-        if not isinstance(error, ConnectionLostError) and ledger_of(connection, ours).look().state is None:
-            note(kept, theirs, done=None)
-            with suppress(CdcError):
-                connection.execute(ours.drop(staging))
-        raise
-    note(kept, theirs, done=True)
-    connection.execute(ours.drop(staging))
-    return run
+        note(self.kept, self.theirs, done=True)
+        return True
+
+    @contextmanager
+    def rows(self, lease: Lease, layout: Layout) -> Iterator[tuple[str, str]]:
+        """What the destination holds, as ``Options.rows``: copied here; gone again if the run fails."""
+        if ledger_of(self.connection, self.ours).look().state is not None:
+            raise StateError(
+                f"Sync {self.ours.sync_id!r} has got a state in the warehouse meanwhile.", code="state-moved"
+            )
+        staging = table_name(self.ours.sync_id, lease.generation.run_id, "adopted")
+        note(self.kept, self.theirs, done=False)
+        try:
+            history = _settled(self.kept, self.theirs)  # as it stays: a run of it that begins now is refused
+            delivered = _delivered(self.kept, self.theirs, history, layout)
+            self._fill(lease, staging, delivered)
+            yield _values(self.connection, layout, self.ours.planner(staging))
+        except (ConnectionLostError, LeaseLostError):
+            raise  # another run may be moving it, or this one may have
+        except (CdcError, Interrupted):
+            lease.check()
+            if ledger_of(self.connection, self.ours).look().state is None:
+                note(self.kept, self.theirs, done=None)
+                with suppress(CdcError):
+                    self.drop()
+            raise
+
+    def _fill(self, lease: Lease, staging: str, delivered: str) -> None:
+        """Copy what the destination holds into a table of texts."""
+        connection, dialect = self.connection, self.connection.dialect
+        (*names, due) = (name for name, _kind in self.kept.describe(delivered))
+        nulls = ", ".join(f"{dialect.null(dialect.text_type)} AS {name}" for name in names)
+        empty = f"SELECT * FROM (SELECT {nulls}, CAST(NULL AS INTEGER) AS {due}) wcdc_none WHERE 1 = 0"
+        connection.execute(self.ours.create_as(staging, empty, key=""))
+        for batch in self.kept.stream(delivered, [None] * (len(names) + 1), BATCH_ROWS):
+            lease.check()
+            if self.cancelled.is_set():
+                raise Interrupted
+            with connection.transaction():
+                connection.insert(self.ours.schemas.planner, staging, pa.Table.from_batches([batch]))
+
+    def drop(self) -> None:
+        """Drop what was copied, also by others before."""
+        for name in adopted(self.ours.sync_id, own_tables(self.connection, self.ours)):
+            self.connection.execute(self.ours.drop(name))
 
 
 def _settled(kept: Connection, statements: Statements) -> History:
@@ -145,17 +214,6 @@ def _delivered(kept: Connection, theirs: Statements, history: History, layout: L
     if kept.query(f"SELECT count(*) FROM ({delivered}) d WHERE due = 2") != [(0,)]:
         raise _unsettled(theirs)
     return delivered
-
-
-def _fill(connection: Connection, ours: Statements, staging: str, kept: Connection, delivered: str) -> None:
-    """Copy what the destination holds into a table of texts."""
-    (*names, due) = (name for name, _kind in kept.describe(delivered))
-    nulls = ", ".join(f"{connection.dialect.null(connection.dialect.text_type)} AS {name}" for name in names)
-    empty = f"SELECT * FROM (SELECT {nulls}, CAST(NULL AS INTEGER) AS {due}) wcdc_none WHERE 1 = 0"
-    connection.execute(ours.create_as(staging, empty, key=""))
-    for batch in kept.stream(delivered, [None] * (len(names) + 1), BATCH_ROWS):
-        with connection.transaction():
-            connection.insert(ours.schemas.planner, staging, pa.Table.from_batches([batch]))
 
 
 def _values(connection: Connection, layout: Layout, staging: str) -> tuple[str, str]:

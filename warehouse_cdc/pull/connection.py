@@ -14,6 +14,7 @@ from warehouse_cdc.compile.parse import Spoken
 from warehouse_cdc.errors import ConfigError, QueryError, UnsupportedError
 from warehouse_cdc.pull.base import Origin
 from warehouse_cdc.pull.database import DatabaseOrigin, engine_of
+from warehouse_cdc.pull.postgres import PostgresOrigin
 from warehouse_cdc.pull.warehouse import WarehouseOrigin
 from warehouse_cdc.sources import SOURCES, Database, DuckDB, Source, open_target, source_of
 from warehouse_cdc.warehouses.base import Connection, Labels
@@ -71,14 +72,19 @@ def _origin(target: Any) -> Origin:
     if isinstance(target, str) and scheme not in SOURCES:
         target = Database(url=target)
     if isinstance(target, Database):
-        return DatabaseOrigin(engine_of(target.url), owned=True)
+        return _of_engine(engine_of(target.url), owned=True)
     try:
         connection, owned = open_target(target)
     except UnsupportedError:
         if not hasattr(target, "raw_connection"):
             raise
-        return DatabaseOrigin(target, owned=False)
+        return _of_engine(target, owned=False)
     return WarehouseOrigin(connection, owned=owned)
+
+
+def _of_engine(engine: Any, *, owned: bool) -> Origin:
+    kind = PostgresOrigin if engine.dialect.name == "postgresql" else DatabaseOrigin
+    return kind(engine, owned=owned)
 
 
 class PulledConnection(DuckDBConnection):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Context, Decimal
@@ -26,10 +26,11 @@ from warehouse_cdc.errors import (
     WarehouseError,
 )
 from warehouse_cdc.pull.base import Origin, type_of
-from warehouse_cdc.warehouses.base import redacted
+from warehouse_cdc.pull.reading import Batch, Reading
+from warehouse_cdc.warehouses.base import ESCAPED, redacted
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, Engine
     from sqlglot import exp
 
 BATCH_ROWS = 50_000
@@ -93,6 +94,7 @@ class DatabaseOrigin(Origin):
         self._engine = engine
         self._owned = owned
         self._read: _Read | None = None
+        self._reading: Reading | None = None
 
     def describe(self, sql: str) -> list[tuple[str, str]]:
         """Read the query, and find a type for each column that all its values have."""
@@ -114,6 +116,11 @@ class DatabaseOrigin(Origin):
     def probe(self, sql: str) -> None:
         """Nothing more: it was read when it was described."""
 
+    def cancel_statement(self) -> None:
+        """Tell the driver, and wait no longer than a moment for it."""
+        if (reading := self._reading) is not None:
+            reading.stop()
+
     def close(self) -> None:
         """Remove what was read; close the engine's pool if it is owned."""
         self._forget()
@@ -125,6 +132,11 @@ class DatabaseOrigin(Origin):
             self._read.folder.cleanup()
             self._read = None
 
+    def _shown(self, sql: str) -> str:
+        """A statement without its literals."""
+        quoted = self._engine.dialect.identifier_preparer.initial_quote
+        return redacted(sql, literal=ESCAPED) if quoted == "`" else redacted(sql)
+
     def _kind(self, code: Any) -> pa.DataType:
         """What the driver says of a column, for one that has no value: its family at least."""
         driver = self._engine.dialect.loaded_dbapi
@@ -132,13 +144,34 @@ class DatabaseOrigin(Origin):
         known = (kind for name, kind in kinds.items() if getattr(driver, name, None) == code)
         return pa.string() if code is None else next(known, pa.string())
 
-    def _batches(self, sql: str) -> Iterator[tuple[list[str], list[pa.DataType], list[Any]]]:
+    def _begin(self, connection: Connection) -> None:
+        """Prepare a session for one query."""
+
+    def _batches(self, sql: str) -> Iterator[Batch]:
+        """What is read, until it is to stop; an error that has come of that is no other."""
+        reading = self._reading = Reading()
+        # SQLite's connections may belong to their thread, and it can always be stopped.
+        aside = self._engine.dialect.name != "sqlite"
+        batches = self._fetched(sql, reading)
+        try:
+            yield from reading.aside(batches) if aside else batches
+        except WarehouseError as error:
+            if not reading.stopped:
+                raise
+            raise QueryError("Reading the model was cancelled.", sql=error.sql) from None
+        finally:
+            self._reading = None
+
+    def _fetched(self, sql: str, reading: Reading) -> Generator[Batch, None, None]:
         """Names and declared types of the columns, and columns of values; at least once."""
+        from sqlalchemy import event
         from sqlalchemy.exc import SQLAlchemyError
 
         options = {"no_parameters": True, "stream_results": True, "max_row_buffer": BATCH_ROWS}
         try:
             with self._engine.connect() as connection:
+                self._begin(connection)
+                event.listen(connection, "before_cursor_execute", reading.began)
                 result = connection.execution_options(**options).exec_driver_sql(sql)
                 described = () if result.cursor is None else result.cursor.description or ()
                 names = [str(column[0]) for column in described]
@@ -150,23 +183,23 @@ class DatabaseOrigin(Origin):
                 if empty:
                     yield names, kinds, [() for _name in names]
         except SQLAlchemyError as error:
-            raise _mapped(error, sql) from None
+            raise _mapped(error, self._shown(sql)) from None
         except Exception as error:  # drivers raise others of values that Python has no type for
             raise QueryError(
                 f"The database's driver can't read the model's rows ({type(error).__name__}).",
-                sql=redacted(sql),
+                sql=self._shown(sql),
                 hint="Cast dates and times before the year 1 or after 9999 to text in the model.",
             ) from None
 
 
-def _mapped(error: Any, sql: str) -> WarehouseError:
+def _mapped(error: Any, shown: str) -> WarehouseError:
     """An error without the driver's message, which may hold row values."""
     cause = type(getattr(error, "orig", None) or error).__name__
     if getattr(error, "connection_invalidated", False) or getattr(error, "statement", None) is None:
         return ConnectionLostError(f"The database can't be reached ({cause}).", hint="Check its URL.")
     return QueryError(
         f"The database refused the model's query ({cause}).",
-        sql=redacted(sql),
+        sql=shown,
         hint="Run it with the database's own client to see its message.",
     )
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Set
 
 from warehouse_cdc.engine.ledger import ledger_of
 from warehouse_cdc.errors import StateError, WarehouseError
-from warehouse_cdc.plan.names import slug
+from warehouse_cdc.plan.names import adopted
 from warehouse_cdc.plan.statements import Statements
 from warehouse_cdc.warehouses.base import Connection
 
+ATTEMPTS = 40
+"""How often something is noted again that another thread of this process notes at the same time."""
 MOVED = "wcdc_moved"
 """In the file that had the state: the syncs that were moved, and whether that is done."""
 
@@ -45,11 +48,19 @@ def is_moved(kept: Connection, statements: Statements) -> bool | None:
 def note(kept: Connection, statements: Statements, *, done: bool | None) -> None:
     """Say how far a move is; None for not begun."""
     table, sync = statements.planner(MOVED), kept.dialect.literal(statements.sync_id)
-    with kept.transaction():
-        kept.execute(f"CREATE TABLE IF NOT EXISTS {table} (sync_id VARCHAR, done BOOLEAN)")
-        kept.execute(f"DELETE FROM {table} WHERE sync_id = {sync}")
-        if done is not None:
-            kept.execute(f"INSERT INTO {table} VALUES ({sync}, {kept.dialect.literal(done)})")
+    for last in (*[False] * ATTEMPTS, True):
+        try:
+            with kept.transaction():
+                kept.execute(f"CREATE TABLE IF NOT EXISTS {table} (sync_id VARCHAR, done BOOLEAN)")
+                kept.execute(f"DELETE FROM {table} WHERE sync_id = {sync}")
+                if done is not None:
+                    kept.execute(f"INSERT INTO {table} VALUES ({sync}, {kept.dialect.literal(done)})")
+        except WarehouseError as error:
+            if last or error.code != "query-conflict":
+                raise
+            time.sleep(0.05)  # another thread notes the same, or another sync's
+        else:
+            return
 
 
 def refuse_second_state(connection: Connection, statements: Statements) -> None:
@@ -88,14 +99,9 @@ def refuse_unfinished(sync_id: str, tables: Set[str]) -> None:
     Raises:
         StateError: It was: a first run would send everything again.
     """
-    if staging_table(sync_id) in tables:
+    if adopted(sync_id, tables):
         raise StateError(
             f"Sync {sync_id!r} is on its way into the warehouse.",
             code="state-moved",
             hint="Move it again, with the same file. A full resync or a reset would start it afresh.",
         )
-
-
-def staging_table(sync_id: str) -> str:
-    """Where a state waits that is being moved."""
-    return f"{slug(sync_id)}_adopted"

@@ -6,9 +6,11 @@ import re
 from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from sqlglot import exp
 
 from warehouse_cdc.dialects import ColumnType
+from warehouse_cdc.dialects.duckdb import ANY_DECIMAL
 from warehouse_cdc.pull.base import Origin, type_of
 from warehouse_cdc.warehouses.base import Connection, Labels
 
@@ -58,7 +60,7 @@ class WarehouseOrigin(Origin):
         for name in names:
             described, kept = self._described[sql][name]
             value, kind = dialect.stored(dialect.quote(name), described)
-            if kind.kind == "decimal" and kept == "VARCHAR":
+            if kept == ANY_DECIMAL.name:
                 value, kind = dialect.canonical_text(value, kind), dialect.column_type(dialect.text_type)
             values.append(f"{dialect.transport(value, kind)[0]} AS {dialect.quote(name)}")
             kinds.append(kind)
@@ -66,7 +68,8 @@ class WarehouseOrigin(Origin):
         # A session that is somebody else's may have tables and a search path that a second one hasn't.
         expected = MANY if self._owned else 0
         for batch in self._connection.stream(dialect.finished(select), kinds, expected_rows=expected):
-            yield batch.rename_columns(list(names))
+            columns = [_infinite(column) for column in batch.columns]
+            yield pa.RecordBatch.from_arrays(columns, list(names))
 
     def probe(self, sql: str) -> None:
         """Ask for one row."""
@@ -93,7 +96,22 @@ def _kept(described: ColumnType, stored: ColumnType, way: pa.DataType) -> str:
     if stored.kind == "uuid":
         return "UUID"
     if stored.kind == "decimal" and not pa.types.is_decimal(way):
-        # Beyond 38 digits there is no type for it: its canonical text is as good to compare.
         digits = [int(number) for number in re.findall(r"\d+", described.name)]
-        return f"DECIMAL({digits[0]},{(*digits, 0)[1]})" if digits and digits[0] <= 38 else "VARCHAR"
+        fits = digits and digits[0] <= 38
+        return f"DECIMAL({digits[0]},{(*digits, 0)[1]})" if fits else ANY_DECIMAL.name
+    if stored.kind == "integer" and not (pa.types.is_integer(way) or pa.types.is_decimal(way)):
+        return "UHUGEINT" if stored.name.startswith("U") else "HUGEINT"
     return type_of(way)
+
+
+def _infinite(column: pa.Array) -> pa.Array:
+    """A column whose lowest moment is DuckDB's infinity of the past: one above the lowest number."""
+    if not pa.types.is_date32(column.type) and not pa.types.is_timestamp(column.type):
+        return column
+    number = pa.int32() if pa.types.is_date32(column.type) else pa.int64()
+    raw = column.view(number)
+    lowest = pa.scalar(-(2 ** (number.bit_width - 1)), number)
+    found = pc.equal(raw, lowest)
+    if not pc.any(found).as_py():
+        return column
+    return pc.if_else(found, pc.add(lowest, pa.scalar(1, number)), raw).view(column.type)

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from warehouse_cdc.errors import UnsupportedError
+from warehouse_cdc.errors import ConfigError, UnsupportedError
 from warehouse_cdc.sources.athena import Athena
-from warehouse_cdc.sources.base import Source
+from warehouse_cdc.sources.base import Source, is_unicode
 from warehouse_cdc.sources.bigquery import BigQuery
 from warehouse_cdc.sources.database import Database
 from warehouse_cdc.sources.databricks import Databricks
@@ -39,6 +39,10 @@ def source_of(url: str) -> Source:
         UnsupportedError: It isn't a URL of a known warehouse.
         ConfigError: A part of it is missing, unknown or of the wrong type.
     """
+    if not is_unicode(url):
+        raise ConfigError(
+            "The URL must be text without lone surrogates.", code="connect-url", hint="Was it read as UTF-8?"
+        )
     scheme, colon, rest = url.partition("://")
     name, _plus, _driver = scheme.lower().partition("+")
     if not colon or name not in SOURCES:

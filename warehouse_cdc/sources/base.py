@@ -24,6 +24,15 @@ def secret(default: Any = None) -> Any:
     return field(default=default, repr=False)
 
 
+def is_unicode(text: str) -> bool:
+    """Whether a text can be sent as UTF-8; that of an environment variable in another encoding can't."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 @dataclass(frozen=True, kw_only=True)
 class Source(ABC):
     """How one kind of warehouse is reached: a subclass has a field for all that its driver must know.
@@ -61,6 +70,9 @@ class Source(ABC):
                     fit(value, known.hint)
             except MismatchError as error:
                 raise self._refuse(f"{name} must be {error}.") from None
+            texts = value.values() if isinstance(value, Mapping) else [value]
+            if any(isinstance(text, str) and not is_unicode(text) for text in texts):
+                raise self._refuse(f"{name} must be text without lone surrogates.", "Was it read as UTF-8?")
         port = getattr(self, "port", None)
         if port is not None and not 0 < port < 65_536:
             raise self._refuse("port must be between 1 and 65535.")

@@ -30,7 +30,8 @@ class Database(Source):
     @property
     def dialect(self) -> str:  # type: ignore[override]
         """SQLAlchemy's name of what is spoken there."""
-        return self.url.partition("://")[0].partition("+")[0].lower()
+        scheme, colon, _rest = self.url.partition("://")
+        return scheme.partition("+")[0].lower() if colon else "that"
 
     def _open(self) -> Connection:
         raise ConfigError(

@@ -36,6 +36,13 @@ class DuckDB(Source):
     file: str | PathLike[str] | None = None
     config: Mapping[str, str] = field(default_factory=dict, repr=False)
 
+    def __repr__(self) -> str:
+        """Show the file; of one at MotherDuck, nothing of its settings, which may be a token."""
+        file = None if self.file is None else fspath(self.file)
+        if file is not None and file.startswith(("md:", "motherduck:")):
+            file = file.partition("?")[0]
+        return f"{type(self).__name__}(file={file!r})"
+
     @classmethod
     def from_url(cls, url: str, **more: Any) -> Self:
         """Read ``duckdb:///path?setting=value``; the path as it is, relative after three slashes."""

@@ -19,7 +19,7 @@ from sqlglot import exp
 
 from warehouse_cdc.compile.parse import Spoken
 from warehouse_cdc.dialects import ColumnType, Dialect
-from warehouse_cdc.errors import QueryError, StateError
+from warehouse_cdc.errors import CdcError, ConnectionLostError, QueryError, StateError
 
 Work = Literal["", "scan", "lookup"]
 
@@ -47,8 +47,25 @@ class Labels:
         return f"/* warehouse-cdc {' '.join(texts)} */ "
 
 
-_LITERAL = re.compile(r"'(?:[^']|'')*'")
-ESCAPED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""", re.DOTALL)
+def literals(texts: str, kept: str) -> re.Pattern[str]:
+    """What ``redacted`` looks for: texts to hide, and what may have a quote in it and isn't one.
+
+    Args:
+        texts: The texts' pattern.
+        kept: That of names in quotes.
+    """
+    return re.compile(rf"(?P<kept>--[^\n]*|/\*.*?\*/|{kept})|{texts}", re.DOTALL)
+
+
+PLAIN = r"""(?<!\w)[eE]'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|\$(?P<tag>\w*)\$.*?\$(?P=tag)\$"""
+"""Text in quotes, in which a backslash counts only after an E, and text between dollars."""
+NAMED = r'''"(?:[^"]|"")*"'''
+"""A name in double quotes."""
+_LITERAL = literals(PLAIN, NAMED)
+ESCAPED = literals(
+    r"'''.*?'''|\"{3}.*?\"{3}|'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"",
+    r"`[^`]*`",
+)
 """Text in either kind of quotes, in which a backslash takes the next character's meaning away."""
 
 
@@ -58,9 +75,9 @@ def redacted(sql: str, limit: int = 2000, literal: re.Pattern[str] = _LITERAL) -
     Args:
         sql: The statement.
         limit: Characters that are shown at most.
-        literal: What a literal looks like.
+        literal: What a literal looks like, by ``literals``.
     """
-    text = literal.sub("'…'", sql)
+    text = literal.sub(lambda found: found["kept"] or "'…'", sql)
     return text if len(text) <= limit else text[:limit] + " …"
 
 
@@ -71,6 +88,34 @@ def schema_missing(schemas: Sequence[str], what: str = "schema") -> StateError:
         code="schema-missing",
         hint="An administrator runs what `warehouse-cdc setup` prints, once.",
     )
+
+
+def fresh_token(token: Callable[[], str]) -> str:
+    """What a caller's function gives to sign in with.
+
+    Raises:
+        ConnectionLostError: It failed, or gave no text. Its own message may hold a secret, and isn't told.
+    """
+    try:
+        found = token()
+    except CdcError:
+        raise
+    except Exception as error:
+        raise ConnectionLostError(
+            f"The function that gives the token failed ({type(error).__name__}).",
+            code="source-token",
+            hint="Call it by itself to see why: a new session can't sign in without it.",
+        ) from None
+    if not isinstance(found, str) or not found:
+        raise ConnectionLostError(
+            f"The function that gives the token returned {type(found).__name__}, not text."
+            if not isinstance(found, str)
+            else "The function that gives the token returned an empty text.",
+            code="source-token",
+            hint="It has to return the token itself.",
+            retryable=False,
+        )
+    return found
 
 
 END_SECONDS = 600.0

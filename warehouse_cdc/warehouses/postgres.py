@@ -31,7 +31,7 @@ from warehouse_cdc.errors import (
     UnsupportedError,
     WarehouseError,
 )
-from warehouse_cdc.warehouses.base import Connection, Work, redacted, schema_missing
+from warehouse_cdc.warehouses.base import Connection, Work, fresh_token, redacted, schema_missing
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -191,7 +191,7 @@ def open_postgres(
     given = dict(options or {})
     opener = None
     if token is not None:
-        given["password"] = token()
+        given["password"] = fresh_token(token)
         opener = partial(open_postgres, conninfo, dialect, options=options, token=token)
     connection = sign_in(conninfo, given)
     return PostgresConnection(connection, owned=True, opener=opener, dialect=dialect)
@@ -301,7 +301,8 @@ class PostgresConnection(Connection):
         told = {name: info.parameter_status(name) for name in _READING}
         changed = {name: value for name, value in told.items() if value and value not in _READING[name]}
         for name in changed:
-            self._connection.execute(f"SET {name} TO '{_READING[name][0]}'".encode())
+            with self._mapped(f"SET {name}"):
+                self._connection.execute(f"SET {name} TO '{_READING[name][0]}'".encode())
         return changed
 
     @property
@@ -573,9 +574,10 @@ class PostgresConnection(Connection):
         if self._owned:
             self._connection.close()
         elif not self._connection.closed:
-            for name, value in self._former.items():
-                self._connection.execute(f"SET {name} TO '{value}'".encode())
-            self._connection.autocommit = self._was_autocommit
+            with suppress(psycopg.Error):  # it broke: there is nothing to give back
+                for name, value in self._former.items():
+                    self._connection.execute(f"SET {name} TO '{value}'".encode())
+                self._connection.autocommit = self._was_autocommit
 
     @contextmanager
     def _mapped(self, sql: str) -> Iterator[None]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import random
-import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,7 +32,15 @@ from warehouse_cdc.errors import (
     WarehouseError,
 )
 from warehouse_cdc.warehouses.alone import AloneConnection
-from warehouse_cdc.warehouses.base import Work, end_all, redacted, schema_missing
+from warehouse_cdc.warehouses.base import (
+    NAMED,
+    Work,
+    end_all,
+    fresh_token,
+    literals,
+    redacted,
+    schema_missing,
+)
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -45,7 +52,7 @@ _CUT = {"force_microsecond_precision": True} if _VERSION >= 5 else {}
 """Otherwise nanoseconds before 1678 and after 2262 can't be read."""
 _ATTEMPTS = 6
 """How often a statement is tried for which too many others waited already."""
-_LITERAL = re.compile(r"'(?:[^'\\]|\\.|'')*'|\$\$.*?\$\$", re.DOTALL)
+_LITERAL = literals(r"'(?:[^'\\]|\\.|'')*'|\$\$.*?\$\$", NAMED)
 _SESSION = {"TIMEZONE": "UTC", "TIMESTAMP_INPUT_FORMAT": "AUTO", "DATE_INPUT_FORMAT": "AUTO"}
 """Parameters of every statement, also in sessions that are somebody else's: they outlive no statement."""
 _OVER = "'SUCCESS', 'FAILED_WITH_ERROR', 'FAILED_WITH_INCIDENT'"
@@ -160,7 +167,7 @@ def open_snowflake(source: Source) -> SnowflakeConnection:
     arguments, token = arguments_of(source), source.token
 
     def opener() -> Any:
-        fresh = {} if token is None else {"token": token() if callable(token) else token}
+        fresh = {} if token is None else {"token": fresh_token(token) if callable(token) else token}
         return connector.connect(**arguments, **fresh)
 
     warehouses = (source.warehouse, source.interactive_warehouse)

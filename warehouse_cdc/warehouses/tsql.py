@@ -23,7 +23,7 @@ from warehouse_cdc.errors import ConnectionLostError, PermissionDeniedError, Que
 from warehouse_cdc.sources.tsql import Synapse as SynapseSource
 from warehouse_cdc.warehouses.alone import AloneConnection
 from warehouse_cdc.warehouses.base import Work, end_all, redacted, schema_missing
-from warehouse_cdc.warehouses.tsql_errors import mapped
+from warehouse_cdc.warehouses.tsql_errors import LITERAL, mapped
 from warehouse_cdc.warehouses.tsql_session import opener_of
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ class TSQLConnection(AloneConnection):
             ours = mapped(error, sql)
             if self._stopped:
                 self._stopped = False
-                ours = QueryError("A statement was stopped.", sql=redacted(sql))
+                ours = QueryError("A statement was stopped.", sql=redacted(sql, literal=LITERAL))
                 self._connection = self._opener()
             self._lost = self._lost or isinstance(ours, ConnectionLostError)
             raise ours from None

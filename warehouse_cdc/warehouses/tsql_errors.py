@@ -7,7 +7,7 @@ import re
 from mssql_python import Error as DriverError
 
 from warehouse_cdc.errors import ConnectionLostError, PermissionDeniedError, QueryError, WarehouseError
-from warehouse_cdc.warehouses.base import redacted
+from warehouse_cdc.warehouses.base import NAMED, literals, redacted
 
 _DENIED = re.compile(
     r"permission was denied|permission denied|does not have permission|do not have permission", re.IGNORECASE
@@ -25,6 +25,7 @@ _BUSY = re.compile(
     re.IGNORECASE,
 )
 _CONFLICT = re.compile(r"update conflict|was deadlocked", re.IGNORECASE)
+LITERAL = literals(r"'(?:[^']|'')*'", rf"{NAMED}|\[(?:[^\]]|\]\])*\]")
 _NAMES_ONLY = re.compile(
     r"invalid object name|already an object named|invalid column name|cannot find the object"
     r"|specified schema name",
@@ -40,7 +41,7 @@ def mapped(error: DriverError, sql: str) -> WarehouseError:
         error: The driver's.
         sql: The statement; empty while a session is opened.
     """
-    shown = redacted(sql)
+    shown = redacted(sql, literal=LITERAL)
     said = str(getattr(error, "ddbc_error", "") or "")
     text = f"{getattr(error, 'driver_error', '')} {said}"
     detail = re.sub(r"^(\[[^\]]*\])+", "", said).strip()

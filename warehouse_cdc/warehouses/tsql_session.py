@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msal
@@ -13,6 +14,7 @@ from mssql_python.exceptions import ConnectionStringParseError
 
 from warehouse_cdc.errors import ConfigError, ConnectionLostError
 from warehouse_cdc.sources.tsql import Synapse
+from warehouse_cdc.warehouses.base import fresh_token
 from warehouse_cdc.warehouses.tsql_errors import mapped
 
 if TYPE_CHECKING:
@@ -91,7 +93,7 @@ def _by_drivers_names(connection_string: str) -> str:
 def _tokens(source: Source) -> Callable[[], str] | None:
     """What gives the token of a new session; None where a login signs in."""
     if source.token is not None:
-        return source.token
+        return partial(fresh_token, source.token)
     if source.tenant_id is None:
         return None
     credential: Any = source.client_secret
