@@ -356,6 +356,21 @@ def test_whatever_goes_wrong_while_a_request_is_made_is_the_rows_rejection(name:
     assert outcomes[0].status == "rejected" and outcomes[0].permanent
 
 
+def test_json_columns_keep_their_digits_in_templates_and_forms_too() -> None:
+    schema = pa.schema([("id", pa.int64()), tagged("extra", "json")])
+    extra = '{"a":1.10,"b":12345678901234567890.123456789}'
+    for body in (Json("{{ row.extra | json }}"), JsonColumn("extra"), Json("{{ row.extra }}")):
+        assert body_of(Request(body=body, batch=False), [(1, extra)], schema) == extra.encode()
+    form = parse_qs(body_of(Request(body=Form()), [(1, extra)], schema).decode())
+    assert form == {"id": ["1"], "extra": [extra]}
+
+
+def test_a_json_column_that_holds_a_text_sends_a_text() -> None:
+    schema = pa.schema([("id", pa.int64()), tagged("extra", "json")])
+    text = json.dumps('{"a": 1}')
+    assert body_of(Request(body=JsonColumn("extra"), batch=False), [(1, text)], schema) == text.encode()
+
+
 def test_text_that_only_looks_like_json_is_text() -> None:
     schema = pa.schema([("id", pa.int64()), ("payload", pa.string())])
     rows = [(1, "[NaN]"), (2, "[" * 5000)]

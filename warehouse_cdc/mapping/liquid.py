@@ -13,11 +13,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import math
+import operator
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timezone
-from decimal import Decimal, InvalidOperation
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation, localcontext
 from email.utils import parseaddr
 from functools import cache, cached_property, wraps
 from io import StringIO
@@ -58,6 +60,8 @@ _INSERTING = {
     "push",
 }
 """Filters whose last argument becomes a part of the text."""
+_DIGITS = 1000
+"""Arithmetic keeps so many."""
 _AUTHOR, _TOKEN, _EMPTY, _BETWEEN = 0xDC00, 0xDC80, "\udd00", "\udd01"
 """Where the marks of an author's characters begin, and those of a value's JSON; an empty value; a gap."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -426,7 +430,8 @@ def _cast(value: Any, kind: str) -> Any:
             number = Decimal(text)
         except InvalidOperation:
             raise RowRejectedError("a value can't be cast to a number") from None
-        return int(number) if number == number.to_integral_value() and "." not in text else number
+        whole = number.is_finite() and abs(number.adjusted()) < _DIGITS and "." not in text
+        return int(number) if whole and number == number.to_integral_value() else number
     if kind == "boolean":
         if text.lower() in ("true", "t", "1", "yes"):
             return True
@@ -434,6 +439,47 @@ def _cast(value: Any, kind: str) -> Any:
             return False
         raise RowRejectedError("a value can't be cast to a boolean")
     raise RowRejectedError(f"cast knows string, number and boolean, not {kind}")
+
+
+def _number(value: Any) -> int | Decimal:
+    """A number of a value, exact; nothing is 0."""
+    if isinstance(value, int):
+        return value
+    try:
+        number = value if isinstance(value, Decimal) else Decimal(_text(value).strip() or 0)
+    except InvalidOperation:
+        raise RowRejectedError("a value is no number") from None
+    if number.is_finite() and abs(number.adjusted()) >= _DIGITS:
+        raise RowRejectedError("a number is too large")
+    whole = isinstance(value, str) and number == number.to_integral_value() and "." not in value
+    return int(number) if whole else number
+
+
+def _divided(value: int | Decimal, by: int | Decimal) -> int | Decimal:
+    both = isinstance(value, int) and isinstance(by, int)
+    return value // by if both else Decimal(Decimal(value) / Decimal(by))
+
+
+def _rounded(value: int | Decimal, digits: int | Decimal = 0) -> int | Decimal:
+    if isinstance(value, int) and digits >= 0:
+        return value
+    found = Decimal(value).quantize(Decimal(1).scaleb(-int(digits)), ROUND_HALF_UP)
+    return found if digits > 0 else int(found)
+
+
+def _exact(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Arithmetic that loses no digit."""
+
+    def calculated(*values: Any) -> Any:
+        with localcontext() as context:
+            context.prec = _DIGITS
+            return function(*map(_number, values))
+
+    return calculated
+
+
+def _join(value: Any, by: Any = " ") -> str:
+    return text_of(by).join(map(text_of, value if isinstance(value, (list, tuple, range)) else [value]))
 
 
 def _includes(value: Any, part: Any) -> Any:
@@ -519,6 +565,18 @@ def _camelcase(value: Any) -> str:
 
 
 FILTERS: dict[str, Callable[..., Any]] = {
+    "abs": _exact(abs),
+    "at_least": _exact(max),
+    "at_most": _exact(min),
+    "ceil": _exact(math.ceil),
+    "divided_by": lambda value, by: _divided(_number(value), _number(by)),
+    "floor": _exact(math.floor),
+    "join": _join,
+    "minus": _exact(operator.sub),
+    "modulo": _exact(lambda value, by: value - by * math.floor(value / by)),
+    "plus": _exact(operator.add),
+    "round": _exact(_rounded),
+    "times": _exact(operator.mul),
     "b64_decode": _b64_decode,
     "b64_encode": _b64_encode,
     "camelcase": _camelcase,
@@ -544,4 +602,4 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "to_unix": lambda value: int(_moment(value).timestamp()),
     "validate_email": _validate_email,
 }
-"""Filters beside Liquid's own, and those of Liquid's own that must find what has marks."""
+"""Filters beside Liquid's own, and those of Liquid's own that must find what has marks, or be exact."""

@@ -18,6 +18,7 @@ from warehouse_cdc.destinations.http.client import check_types
 from warehouse_cdc.errors import ConfigError
 from warehouse_cdc.mapping import liquid
 from warehouse_cdc.mapping.liquid import RowRejectedError, Template
+from warehouse_cdc.mapping.values import kind_of, to_rows
 
 _TRAILING = re.compile(r'("(?:[^"\\]|\\.)*")|,(?=\s*[\]}])', re.DOTALL)
 
@@ -42,7 +43,7 @@ class Rows:
         context = self.batch.context
         told = (context.model_id, context.model_name, context.sync_id, context.run_id, self.batch.operation)
         seen: dict[str, Any] = {"context": dict(zip(liquid.CONTEXT, told, strict=True))}
-        rows = liquid.without_surrogates(self.batch.rows)
+        rows = liquid.without_surrogates(to_rows(self.batch.arrow, exact=True))
         if not self.single:
             return {**seen, "rows": rows}
         row = rows[0]
@@ -149,7 +150,8 @@ class Form(Body):
     def content(self, rows: Rows) -> bytes:
         """The form."""
         if self._made is None:
-            pairs = {name: liquid.text_of(value) for name, value in rows.batch.rows[0].items()}
+            (row,) = to_rows(rows.batch.arrow, exact=True)
+            pairs = {name: liquid.text_of(value) for name, value in row.items()}
         else:
             pairs = {name: template.render(**rows.values) for name, template in self._made.items()}
         return urlencode(pairs).encode()
@@ -197,13 +199,10 @@ class JsonColumn(Body):
     def texts(self, batch: Batch, invalid: dict[int, str]) -> list[str]:
         """Each row's value."""
         index = batch.arrow.schema.get_field_index(self.column)
-        arrow = batch.arrow.column(index)
-        texts = [
-            text or "null"
-            for text in encode_column(arrow, batch.arrow.schema.field(index), JSON_STYLE, invalid)
-        ]
+        arrow, field = batch.arrow.column(index), batch.arrow.schema.field(index)
+        texts = [text or "null" for text in encode_column(arrow, field, JSON_STYLE, invalid)]
         for position, text in enumerate(texts):
-            if text.startswith('"'):
+            if text.startswith('"') and kind_of(field) != "json":
                 inner = json.loads(text)
                 if _is_json(inner):
                     texts[position] = inner
