@@ -50,6 +50,7 @@ class Call:
         body: Its body.
         applied: Whether it took effect.
         status: How it was answered; None if it wasn't.
+        header_lines: Its headers as they came.
     """
 
     at: float
@@ -59,6 +60,7 @@ class Call:
     body: bytes
     applied: bool
     status: int | None
+    header_lines: Sequence[tuple[str, str]] = ()
 
     @property
     def rows(self) -> list[Any]:
@@ -231,7 +233,8 @@ def _handler(owner: FaultServer) -> type[BaseHTTPRequestHandler]:
                 time.sleep(fault.stall)
                 cut = fault.reset in ("before", "after")
                 status = None if cut else answer[0]
-                owner._note(Call(at, self.command, self.path, headers, body, applied, status))
+                lines = tuple(self.headers.items())
+                owner._note(Call(at, self.command, self.path, headers, body, applied, status, lines))
                 if cut:
                     self._cut()
                 else:

@@ -297,9 +297,22 @@ class HttpClient:
             close()
 
     def call(
-        self, method: str, url: str, *, content: bytes | None = None, headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        url: str,
+        *,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        defaults: Mapping[str, str] | None = None,
     ) -> bytes:
         """Make a call.
+
+        Args:
+            method: Its method.
+            url: Its URL.
+            content: Its body.
+            headers: Its own headers.
+            defaults: Headers that it has unless it or every call has its own.
 
         Returns:
             The body of an answer with a status from 200 to 299; at most 1 MB of it.
@@ -307,6 +320,10 @@ class HttpClient:
         Raises:
             DestinationError: Anything else, as what it means for the rows of the call.
         """
+        given = {name.lower() for name in (*self._named, *(headers or {}))}
+        headers = {name: text for name, text in (defaults or {}).items() if name.lower() not in given} | {
+            **(headers or {})
+        }
         began = time.monotonic()
         response: httpx2.Response | None = None
         body, told = b"", None
@@ -344,7 +361,7 @@ class HttpClient:
         method: str,
         url: str,
         content: bytes | None,
-        headers: Mapping[str, str] | None,
+        headers: Mapping[str, str],
         response: httpx2.Response | None,
         body: bytes,
         told: str | None,
@@ -357,7 +374,7 @@ class HttpClient:
                 url=self.scrubbed(self._shown(url)),
                 request_headers={
                     **dict.fromkeys(self._named, HIDDEN),
-                    **{name: self.scrubbed(value) for name, value in (headers or {}).items()},
+                    **{name: self.scrubbed(value) for name, value in headers.items()},
                 },
                 request_body=self.scrubbed((content or b"").decode("utf-8", "replace")),
                 status=None if response is None else response.status_code,

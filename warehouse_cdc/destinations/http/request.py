@@ -260,11 +260,12 @@ class _RequestWriter(Writer):
                 if len(sent) == 1:
                     return {**outcomes, sent[0]: rejected(str(error), permanent=True)}
                 raise DestinationError(str(error), retryable=False, status=0, divisible=True) from None
+            defaults = {}
             if content is not None and request.body.content_type:
-                headers.setdefault("Content-Type", request.body.content_type)
+                defaults["Content-Type"] = request.body.content_type
             if self._idempotency_header:
-                headers[self._idempotency_header] = _key(batch)
-            self._client.call(request.method, url, content=content, headers=headers)
+                defaults[self._idempotency_header] = _key(batch)
+            self._client.call(request.method, url, content=content, headers=headers, defaults=defaults)
         return outcomes
 
     def _filled(self, request: Request, rows: Rows) -> tuple[str, dict[str, str], bytes | None]:
