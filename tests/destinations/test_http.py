@@ -351,6 +351,7 @@ UNFIT = {
     "NaN": (Json('{"a": {{ row.extra }}}'), "NaN"),
     "a pattern that isn't": (Json('{"a": "{{ row.extra | regex_test: row.extra }}"}'), '"("'),
     "too deep": (Xml("{{ row.extra.a }}"), '{"a":' + "[" * 5000 + "]" * 5000 + "}"),
+    "a control character in XML": (Xml("<a>{{ row.extra }}</a>"), '"\\u0001"'),
     "a surrogate": (JsonColumn("extra"), '"\\ud800"'),
     "a surrogate of the author's": (Xml("\ud800{{ row.id }}"), "1"),
 }

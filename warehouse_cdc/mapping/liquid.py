@@ -65,6 +65,7 @@ _DIGITS = 1000
 _AUTHOR, _TOKEN, _EMPTY, _BETWEEN = 0xDC00, 0xDC80, "\udd00", "\udd01"
 """Where the marks of an author's characters begin, and those of a value's JSON; an empty value; a gap."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _UNMARKED = re.compile("[^\ud800-\udfff]+")
 _OF_VALUES = {_TOKEN + code: code for code in range(128)}
 _PLAIN = {_AUTHOR + code: code for code in range(128)} | _OF_VALUES | {ord(_EMPTY): None}
@@ -124,6 +125,8 @@ def _plain(text: str) -> str:
 
 
 def _xml(text: str) -> str:
+    if _NOT_XML.search(text):
+        raise RowRejectedError("a value has a control character, which XML can't hold")
     return _plain(xml_escape(text, {'"': "&quot;", "'": "&apos;"}))
 
 

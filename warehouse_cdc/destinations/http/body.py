@@ -150,8 +150,7 @@ class Form(Body):
     def content(self, rows: Rows) -> bytes:
         """The form."""
         if self._made is None:
-            (row,) = to_rows(rows.batch.arrow, exact=True)
-            pairs = {name: liquid.text_of(value) for name, value in row.items()}
+            pairs = {name: liquid.text_of(value) for name, value in rows.values["row"].items()}
         else:
             pairs = {name: template.render(**rows.values) for name, template in self._made.items()}
         return urlencode(pairs).encode()
