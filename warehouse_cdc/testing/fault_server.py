@@ -91,6 +91,7 @@ class FaultServer:
         table: What it holds, by key.
         effects: How many times a row was applied, by (operation, key).
         calls: What arrived, in order.
+        under_way: Calls that are being answered, or were given up and would be.
         most_at_once: The most calls that were under way at once.
     """
 
@@ -111,7 +112,7 @@ class FaultServer:
         self.most_at_once = 0
         self._seen: set[str] = set()
         self._number = 0
-        self._under_way = 0
+        self.under_way = 0
         self._lock = threading.Lock()
         self._server = _Server(("127.0.0.1", 0), _handler(self))
         if tls is not None:
@@ -152,8 +153,8 @@ class FaultServer:
     def _arrived(self, path: str, body: bytes) -> Fault | None:
         with self._lock:
             number, self._number = self._number, self._number + 1
-            self._under_way += 1
-            self.most_at_once = max(self.most_at_once, self._under_way)
+            self.under_way += 1
+            self.most_at_once = max(self.most_at_once, self.under_way)
         return self.script(number, path, body)
 
     def _note(self, call: Call) -> None:
@@ -162,7 +163,7 @@ class FaultServer:
 
     def _ended(self) -> None:
         with self._lock:
-            self._under_way -= 1
+            self.under_way -= 1
 
     def _apply(
         self, method: str, path: str, headers: Mapping[str, str], body: bytes
