@@ -14,14 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from warehouse_cdc.errors import ConfigError
-from warehouse_cdc.mapping.liquid import (
+from warehouse_cdc.mapping.liquid import Template
+from warehouse_cdc.mapping.marks import (
     JSON,
     TEXT,
     URL,
     XML,
     Format,
     RowRejectedError,
-    Template,
     without_surrogates,
 )
 
@@ -97,9 +97,17 @@ def test_what_the_author_wrote_is_not_escaped() -> None:
         '{% assign all = "a,b" %}{% assign parts = all | split: "," %}{{ parts | json }}': ["a", "b"],
         '{% assign all = "a,b" %}{% if all == "a,b" and all contains "," %}[1]{% endif %}': [1],
         '[{{ 1 | append: ", 3" }}]': [1, 3],
+        '{% raw %}["{{", 1]{% endraw %}': ["{{", 1],
+        '{% assign k = "a:b" %}["{{ row[k] }}"]': ["found"],
+        '{% capture c %} a,b {% endcapture %}{% assign c = c | strip %}{% if c == "a,b" %}[2]{% endif %}': [
+            2
+        ],
+        '{% assign p = "a:1,b" | append: "," | split: "," %}{% if p[0] == "a:1" %}[3]{% endif %}': [3],
+        '{% assign s = "x, y" %}["{{ s | replace: ", ", "-" | remove: "x" }}"]': ["-y"],
+        "[{% for i in (1..2) %}{{ i }}{% unless forloop.last %},{% endunless %}{% endfor %}]": [1, 2],
     }
     for source, expected in sources.items():
-        assert json.loads(filled(JSON, source, x="1,2")) == expected, source
+        assert json.loads(filled(JSON, source, x="1,2", **{"a:b": "found"})) == expected, source
 
 
 def test_a_backslash_before_a_value_cannot_take_its_escape_away() -> None:

@@ -16,8 +16,9 @@ from warehouse_cdc.destinations.encoding import JSON as JSON_STYLE
 from warehouse_cdc.destinations.encoding import encode_column, json_text
 from warehouse_cdc.destinations.http.client import check_types
 from warehouse_cdc.errors import ConfigError
-from warehouse_cdc.mapping import liquid
-from warehouse_cdc.mapping.liquid import RowRejectedError, Template
+from warehouse_cdc.mapping import marks
+from warehouse_cdc.mapping.liquid import CONTEXT, Template
+from warehouse_cdc.mapping.marks import RowRejectedError
 from warehouse_cdc.mapping.values import kind_of, to_rows
 
 _TRAILING = re.compile(r'("(?:[^"\\]|\\.)*")|,(?=\s*[\]}])', re.DOTALL)
@@ -42,8 +43,8 @@ class Rows:
         """What a template sees."""
         context = self.batch.context
         told = (context.model_id, context.model_name, context.sync_id, context.run_id, self.batch.operation)
-        seen: dict[str, Any] = {"context": dict(zip(liquid.CONTEXT, told, strict=True))}
-        rows = liquid.without_surrogates(to_rows(self.batch.arrow, exact=True))
+        seen: dict[str, Any] = {"context": dict(zip(CONTEXT, told, strict=True))}
+        rows = marks.without_surrogates(to_rows(self.batch.arrow, exact=True))
         if not self.single:
             return {**seen, "rows": rows}
         row = rows[0]
@@ -96,7 +97,7 @@ class Json(_TemplateBody):
 
     def __post_init__(self) -> None:
         """Parse the template."""
-        object.__setattr__(self, "_made", Template(self.template, liquid.JSON, "body"))
+        object.__setattr__(self, "_made", Template(self.template, marks.JSON, "body"))
 
     def content(self, rows: Rows) -> bytes:
         """The filled template, which must be JSON."""
@@ -119,7 +120,7 @@ class Xml(_TemplateBody):
 
     def __post_init__(self) -> None:
         """Parse the template."""
-        object.__setattr__(self, "_made", Template(self.template, liquid.XML, "body"))
+        object.__setattr__(self, "_made", Template(self.template, marks.XML, "body"))
 
     def content(self, rows: Rows) -> bytes:
         """The filled template; whether it is XML is the author's affair."""
@@ -139,7 +140,7 @@ class Form(Body):
         check_types(Form, vars(self), "body: ")
         made = None
         if self.fields is not None:
-            made = {name: Template(text, liquid.TEXT, f"body.{name}") for name, text in self.fields.items()}
+            made = {name: Template(text, marks.TEXT, f"body.{name}") for name, text in self.fields.items()}
         object.__setattr__(self, "_made", made)
 
     def check(self, fields: Sequence[str], *, single: bool) -> None:
@@ -150,7 +151,7 @@ class Form(Body):
     def content(self, rows: Rows) -> bytes:
         """The form."""
         if self._made is None:
-            pairs = {name: liquid.text_of(value) for name, value in rows.values["row"].items()}
+            pairs = {name: marks.text_of(value) for name, value in rows.values["row"].items()}
         else:
             pairs = {name: template.render(**rows.values) for name, template in self._made.items()}
         return urlencode(pairs).encode()

@@ -27,7 +27,7 @@ from warehouse_cdc.destinations.http.client import HttpClient, TimeLimits, Tls, 
 from warehouse_cdc.destinations.http.endpoint import Endpoint
 from warehouse_cdc.destinations.http.oauth import OAuth2
 from warehouse_cdc.errors import ConfigError, DestinationError, PayloadTooLargeError
-from warehouse_cdc.mapping.liquid import json_of, text_of
+from warehouse_cdc.mapping.marks import json_of, text_of
 
 VERBS = {"added": "add", "changed": "change", "removed": "remove"}
 """What both protocols call the operations."""
