@@ -229,6 +229,21 @@ def test_a_content_type_of_ones_own_is_the_only_one(where: str) -> None:
     assert [value for name, value in sent if name.lower() == "content-type"] == [expected]
 
 
+def test_headers_are_one_whatever_their_case() -> None:
+    own = {"x-own": "{{ row.id }}", "USER-AGENT": "b"}
+    with FaultServer() as server:
+        made = HttpRequest(
+            server.url,
+            added=Request(headers=own, batch=False),
+            headers={"user-agent": "a", "X-Own": "a", "idempotency-key": "mine"},
+        )
+        with writer(made, mode="insert", operations=("added",)) as (opened, context):
+            opened.write(make_batch(context, ROWS[:1]))
+        sent = [(name.lower(), value) for name, value in server.calls[0].header_lines]
+    for name, value in (("user-agent", "b"), ("x-own", "1"), ("idempotency-key", "mine")):
+        assert [text for each, text in sent if each == name] == [value]
+
+
 def test_a_header_cannot_hold_a_line_break() -> None:
     request = Request(headers={"X-Name": "{{ row.name }}"}, batch=False)
     with FaultServer() as server:

@@ -281,8 +281,10 @@ class HttpClient:
         self._named = tuple(headers)
         self._base = base
         self.scrubbed = (secrets or Secrets()).scrubbed
+        sent = httpx2.Headers({"User-Agent": "warehouse-cdc"})
+        sent.update(headers)
         self._client = httpx2.Client(
-            headers={"User-Agent": "warehouse-cdc", **headers},
+            headers=sent,
             auth=auth,
             verify=tls.context() if tls is not None else True,
             limits=httpx2.Limits(max_connections=connections, max_keepalive_connections=connections),
