@@ -256,3 +256,8 @@ class StateVersionError(StateError):
     """The state was written by a newer version of this library."""
 
     default_code = "state-version"
+
+
+def told(error: Exception) -> str:
+    """What may be said of an error in ``sync_runs``: a stranger's message may hold row values."""
+    return error.message if isinstance(error, CdcError) else type(error).__name__

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
@@ -20,10 +22,12 @@ import pyarrow as pa
 from warehouse_cdc.destinations.base import Batch, RunContext, Writer
 from warehouse_cdc.engine.pool import Pool
 from warehouse_cdc.engine.request_log import RequestLog
-from warehouse_cdc.engine.sending import Sender, Sent
+from warehouse_cdc.engine.sending import Sender, Sent, Standing
 from warehouse_cdc.limits import Limiter
+from warehouse_cdc.plan.record import Chunk
 from warehouse_cdc.sync import Sync
 
+_log = logging.getLogger("warehouse_cdc")
 _LOOK = 0.2
 """Seconds between two looks for calls whose time is over."""
 
@@ -36,13 +40,61 @@ class _Parcel:
     rows: pa.Table
 
 
-class ChunkSender:
-    """Sends the rows of a plan in batches, one chunk after the other.
+Ahead = tuple[int, Chunk, pa.Table, pa.Table]
+"""A chunk: its place among the plan's, itself, its rows, and their values in the destination's field names.
+
+Of each row there are ``row_id``, ``key_run``, ``tries`` and ``failed_since``.
+"""
+
+
+class Sending(ABC):
+    """How the rows of a plan are sent.
 
     Attributes:
         fatal: Why the run can't go on, or None.
         rejected: Rows that were not delivered.
     """
+
+    def __init__(self, sync: Sync, cancelled: threading.Event) -> None:
+        """Nothing was sent yet."""
+        self.fatal: str | None = None
+        self.rejected = 0
+        self._sync = sync
+        self._cancelled = cancelled
+
+    @abstractmethod
+    def deliver(
+        self, operation: str, chunks: Iterator[Ahead]
+    ) -> Iterator[tuple[int, Chunk, list[dict[str, Any]]]]:
+        """Send an operation's chunks, until the run stops.
+
+        Yields:
+            Each chunk that was begun, in order, with a row of the table of rejections for each that was not
+            delivered, but for ``op`` and ``chunk``.
+        """
+
+    @property
+    def stopping(self) -> bool:
+        """Whether no chunk is to be begun any more."""
+        return self.fatal is not None or self._cancelled.is_set()
+
+    def count(self, failures: Sequence[dict[str, Any]]) -> None:
+        """Count what failed, and stop the run if it is too much."""
+        self.rejected += sum(1 for failure in failures if failure["outcome"] != "aborted")
+        limit = self._sync.max_rejected
+        if limit is not None and self.rejected > limit:
+            self.fatal = self.fatal or f"more than {limit} rows were rejected (max_rejected)"
+
+    def settle(self) -> None:  # noqa: B027
+        """Wait until nothing is sent any more."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Begin no batch any more, and let go of what it holds."""
+
+
+class ChunkSender(Sending):
+    """Sends batches from this process, one chunk after the other."""
 
     def __init__(
         self,
@@ -54,6 +106,7 @@ class ChunkSender:
         cancelled: threading.Event,
         sending: Callable[[], AbstractContextManager[None]] = nullcontext,
         log: RequestLog | None = None,
+        standing: Standing | None = None,
     ) -> None:
         """Prepare.
 
@@ -66,21 +119,33 @@ class ChunkSender:
             cancelled: Set when the run is to stop.
             sending: A context around each batch.
             log: Keeps each call.
+            standing: What another sender has learned of the destination.
         """
-        able = sync.destination.capabilities
-        self.fatal: str | None = None
-        self.rejected = 0
-        self._sync = sync
+        super().__init__(sync, cancelled)
         self._context = context
-        self._cancelled = cancelled
         self._sending = sending
-        self._sender = Sender(sync, writer, limiter, check_lease, cancelled, log)
-        self._batch_rows = min(filter(None, (sync.batch_rows or able.batch_rows, limiter.most_rows)))
-        self._concurrency = min(sync.concurrency or able.concurrency, able.max_concurrency)
+        self._sender = Sender(sync, writer, limiter, check_lease, cancelled, log, standing)
+        batch_rows = sync.batch_rows or sync.destination.capabilities.batch_rows
+        self._batch_rows = min(filter(None, (batch_rows, limiter.most_rows)))
+        self._concurrency = sync.at_once
         self._pool = Pool(self._concurrency)
 
+    @property
+    def standing(self) -> Standing:
+        """What was learned of the destination."""
+        return self._sender.standing
+
+    def deliver(
+        self, operation: str, chunks: Iterator[Ahead]
+    ) -> Iterator[tuple[int, Chunk, list[dict[str, Any]]]]:
+        """Send one chunk after the other."""
+        for index, chunk, rows, values in chunks:
+            yield index, chunk, self.send(operation, rows, values)
+            if self.stopping:
+                return
+
     def close(self) -> None:
-        """Start no batch any more, and let the threads end."""
+        """Begin no batch any more, and let the threads end."""
         self._sender.stopped.set()
         self._pool.close()
 
@@ -93,7 +158,8 @@ class ChunkSender:
             values: Their values, in the destination's field names.
 
         Returns:
-            A row of the table of rejections for each that was not delivered, but for ``op`` and ``chunk``.
+            A row of the table of rejections for each that was not delivered, but for ``op`` and ``chunk``;
+            with ``cut`` if it would have been tried again, had the sender not been stopped.
         """
         parcels: list[_Parcel] = []
         following: list[deque[_Parcel]] = []
@@ -180,14 +246,6 @@ class ChunkSender:
 
     def _collect(self, rows: pa.Table, sent: Sent) -> list[dict[str, Any]]:
         """A batch's failures as rows of the rejections table."""
-        if sent.fatal and self.fatal is None:
-            self.fatal = sent.fatal
-            self._sender.stopped.set()
-        self.rejected += len(sent.failures)
-        limit = self._sync.max_rejected
-        if limit is not None and self.rejected > limit and self.fatal is None:
-            self.fatal = f"more than {limit} rows were rejected (max_rejected)"
-            self._sender.stopped.set()
         now = datetime.now(timezone.utc)
         ids, tries, since = (rows.column(name) for name in ("row_id", "tries", "failed_since"))
         found = []
@@ -201,6 +259,19 @@ class ChunkSender:
                     "attempts": (tries[at].as_py() or 0) + attempts,
                     "first_failed_at": since[at].as_py() or now,
                     "last_failed_at": now,
+                    "cut": at in sent.cut,
                 }
             )
+        self.fatal = self.fatal or sent.fatal
+        self.count([failure for failure in found if not failure["cut"] or self.fatal])
+        if self.fatal:
+            self._sender.stopped.set()
         return found + [{"row_id": ids[at].as_py(), "outcome": "aborted"} for at in sent.unsent]
+
+
+def close_quietly(writer: Writer) -> None:
+    """What was delivered counts, also if the writer can't be closed."""
+    try:
+        writer.close()
+    except Exception as error:
+        _log.warning("the destination's writer could not be closed (%s)", type(error).__name__)

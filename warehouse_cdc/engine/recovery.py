@@ -23,7 +23,7 @@ def how_it_ended(
     """The end of a planned generation whose process is gone.
 
     What the journal says is delivered, is. Delivery that was complete makes the run what it was; otherwise
-    the chunk after the last checkpoint is unknown and the rest was never sent.
+    what was under way since the last checkpoint is unknown and the rest was never sent.
     """
     record = generation.plan
     assert record is not None
@@ -36,8 +36,15 @@ def how_it_ended(
         return _published(connection, statements, record, progress, sync, context)
     if progress.delivered == len(record.chunks) and not any(progress.aborted.values()):
         return replace(progress, status="success", error=None)
-    unknown = (progress.delivered,) if progress.delivered < len(record.chunks) else ()
+    unknown = under_way(record, progress.delivered)
     return replace(progress, status="failed", error="interrupted", unknown=unknown)
+
+
+def under_way(record: PlanRecord, delivered: int) -> tuple[int, ...]:
+    """The chunks after a checkpoint that may have been begun."""
+    following = record.chunks[delivered : delivered + record.parts]
+    same = (chunk.operation == following[0].operation for chunk in following)
+    return tuple(at for at, begun in enumerate(same, delivered) if begun)
 
 
 def _published(

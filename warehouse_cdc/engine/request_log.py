@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import json
 import logging
 import os
@@ -29,10 +30,12 @@ _RUN = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}")
 class RequestLog:
     """One run's calls, a line of JSON each, in ``<folder>/<run>.jsonl``; used from several threads.
 
+    A run that is sent in parts has a file for each, ``<run>.<part>.jsonl``, where that part's tasks run.
+
     A log that can't be written says so once, and harms nothing else.
     """
 
-    def __init__(self, folder: Path, sync: Sync, context: RunContext) -> None:
+    def __init__(self, folder: Path, sync: Sync, context: RunContext, part: int | None = None) -> None:
         """Open the file, and delete files of this folder that are too old."""
         pairs = zip(context.columns, context.fields, strict=True)
         self._hidden = {field for column, field in pairs if column in sync.redact}
@@ -41,7 +44,7 @@ class RequestLog:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             prune(folder, sync.request_log_days)
-            path = folder / f"{context.run_id}.jsonl"
+            path = folder / f"{context.run_id}{'' if part is None else f'.{part}'}.jsonl"
             opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             self._file = os.fdopen(opened, "a", 1, "utf-8", "backslashreplace")
         except OSError as error:
@@ -118,16 +121,20 @@ def prune(folder: Path, days: float) -> None:
     """Delete logs that nothing was written to for so many days."""
     for path in folder.glob("*.jsonl"):
         with suppress(OSError):
-            if _RUN.fullmatch(path.stem) and path.stat().st_mtime < time.time() - days * _DAY:
+            if (
+                _RUN.fullmatch(path.name.partition(".")[0])
+                and path.stat().st_mtime < time.time() - days * _DAY
+            ):
                 path.unlink()
 
 
 def calls(folder: Path, run_id: str, row_id: str | None = None) -> Iterator[dict[str, Any]] | None:
     """The calls of a run, or those that a row was in; None if the folder has no log of that run."""
-    path = folder / f"{run_id.upper()}.jsonl"
-    if not _RUN.fullmatch(run_id.upper()) or not path.is_file():
+    run_id = run_id.upper()
+    paths = [*folder.glob(f"{run_id}.jsonl"), *folder.glob(f"{run_id}.*.jsonl")]
+    if not _RUN.fullmatch(run_id) or not paths:
         return None
-    return _read(path, row_id)
+    return heapq.merge(*(_read(path, row_id) for path in paths), key=lambda call: str(call["at"]))
 
 
 def _read(path: Path, row_id: str | None) -> Iterator[dict[str, Any]]:

@@ -34,11 +34,13 @@ class Sent:
         failures: Position to (outcome, reason, permanent, attempts) of rows that failed; outcome is
             ``failed`` or ``unknown``.
         unsent: Positions that were never attempted.
+        cut: Positions among the failures that would have been tried again, had the sender not been stopped.
         fatal: Why the run can't go on, or None.
     """
 
     failures: dict[int, tuple[str, str, bool, int]] = field(default_factory=dict)
     unsent: list[int] = field(default_factory=list)
+    cut: set[int] = field(default_factory=set)
     fatal: str | None = None
 
 
@@ -63,6 +65,21 @@ class Call:
     place: Place
 
 
+@dataclass(frozen=True)
+class Standing:
+    """What a sender has learned of the destination.
+
+    Attributes:
+        failing: How many calls in a row failed as a whole.
+        budget: Repeats that are left; None without a limit.
+        most_rows: The most rows that a call may have; None without a limit.
+    """
+
+    failing: int = 0
+    budget: int | None = None
+    most_rows: int | None = None
+
+
 class Sender:
     """Sends batches with retries; called from several threads."""
 
@@ -74,8 +91,9 @@ class Sender:
         check_lease: Callable[[], None],
         cancelled: threading.Event,
         log: RequestLog | None = None,
+        standing: Standing | None = None,
     ) -> None:
-        """Prepare for one run."""
+        """Prepare for one run, or to go on where another sender has stopped."""
         self._sync = sync
         self._writer = writer
         self._limiter = limiter
@@ -84,9 +102,10 @@ class Sender:
         self._log = log
         self._wait = wait_random_exponential(multiplier=sync.retry_wait, max=sync.retry_wait_max)
         self._splits = sync.splits
-        self._budget = sync.retry_budget
-        self._most_rows = limiter.most_rows
-        self._failing = 0
+        standing = standing or Standing(budget=sync.retry_budget, most_rows=limiter.most_rows)
+        self._budget = standing.budget
+        self._most_rows = standing.most_rows
+        self._failing = standing.failing
         self._lock = threading.Lock()
         self.stopped = threading.Event()
         """Set when the run can't go on: no new batch starts."""
@@ -114,13 +133,22 @@ class Sender:
             piece = pieces.pop()
             fresh = tries[piece[0]] == 0
             if self._halted or sent.fatal:
-                sent.unsent += piece if fresh else []
+                if fresh:
+                    sent.unsent += piece
+                else:
+                    sent.cut.update(piece)
                 continue
             later = [row for each in pieces for row in each]
             again = piece if self._too_many(piece) else self._piece(batch, piece, number, sent, tries, later)
             if again:
                 pieces += _halves(again)
         return sent
+
+    @property
+    def standing(self) -> Standing:
+        """What it has learned so far."""
+        with self._lock:
+            return Standing(self._failing, self._budget, self._most_rows)
 
     @property
     def _halted(self) -> bool:
@@ -136,6 +164,7 @@ class Sender:
                 call = None if place is None else self._begin(number, pending, sent, tries, later, place)
                 if call is None:
                     sent.unsent += [at for at in pending if tries[at] == 0]
+                    sent.cut.update(at for at in pending if tries[at])
                     return []
                 whole = len(pending) == len(batch) and call.attempt == 1
                 part = batch if whole else batch.take(pending, attempt=call.attempt)
@@ -162,7 +191,10 @@ class Sender:
             if fatal:
                 sent.fatal = printable(without_values(fatal, part))
                 self.stopped.set()
-            if not pending or sent.fatal or last or not self._pause(attempt, answer):
+            if not pending or sent.fatal or last:
+                return []
+            if not self._pause(attempt, answer):
+                sent.cut.update(pending)
                 return []
         return []
 
@@ -200,7 +232,7 @@ class Sender:
         call.place.leave()
         reason = f"no answer within {self._sync.batch_timeout:g} s"
         unknown = {at: ("unknown", reason, False, call.attempt) for at in call.positions}
-        return Sent({**call.failures, **unknown}, list(call.unsent), f"The destination gave {reason}.")
+        return Sent({**call.failures, **unknown}, list(call.unsent), fatal=f"The destination gave {reason}.")
 
     def _too_many(self, piece: list[int]) -> bool:
         return self._most_rows is not None and len(piece) > self._most_rows

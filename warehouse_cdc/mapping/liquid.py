@@ -72,6 +72,7 @@ class Template:
 
     def __init__(self, source: str, format: Format, label: str) -> None:
         self.label = label
+        self._given = (source, format, label)
         self._constant = source if isinstance(source, str) and "{" not in source else None
         if not isinstance(source, str):
             raise ConfigError(f"{label} must be text.", code="template-syntax")
@@ -97,6 +98,15 @@ class Template:
         loops = [node.expression for node in nodes if isinstance(node, (ForNode, TablerowNode))]
         names = {each.identifier for each in loops if str(each.iterable) == "rows"}
         self._over_rows = names - {each.identifier for each in loops if str(each.iterable) != "rows"}
+
+    @property
+    def constant(self) -> bool:
+        """Whether it is the same whatever it sees."""
+        return self._constant is not None
+
+    def __reduce__(self) -> Any:
+        """Parsed anew in another process."""
+        return Template, self._given
 
     def check(self, fields: Collection[str], *, single: bool) -> None:
         """Look whether the template names only what there is.

@@ -84,6 +84,10 @@ class Format:
         """The author's characters to their marks."""
         return {ord(c): AUTHOR + ord(c) for c in self.special}
 
+    def __reduce__(self) -> str:
+        """One of those below, in another process too."""
+        return self.name.upper()
+
 
 def plain_text(text: str) -> str:
     """A text without marks, as it is."""

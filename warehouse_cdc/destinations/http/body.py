@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 from warehouse_cdc.destinations.base import Batch
 from warehouse_cdc.destinations.encoding import JSON as JSON_STYLE
-from warehouse_cdc.destinations.encoding import encode_column, json_text
+from warehouse_cdc.destinations.encoding import encode_column, json_objects, json_text
 from warehouse_cdc.destinations.http.client import check_types
 from warehouse_cdc.errors import ConfigError
 from warehouse_cdc.mapping import marks
@@ -38,13 +38,18 @@ class Rows:
     single: bool
     texts: Sequence[str] = ()
 
+    def seen_by(self, template: Template) -> dict[str, Any]:
+        """What a template sees: nothing, if it is the same for all rows."""
+        return {} if template.constant else self._values
+
     @cached_property
-    def values(self) -> dict[str, Any]:
-        """What a template sees."""
+    def _values(self) -> dict[str, Any]:
         context = self.batch.context
         told = (context.model_id, context.model_name, context.sync_id, context.run_id, self.batch.operation)
         seen: dict[str, Any] = {"context": dict(zip(CONTEXT, told, strict=True))}
-        rows = marks.without_surrogates(to_rows(self.batch.arrow, exact=True))
+        rows: Sequence[dict[str, Any]] = self.batch.rows
+        if any(kind_of(field) == "json" for field in self.batch.arrow.schema):  # other text is UTF-8
+            rows = marks.without_surrogates(to_rows(self.batch.arrow, exact=True))
         if not self.single:
             return {**seen, "rows": rows}
         row = rows[0]
@@ -101,7 +106,7 @@ class Json(_TemplateBody):
 
     def content(self, rows: Rows) -> bytes:
         """The filled template, which must be JSON."""
-        text = _TRAILING.sub(lambda found: found[1] or "", self._made.render(**rows.values))
+        text = _TRAILING.sub(lambda found: found[1] or "", self._made.render(**rows.seen_by(self._made)))
         try:
             json_text(text)
         except ValueError as error:
@@ -124,7 +129,7 @@ class Xml(_TemplateBody):
 
     def content(self, rows: Rows) -> bytes:
         """The filled template; whether it is XML is the author's affair."""
-        return self._made.render(**rows.values).encode()
+        return self._made.render(**rows.seen_by(self._made)).encode()
 
 
 @dataclass(frozen=True)
@@ -151,9 +156,9 @@ class Form(Body):
     def content(self, rows: Rows) -> bytes:
         """The form."""
         if self._made is None:
-            pairs = {name: marks.text_of(value) for name, value in rows.values["row"].items()}
+            pairs = {name: marks.text_of(value) for name, value in rows._values["row"].items()}
         else:
-            pairs = {name: template.render(**rows.values) for name, template in self._made.items()}
+            pairs = {name: template.render(**rows.seen_by(template)) for name, template in self._made.items()}
         return urlencode(pairs).encode()
 
 
@@ -225,14 +230,7 @@ def json_rows(batch: Batch, invalid: dict[int, str]) -> list[str]:
         batch: The rows.
         invalid: Gets a reason for each position whose row can't be encoded.
     """
-    arrow = batch.arrow
-    columns = [
-        [text or "null" for text in encode_column(arrow.column(index), kind, JSON_STYLE, invalid)]
-        for index, kind in enumerate(arrow.schema)
-    ]
-    heads = (JSON_STYLE.quote(name).replace("%", "%%") + ":%s" for name in arrow.schema.names)
-    row = "{" + ",".join(heads) + "}"
-    return [row % texts for texts in zip(*columns, strict=True)]
+    return json_objects(batch.arrow, invalid)
 
 
 def _joined(rows: Rows) -> bytes:

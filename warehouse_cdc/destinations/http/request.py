@@ -98,8 +98,10 @@ class Request:
             RowRejectedError: They can't be filled in.
         """
         assert isinstance(self.body, Body)
-        url = self._url.render_url(base, **rows.values)
-        headers = {name: template.render(**rows.values) for name, template in self._headers.items()}
+        url = self._url.render_url(base, **rows.seen_by(self._url))
+        headers = {
+            name: template.render(**rows.seen_by(template)) for name, template in self._headers.items()
+        }
         try:
             checked_headers(headers)
         except ConfigError as error:
