@@ -213,6 +213,37 @@ def test_what_utf8_cannot_hold_is_no_mark_of_the_authors() -> None:
     assert sent == {"a": "\ufffd, \ufffdadmin\ufffd: \ufffd"}
 
 
+@pytest.mark.parametrize("where", ["destination", "request", "nowhere"])
+def test_a_content_type_of_ones_own_is_the_only_one(where: str) -> None:
+    own = {"content-type": "application/vnd.api+json"}
+    with FaultServer() as server:
+        made = HttpRequest(
+            server.url,
+            added=Request(headers=own if where == "request" else {}),
+            headers=own if where == "destination" else {},
+        )
+        with writer(made, mode="insert", operations=("added",)) as (opened, context):
+            opened.write(make_batch(context, ROWS))
+        sent = server.calls[0].header_lines
+    expected = "application/json" if where == "nowhere" else own["content-type"]
+    assert [value for name, value in sent if name.lower() == "content-type"] == [expected]
+
+
+def test_headers_are_one_whatever_their_case() -> None:
+    own = {"x-own": "{{ row.id }}", "USER-AGENT": "b"}
+    with FaultServer() as server:
+        made = HttpRequest(
+            server.url,
+            added=Request(headers=own, batch=False),
+            headers={"user-agent": "a", "X-Own": "a", "idempotency-key": "mine"},
+        )
+        with writer(made, mode="insert", operations=("added",)) as (opened, context):
+            opened.write(make_batch(context, ROWS[:1]))
+        sent = [(name.lower(), value) for name, value in server.calls[0].header_lines]
+    for name, value in (("user-agent", "b"), ("x-own", "1"), ("idempotency-key", "mine")):
+        assert [text for each, text in sent if each == name] == [value]
+
+
 def test_a_header_cannot_hold_a_line_break() -> None:
     request = Request(headers={"X-Name": "{{ row.name }}"}, batch=False)
     with FaultServer() as server:
@@ -335,6 +366,7 @@ UNFIT = {
     "NaN": (Json('{"a": {{ row.extra }}}'), "NaN"),
     "a pattern that isn't": (Json('{"a": "{{ row.extra | regex_test: row.extra }}"}'), '"("'),
     "too deep": (Xml("{{ row.extra.a }}"), '{"a":' + "[" * 5000 + "]" * 5000 + "}"),
+    "a control character in XML": (Xml("<a>{{ row.extra }}</a>"), '"\\u0001"'),
     "a surrogate": (JsonColumn("extra"), '"\\ud800"'),
     "a surrogate of the author's": (Xml("\ud800{{ row.id }}"), "1"),
 }
@@ -354,6 +386,21 @@ def test_whatever_goes_wrong_while_a_request_is_made_is_the_rows_rejection(name:
             return
         assert not server.calls
     assert outcomes[0].status == "rejected" and outcomes[0].permanent
+
+
+def test_json_columns_keep_their_digits_in_templates_and_forms_too() -> None:
+    schema = pa.schema([("id", pa.int64()), tagged("extra", "json")])
+    extra = '{"a":1.10,"b":12345678901234567890.123456789}'
+    for body in (Json("{{ row.extra | json }}"), JsonColumn("extra"), Json("{{ row.extra }}")):
+        assert body_of(Request(body=body, batch=False), [(1, extra)], schema) == extra.encode()
+    form = parse_qs(body_of(Request(body=Form()), [(1, extra)], schema).decode())
+    assert form == {"id": ["1"], "extra": [extra]}
+
+
+def test_a_json_column_that_holds_a_text_sends_a_text() -> None:
+    schema = pa.schema([("id", pa.int64()), tagged("extra", "json")])
+    text = json.dumps('{"a": 1}')
+    assert body_of(Request(body=JsonColumn("extra"), batch=False), [(1, text)], schema) == text.encode()
 
 
 def test_text_that_only_looks_like_json_is_text() -> None:
@@ -775,6 +822,57 @@ def test_a_refresh_token_that_rotates_is_kept_for_the_next_process(tmp_path: Pat
     assert kept.stat().st_mode & 0o777 == 0o600
     assert json.loads(kept.read_text()) == {"client_id": "me", "refresh_token": "refresh-3"}
     assert [path.name for path in kept.parent.iterdir()] == ["token.json"]
+
+
+TOKEN_ANSWERS = {
+    "no time that it lasts": '{"access_token": "a", "expires_in": "soon"}',
+    "no token": '{"token": "a"}',
+    "a token of two lines": '{"access_token": "a\\nb"}',
+    "a token beyond ASCII": '{"access_token": "ä"}',
+    "a list": "[]",
+    "a text": '"a"',
+    "nothing": "",
+    "a page": "<html>",
+}
+
+
+@pytest.mark.parametrize("name", TOKEN_ANSWERS)
+def test_whatever_a_server_of_tokens_answers_nothing_was_sent(name: str) -> None:
+    body = TOKEN_ANSWERS[name]
+
+    def script(number: int, path: str, _body: bytes) -> Fault | None:
+        return Fault(status=200, body=body, headers=JSON_TYPE) if path.startswith("/token") else None
+
+    with (
+        FaultServer(script=script) as server,
+        writer(upserting(server, auth=auth(server))) as (opened, context),
+    ):
+        with pytest.raises(wcdc.AuthenticationError) as caught:
+            opened.write(make_batch(context, ROWS))
+        assert not caught.value.outcome_unknown and not server.table
+
+
+@pytest.mark.parametrize(
+    "fault", [Fault(status=500), Fault(status=503), Fault(reset="after"), Fault(stall=1.5)]
+)
+def test_a_server_of_tokens_that_is_down_is_tried_again(fault: Fault) -> None:
+    """The rows' call was not made."""
+    tokens = Tokens()
+    with Guarded(tokens) as server:
+        first = [True]
+
+        def script(number: int, path: str, body: bytes) -> Fault | None:
+            if path.startswith("/token") and first:
+                first.clear()
+                return fault
+            return tokens.script(number, path, body)
+
+        server.script = script
+        with writer(upserting(server, auth=auth(server), timeout=2.0)) as (opened, context):
+            with pytest.raises(wcdc.DestinationError) as caught:
+                opened.write(make_batch(context, ROWS))
+            assert caught.value.retryable and not caught.value.outcome_unknown
+            assert not opened.write(make_batch(context, ROWS))
 
 
 def test_a_refused_grant_stops_the_run_without_its_secrets() -> None:

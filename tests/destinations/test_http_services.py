@@ -346,6 +346,79 @@ def test_what_a_connector_tells_has_no_secrets(method: str) -> None:
     assert "s3cr3t" not in told and "…" in told
 
 
+NO_ANSWER = {
+    "another call's": '{"jsonrpc": "2.0", "id": 999, "result": {}}',
+    "no id": '{"jsonrpc": "2.0", "result": {}}',
+    "no version": '{"id": %d, "result": {}}',
+    "no result": '{"jsonrpc": "2.0", "id": %d}',
+    "a text": '{"jsonrpc": "2.0", "id": %d, "result": "done"}',
+    "a list": '{"jsonrpc": "2.0", "id": %d, "result": []}',
+    "rejections that are none": '{"jsonrpc": "2.0", "id": %d, "result": {"rejectedRows": {}}}',
+    "nothing": "",
+}
+
+
+@pytest.mark.parametrize("name", NO_ANSWER)
+def test_an_answer_that_is_none_leaves_the_outcome_unknown(name: str) -> None:
+    def script(number: int, path: str, body: bytes) -> Fault:
+        call = json.loads(body)
+        if call["method"] == "add":
+            answer = NO_ANSWER[name]
+            return Fault(status=200, body=answer % call["id"] if "%" in answer else answer, headers=JSON)
+        error = {"code": -32601, "message": "no method"}
+        return Fault(status=200, body=json.dumps({"jsonrpc": "2.0", "id": call["id"], "error": error}))
+
+    with FaultServer(script=script) as server:
+        shop = rpc_shop(server, max_attempts=1)
+        shop.fill(1)
+        (row,) = shop.run().rejections().to_pylist()
+    assert "outcome unknown" in row["reason"]
+
+
+@pytest.mark.parametrize("result", [None, {}, {"rejectedRows": None}, {"rejectedRows": []}])
+def test_an_answer_without_rejections_is_a_success(result: Any) -> None:
+    connector = Connector(add=lambda params: result)
+    with FaultServer(script=connector.script) as server:
+        shop = rpc_shop(server)
+        shop.fill(2)
+        assert shop.run().status == "success"
+
+
+@pytest.mark.parametrize(("size", "most"), [(2, 2), (2.0, 2), (True, 5), (0, 5), ("2", 5), (-1, 5)])
+def test_a_batch_size_is_a_number_of_rows(size: Any, most: int) -> None:
+    connector = Connector(behavior=lambda params: {"batchSize": size})
+    with FaultServer(script=connector.script) as server:
+        shop = rpc_shop(server, chunk_rows=1)
+        shop.fill(5)
+        assert shop.run().status == "success"
+    assert max(len(call["rows"]) for call in connector.of("add")) <= most
+
+
+def test_what_is_not_set_is_not_sent() -> None:
+    asked: list[Any] = []
+    connector = Connector(
+        list_modes=lambda params: asked.append(params) or {"modes": []},
+        list_fields=lambda params: asked.append(params) or {"fields": []},
+    )
+    with FaultServer(script=connector.script) as server:
+        rpc_shop(server).run()
+    assert asked and all(params == {} for params in asked)
+
+
+@pytest.mark.parametrize("contract", [HttpFunction, JsonRpc])
+def test_headers_of_ones_own_come_once(contract: Any) -> None:
+    own = {"content-type": "application/json; charset=utf-8"}
+    with FaultServer(
+        script=Function({}).script if contract is HttpFunction else Connector().script
+    ) as server:
+        shop = Shop(contract(server.url, headers=own), on_removed="nothing")
+        shop.source.execute("alter table t rename name to n" if contract is JsonRpc else "select 1")
+        shop.source.execute("insert into t values (1, 'a')")
+        assert shop.run().status == "success"
+        lines = [value for name, value in server.calls[-1].header_lines if name.lower() == "content-type"]
+    assert lines == [own["content-type"]]
+
+
 @pytest.mark.parametrize(("code", "unknown"), [(-32602, False), (-32603, True), (-32000, True)])
 def test_an_error_of_a_method(code: int, unknown: bool) -> None:
     def fail(params: dict[str, Any]) -> Any:

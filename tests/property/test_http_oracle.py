@@ -7,6 +7,7 @@ answers too late and forgets to answer after the effect took place.
 from __future__ import annotations
 
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -141,6 +142,9 @@ def converges(
         world.faults, world.poison = [], set()
         assert world.run().status == "success"
         assert world.held == world.model
+        until = time.monotonic() + 10
+        while server.under_way and time.monotonic() < until:
+            time.sleep(0.01)  # what was given up is still being answered, and noted then
         calls = len(server.calls)
         assert world.run().status == "success" and len(server.calls) == calls, "nothing is left to send"
         assert server.most_in(1.0) <= 200
@@ -158,7 +162,10 @@ def test_batches_converge_whatever_goes_wrong(
     steps: list[dict[str, Any]], concurrency: int, split: bool
 ) -> None:
     world = converges(steps, single=False, batch_rows=3, concurrency=concurrency, split_retries=split)
-    assert world.server.most_at_once <= concurrency + 1, "one that was given up may still be answered"
+    stalls = sum(fault is not None and fault.stall > 0 for step in steps for fault in step["faults"])
+    assert world.server.most_at_once <= concurrency + 1 + stalls, (
+        "one that was given up may still be answered"
+    )
 
 
 @SETTINGS

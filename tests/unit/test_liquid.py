@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timezone
+from decimal import Decimal
 from typing import Any
 from urllib.parse import unquote
 from xml.etree import ElementTree
@@ -12,14 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from warehouse_cdc.errors import ConfigError
-from warehouse_cdc.mapping.liquid import (
+from warehouse_cdc.mapping.liquid import Template
+from warehouse_cdc.mapping.marks import (
     JSON,
     TEXT,
     URL,
     XML,
     Format,
     RowRejectedError,
-    Template,
     without_surrogates,
 )
 
@@ -95,9 +97,17 @@ def test_what_the_author_wrote_is_not_escaped() -> None:
         '{% assign all = "a,b" %}{% assign parts = all | split: "," %}{{ parts | json }}': ["a", "b"],
         '{% assign all = "a,b" %}{% if all == "a,b" and all contains "," %}[1]{% endif %}': [1],
         '[{{ 1 | append: ", 3" }}]': [1, 3],
+        '{% raw %}["{{", 1]{% endraw %}': ["{{", 1],
+        '{% assign k = "a:b" %}["{{ row[k] }}"]': ["found"],
+        '{% capture c %} a,b {% endcapture %}{% assign c = c | strip %}{% if c == "a,b" %}[2]{% endif %}': [
+            2
+        ],
+        '{% assign p = "a:1,b" | append: "," | split: "," %}{% if p[0] == "a:1" %}[3]{% endif %}': [3],
+        '{% assign s = "x, y" %}["{{ s | replace: ", ", "-" | remove: "x" }}"]': ["-y"],
+        "[{% for i in (1..2) %}{{ i }}{% unless forloop.last %},{% endunless %}{% endfor %}]": [1, 2],
     }
     for source, expected in sources.items():
-        assert json.loads(filled(JSON, source, x="1,2")) == expected, source
+        assert json.loads(filled(JSON, source, x="1,2", **{"a:b": "found"})) == expected, source
 
 
 def test_a_backslash_before_a_value_cannot_take_its_escape_away() -> None:
@@ -198,6 +208,55 @@ def test_a_template_names_only_what_there_is(source: str, single: bool, unknown:
 
 
 # -- filters --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("expression", "value", "expected"),
+    [
+        ("times: 100", Decimal("12.34"), "1234.00"),
+        ("plus: 0.1", Decimal("12345678901234567890.1234567890"), "12345678901234567890.2234567890"),
+        ("plus: row.x", 0.1, "0.2"),
+        ("minus: 1", "2.50", "1.50"),
+        ("minus: 1", 2**70, str(2**70 - 1)),
+        ("divided_by: 2", Decimal("5.0"), "2.5"),
+        ("divided_by: 2", 5, "2"),
+        ("modulo: 3", -7, "2"),
+        ("modulo: 2", Decimal("5.5"), "1.5"),
+        ("round", Decimal("2.5"), "3"),
+        ("round: 2", Decimal("1.005"), "1.01"),
+        ("round", 7, "7"),
+        ("ceil", Decimal("1.2"), "2"),
+        ("floor", "1.8", "1"),
+        ("abs", Decimal("-1.20"), "1.20"),
+        ("at_most: 2", Decimal("2.5"), "2"),
+        ("at_least: 3", 2.5, "3"),
+        ("plus: 1", None, "1"),
+        ("times: 1", True, "1"),
+        ("plus: '2'", "40", "42"),
+        ("divided_by: '2'", "5", "2"),
+        ("append: row.y | append: '|'", "a", "a|"),
+        ("append: row.x", Decimal("1E+2"), "100100"),
+        ("upcase", datetime(2024, 1, 2, tzinfo=timezone.utc), "2024-01-02T00:00:00Z"),
+        ("join: ','", [Decimal("1E+2"), None, {"a": 1}, True], '100,,{"a":1},true'),
+        ("cast: 'number'", "1e99999999", "1E+99999999"),
+        ("cast: 'number'", "1e2", "100"),
+    ],
+)
+def test_filters_are_exact_and_see_what_a_template_shows(expression: str, value: Any, expected: str) -> None:
+    assert filled(TEXT, f"{{{{ row.x | {expression} }}}}", x=value, y=None) == expected
+
+
+@pytest.mark.parametrize("expression", ["divided_by: 0", "times: 'x'", "modulo: 0", "round: 99999"])
+def test_arithmetic_that_makes_no_sense_is_refused(expression: str) -> None:
+    with pytest.raises(RowRejectedError):
+        filled(TEXT, f"{{{{ row.x | {expression} }}}}", x=Decimal("1.5"))
+
+
+@pytest.mark.parametrize("name", ["ceil", "floor", "round", "abs", "modulo: 3"])
+def test_a_number_that_is_absurd_is_refused(name: str) -> None:
+    """Before anything has a hundred million digits."""
+    with pytest.raises(RowRejectedError, match="too large"):
+        filled(TEXT, f"{{{{ row.x | {name} }}}}", x=Decimal("1e99999999"))
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -35,19 +36,23 @@ def kind_of(field: pa.Field) -> str | None:
 _DECODERS: dict[str, Callable[[Any], Any]] = {"json": json.loads, "decimal": Decimal, "integer": int}
 
 
-def to_rows(table: pa.Table, *, strict: bool = True) -> list[dict[str, Any]]:
+def to_rows(table: pa.Table, *, strict: bool = True, exact: bool = False) -> list[dict[str, Any]]:
     """The table's rows as dictionaries of Python objects.
 
     Args:
         table: The table.
         strict: Whether a value that isn't what its field says is an error; else it stays the text that it is.
+        exact: Whether fractions in JSON are decimals.
     """
-    columns = [to_list(table.column(index), field, strict=strict) for index, field in enumerate(table.schema)]
+    how = {"strict": strict, "exact": exact}
+    columns = [to_list(table.column(index), field, **how) for index, field in enumerate(table.schema)]
     names = table.schema.names
     return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
-def to_list(column: pa.ChunkedArray, field: pa.Field, *, strict: bool = True) -> list[Any]:
+def to_list(
+    column: pa.ChunkedArray, field: pa.Field, *, strict: bool = True, exact: bool = False
+) -> list[Any]:
     """A column's values as Python objects, decoded by the field's kind.
 
     Zoned timestamps are ``datetime`` in UTC, whatever the column's zone. Dates and times that Python's
@@ -60,6 +65,8 @@ def to_list(column: pa.ChunkedArray, field: pa.Field, *, strict: bool = True) ->
     decode = _DECODERS.get(kind_of(field) or "")
     if decode is None:
         return values
+    if decode is json.loads and exact:
+        decode = partial(json.loads, parse_float=Decimal)
     if not strict:
         decode = _or_itself(decode)
     return [None if value is None else decode(value) for value in values]

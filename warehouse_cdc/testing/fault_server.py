@@ -50,6 +50,7 @@ class Call:
         body: Its body.
         applied: Whether it took effect.
         status: How it was answered; None if it wasn't.
+        header_lines: Its headers as they came.
     """
 
     at: float
@@ -59,6 +60,7 @@ class Call:
     body: bytes
     applied: bool
     status: int | None
+    header_lines: Sequence[tuple[str, str]] = ()
 
     @property
     def rows(self) -> list[Any]:
@@ -89,6 +91,7 @@ class FaultServer:
         table: What it holds, by key.
         effects: How many times a row was applied, by (operation, key).
         calls: What arrived, in order.
+        under_way: Calls that are being answered, or were given up and would be.
         most_at_once: The most calls that were under way at once.
     """
 
@@ -109,7 +112,7 @@ class FaultServer:
         self.most_at_once = 0
         self._seen: set[str] = set()
         self._number = 0
-        self._under_way = 0
+        self.under_way = 0
         self._lock = threading.Lock()
         self._server = _Server(("127.0.0.1", 0), _handler(self))
         if tls is not None:
@@ -150,8 +153,8 @@ class FaultServer:
     def _arrived(self, path: str, body: bytes) -> Fault | None:
         with self._lock:
             number, self._number = self._number, self._number + 1
-            self._under_way += 1
-            self.most_at_once = max(self.most_at_once, self._under_way)
+            self.under_way += 1
+            self.most_at_once = max(self.most_at_once, self.under_way)
         return self.script(number, path, body)
 
     def _note(self, call: Call) -> None:
@@ -160,7 +163,7 @@ class FaultServer:
 
     def _ended(self) -> None:
         with self._lock:
-            self._under_way -= 1
+            self.under_way -= 1
 
     def _apply(
         self, method: str, path: str, headers: Mapping[str, str], body: bytes
@@ -231,7 +234,8 @@ def _handler(owner: FaultServer) -> type[BaseHTTPRequestHandler]:
                 time.sleep(fault.stall)
                 cut = fault.reset in ("before", "after")
                 status = None if cut else answer[0]
-                owner._note(Call(at, self.command, self.path, headers, body, applied, status))
+                lines = tuple(self.headers.items())
+                owner._note(Call(at, self.command, self.path, headers, body, applied, status, lines))
                 if cut:
                     self._cut()
                 else:

@@ -16,9 +16,10 @@ from warehouse_cdc.destinations.encoding import JSON as JSON_STYLE
 from warehouse_cdc.destinations.encoding import encode_column, json_objects, json_text
 from warehouse_cdc.destinations.http.client import check_types
 from warehouse_cdc.errors import ConfigError
-from warehouse_cdc.mapping import liquid
-from warehouse_cdc.mapping.liquid import RowRejectedError, Template
-from warehouse_cdc.mapping.values import kind_of
+from warehouse_cdc.mapping import marks
+from warehouse_cdc.mapping.liquid import CONTEXT, Template
+from warehouse_cdc.mapping.marks import RowRejectedError
+from warehouse_cdc.mapping.values import kind_of, to_rows
 
 _TRAILING = re.compile(r'("(?:[^"\\]|\\.)*")|,(?=\s*[\]}])', re.DOTALL)
 
@@ -45,10 +46,10 @@ class Rows:
     def _values(self) -> dict[str, Any]:
         context = self.batch.context
         told = (context.model_id, context.model_name, context.sync_id, context.run_id, self.batch.operation)
-        seen: dict[str, Any] = {"context": dict(zip(liquid.CONTEXT, told, strict=True))}
+        seen: dict[str, Any] = {"context": dict(zip(CONTEXT, told, strict=True))}
         rows: Sequence[dict[str, Any]] = self.batch.rows
         if any(kind_of(field) == "json" for field in self.batch.arrow.schema):  # other text is UTF-8
-            rows = liquid.without_surrogates(rows)
+            rows = marks.without_surrogates(to_rows(self.batch.arrow, exact=True))
         if not self.single:
             return {**seen, "rows": rows}
         row = rows[0]
@@ -101,7 +102,7 @@ class Json(_TemplateBody):
 
     def __post_init__(self) -> None:
         """Parse the template."""
-        object.__setattr__(self, "_made", Template(self.template, liquid.JSON, "body"))
+        object.__setattr__(self, "_made", Template(self.template, marks.JSON, "body"))
 
     def content(self, rows: Rows) -> bytes:
         """The filled template, which must be JSON."""
@@ -124,7 +125,7 @@ class Xml(_TemplateBody):
 
     def __post_init__(self) -> None:
         """Parse the template."""
-        object.__setattr__(self, "_made", Template(self.template, liquid.XML, "body"))
+        object.__setattr__(self, "_made", Template(self.template, marks.XML, "body"))
 
     def content(self, rows: Rows) -> bytes:
         """The filled template; whether it is XML is the author's affair."""
@@ -144,7 +145,7 @@ class Form(Body):
         check_types(Form, vars(self), "body: ")
         made = None
         if self.fields is not None:
-            made = {name: Template(text, liquid.TEXT, f"body.{name}") for name, text in self.fields.items()}
+            made = {name: Template(text, marks.TEXT, f"body.{name}") for name, text in self.fields.items()}
         object.__setattr__(self, "_made", made)
 
     def check(self, fields: Sequence[str], *, single: bool) -> None:
@@ -155,7 +156,7 @@ class Form(Body):
     def content(self, rows: Rows) -> bytes:
         """The form."""
         if self._made is None:
-            pairs = {name: liquid.text_of(value) for name, value in rows.batch.rows[0].items()}
+            pairs = {name: marks.text_of(value) for name, value in rows._values["row"].items()}
         else:
             pairs = {name: template.render(**rows.seen_by(template)) for name, template in self._made.items()}
         return urlencode(pairs).encode()
@@ -203,13 +204,10 @@ class JsonColumn(Body):
     def texts(self, batch: Batch, invalid: dict[int, str]) -> list[str]:
         """Each row's value."""
         index = batch.arrow.schema.get_field_index(self.column)
-        arrow = batch.arrow.column(index)
-        texts = [
-            text or "null"
-            for text in encode_column(arrow, batch.arrow.schema.field(index), JSON_STYLE, invalid)
-        ]
+        arrow, field = batch.arrow.column(index), batch.arrow.schema.field(index)
+        texts = [text or "null" for text in encode_column(arrow, field, JSON_STYLE, invalid)]
         for position, text in enumerate(texts):
-            if text.startswith('"'):
+            if text.startswith('"') and kind_of(field) != "json":
                 inner = json.loads(text)
                 if _is_json(inner):
                     texts[position] = inner

@@ -281,8 +281,10 @@ class HttpClient:
         self._named = tuple(headers)
         self._base = base
         self.scrubbed = (secrets or Secrets()).scrubbed
+        sent = httpx2.Headers({"User-Agent": "warehouse-cdc"})
+        sent.update(headers)
         self._client = httpx2.Client(
-            headers={"User-Agent": "warehouse-cdc", **headers},
+            headers=sent,
             auth=auth,
             verify=tls.context() if tls is not None else True,
             limits=httpx2.Limits(max_connections=connections, max_keepalive_connections=connections),
@@ -297,9 +299,22 @@ class HttpClient:
             close()
 
     def call(
-        self, method: str, url: str, *, content: bytes | None = None, headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        url: str,
+        *,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        defaults: Mapping[str, str] | None = None,
     ) -> bytes:
         """Make a call.
+
+        Args:
+            method: Its method.
+            url: Its URL.
+            content: Its body.
+            headers: Its own headers.
+            defaults: Headers that it has unless it or every call has its own.
 
         Returns:
             The body of an answer with a status from 200 to 299; at most 1 MB of it.
@@ -307,6 +322,10 @@ class HttpClient:
         Raises:
             DestinationError: Anything else, as what it means for the rows of the call.
         """
+        given = {name.lower() for name in (*self._named, *(headers or {}))}
+        headers = {name: text for name, text in (defaults or {}).items() if name.lower() not in given} | {
+            **(headers or {})
+        }
         began = time.monotonic()
         response: httpx2.Response | None = None
         body, told = b"", None
@@ -344,7 +363,7 @@ class HttpClient:
         method: str,
         url: str,
         content: bytes | None,
-        headers: Mapping[str, str] | None,
+        headers: Mapping[str, str],
         response: httpx2.Response | None,
         body: bytes,
         told: str | None,
@@ -357,7 +376,7 @@ class HttpClient:
                 url=self.scrubbed(self._shown(url)),
                 request_headers={
                     **dict.fromkeys(self._named, HIDDEN),
-                    **{name: self.scrubbed(value) for name, value in (headers or {}).items()},
+                    **{name: self.scrubbed(value) for name, value in headers.items()},
                 },
                 request_body=self.scrubbed((content or b"").decode("utf-8", "replace")),
                 status=None if response is None else response.status_code,

@@ -62,12 +62,11 @@ class Endpoint(Destination):
         """The name that was given, or the URL's scheme and host."""
         return self._name
 
-    def client(self, batch_timeout: float, **headers: str) -> HttpClient:
+    def client(self, batch_timeout: float) -> HttpClient:
         """Connections for one run, whose calls end before a batch's time is over.
 
         Args:
             batch_timeout: Seconds that a batch may take.
-            headers: More headers of every call, by names without hyphens.
         """
         total = min(self._limits.total, 0.8 * batch_timeout)
         limits = replace(
@@ -76,11 +75,10 @@ class Endpoint(Destination):
             read=min(self._limits.read, 0.8 * total),
             connect=min(self._limits.connect, total),
         )
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
         of_base = [value for _, value in parse_qsl(urlsplit(self._url).query)]
         secrets = Secrets(*secrets_of(self._headers), *of_base)
         return HttpClient(
-            headers={**named, **self._headers},
+            headers=self._headers,
             limits=limits,
             connections=self.capabilities.max_concurrency,
             auth=None if self._auth is None else BearerAuth(self._auth, self._tls, 0.5 * total, secrets),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
 import threading
 import time
@@ -182,16 +183,17 @@ class BearerAuth(httpx2.Auth):
             raise AuthenticationError(
                 f"{shown_url(settings.token_url)} answered with something else than a token."
             ) from None
-        if not isinstance(found, Mapping) or not found.get("access_token"):
+        token = found.get("access_token") if isinstance(found, Mapping) else None
+        if not isinstance(token, str) or not re.fullmatch("[!-~]+", token):
             raise AuthenticationError(f"{shown_url(settings.token_url)} gave no access token.")
         rotated = found.get("refresh_token")
-        self._secrets.add(str(found["access_token"]), str(rotated or ""))
+        self._secrets.add(token, str(rotated or ""))
         if rotated and rotated != self._refresh_token:
             self._refresh_token = str(rotated)
             self._keep(self._refresh_token)
         lasts = float(found.get("expires_in") or float("inf"))
         leeway = min(_LEEWAY, lasts / 4) if lasts != float("inf") else 0.0
-        return {"access_token": found["access_token"], "ends": time.monotonic() + lasts - leeway}
+        return {"access_token": token, "ends": time.monotonic() + lasts - leeway}
 
     def _asked(self) -> Any:
         settings = self._settings

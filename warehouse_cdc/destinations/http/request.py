@@ -23,8 +23,9 @@ from warehouse_cdc.destinations.http.client import HttpClient, TimeLimits, Tls, 
 from warehouse_cdc.destinations.http.endpoint import Endpoint, argument, made
 from warehouse_cdc.destinations.http.oauth import OAuth2
 from warehouse_cdc.errors import ConfigError, DestinationError
-from warehouse_cdc.mapping import liquid
-from warehouse_cdc.mapping.liquid import RowRejectedError, Template
+from warehouse_cdc.mapping import marks
+from warehouse_cdc.mapping.liquid import Template
+from warehouse_cdc.mapping.marks import RowRejectedError
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 BODIES: Mapping[str, type[Body]] = {
@@ -75,8 +76,8 @@ class Request:
         object.__setattr__(self, "body", _body(self.body))
         if isinstance(self.body, Form) and self.batch:
             object.__setattr__(self, "batch", False)
-        object.__setattr__(self, "_url", Template(self.url, liquid.URL, "url"))
-        made = {name: Template(text, liquid.TEXT, f"header {name}") for name, text in self.headers.items()}
+        object.__setattr__(self, "_url", Template(self.url, marks.URL, "url"))
+        made = {name: Template(text, marks.TEXT, f"header {name}") for name, text in self.headers.items()}
         object.__setattr__(self, "_headers", made)
 
     def check(self, fields: tuple[str, ...]) -> None:
@@ -262,11 +263,12 @@ class _RequestWriter(Writer):
                 if len(sent) == 1:
                     return {**outcomes, sent[0]: rejected(str(error), permanent=True)}
                 raise DestinationError(str(error), retryable=False, status=0, divisible=True) from None
+            defaults = {}
             if content is not None and request.body.content_type:
-                headers.setdefault("Content-Type", request.body.content_type)
+                defaults["Content-Type"] = request.body.content_type
             if self._idempotency_header:
-                headers[self._idempotency_header] = _key(batch)
-            self._client.call(request.method, url, content=content, headers=headers)
+                defaults[self._idempotency_header] = _key(batch)
+            self._client.call(request.method, url, content=content, headers=headers, defaults=defaults)
         return outcomes
 
     def _filled(self, request: Request, rows: Rows) -> tuple[str, dict[str, str], bytes | None]:

@@ -27,7 +27,7 @@ from warehouse_cdc.destinations.http.client import HttpClient, TimeLimits, Tls, 
 from warehouse_cdc.destinations.http.endpoint import Endpoint
 from warehouse_cdc.destinations.http.oauth import OAuth2
 from warehouse_cdc.errors import ConfigError, DestinationError, PayloadTooLargeError
-from warehouse_cdc.mapping.liquid import json_of, text_of
+from warehouse_cdc.mapping.marks import json_of, text_of
 
 VERBS = {"added": "add", "changed": "change", "removed": "remove"}
 """What both protocols call the operations."""
@@ -61,7 +61,7 @@ class _Service(Endpoint):
 
     def connection(self, context: RunContext) -> _Connection:
         """Connections for one run."""
-        return _Connection(self.client(context.batch_timeout, Content_Type="application/json"), self._url)
+        return _Connection(self.client(context.batch_timeout), self._url)
 
 
 class _Connection:
@@ -79,7 +79,8 @@ class _Connection:
         Raises:
             DestinationError: There is no answer, or it isn't JSON (then nobody knows what it means).
         """
-        answer = self._client.call("POST", self._url, content=text.encode())
+        kind = {"Content-Type": "application/json"}
+        answer = self._client.call("POST", self._url, content=text.encode(), defaults=kind)
         try:
             return json.loads(answer or b"{}", parse_float=Decimal)
         except ValueError:
@@ -239,7 +240,8 @@ class _FunctionWriter(_ServiceWriter):
         answer = self._connection.post(f'{head[:-1]},"rows":{rows},"metadata":{metadata}}}')
         if not isinstance(answer, dict):
             raise self._misunderstood("it is no object")
-        return answer.get("errors") or []
+        found = answer.get("errors")
+        return [] if found is None else found
 
 
 # -- JSON-RPC -------------------------------------------------------------------------------------
@@ -321,7 +323,7 @@ class JsonRpc(_Service):
         """Ask the server whether it takes this sync.
 
         Raises:
-            ConfigError: It doesn't know the object, the mode or a field, misses one, or says what is wrong.
+            ConfigError: It doesn't know the object or the mode, misses a field, or says what is wrong.
             DestinationError: It can't be reached, or fails.
         """
         _key_of(context)
@@ -331,9 +333,8 @@ class JsonRpc(_Service):
             scope = {"object": self._object, "mode": self._mode}
             scope = {name: value for name, value in scope.items() if value is not None}
             self._check_choice(context, "object", self._object, rpc.listed("list_objects", {}, "objects"))
-            self._check_choice(
-                context, "mode", self._mode, rpc.listed("list_modes", {"object": self._object}, "modes")
-            )
+            of_object = {name: value for name, value in scope.items() if name == "object"}
+            self._check_choice(context, "mode", self._mode, rpc.listed("list_modes", of_object, "modes"))
             self._check_fields(context, rpc.listed("list_fields", scope, "fields"))
             behavior = rpc.behavior()
             if behavior.get("skipInitialRun") and not context.skip_initial:
@@ -410,7 +411,13 @@ class _Rpc:
         answer = self._connection.post(
             f'{{"jsonrpc":"2.0","id":{number},"method":{json_of(method)},"params":{params}}}'
         )
-        if not isinstance(answer, dict) or answer.get("jsonrpc") != "2.0" or "id" not in answer:
+        known = (
+            isinstance(answer, dict)
+            and answer.get("jsonrpc") == "2.0"
+            and ("result" in answer or "error" in answer)
+        )
+        # What the server couldn't read it refuses without a number.
+        if not known or answer.get("id", "") not in ((number, None) if answer.get("error") else (number,)):
             raise DestinationError(
                 "The server doesn't answer as JSON-RPC 2.0 does.",
                 code="destination-answer",
@@ -470,7 +477,9 @@ class _RpcWriter(_ServiceWriter):
         head = json_of({"idColumn": context.columns[place], "configuration": dict(configuration)})
         self._head = head[:-1]
         size = behavior.get("batchSize")
-        self._most_rows = size if isinstance(size, int) and size > 0 else None
+        if isinstance(size, bool) or not isinstance(size, int | Decimal) or size < 1:
+            size = None
+        self._most_rows = None if size is None else int(size)
         wanted = behavior.get("operations")
         self._wanted = wanted if isinstance(wanted, dict) else {}
 
@@ -491,5 +500,7 @@ class _RpcWriter(_ServiceWriter):
 
     def _ask(self, batch: Batch, rows: str) -> Any:
         result = self._rpc.call(VERBS[batch.operation], f'{self._head},"rows":{rows}}}')
-        found = result.get("rejectedRows") if isinstance(result, dict) else None
-        return found or []
+        if not isinstance(result, dict | None):
+            raise self._misunderstood("its result is no object")
+        found = (result or {}).get("rejectedRows")
+        return [] if found is None else found
