@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
 import pytest
 
 from tests.cli.conftest import child_environment
+from warehouse_cdc.project import ProjectError, load_project
 
 STORE = """
 import os
@@ -53,8 +53,6 @@ class Half(Destination):
 def function(): ...
 """
 
-Installed = Callable[..., "subprocess.CompletedProcess[str]"]
-
 
 def install(site: Path, name: str, code: str, **types: str) -> None:
     """What an installer leaves behind of a package with one module."""
@@ -68,52 +66,53 @@ def install(site: Path, name: str, code: str, **types: str) -> None:
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Installed:
-    """Run a project's sync with the packages of a folder; its destination as YAML."""
+def site(tmp_path: Path) -> Path:
+    """A folder of installed packages."""
     site = tmp_path / "site"
-    install(
-        site,
-        "acme",
-        STORE,
-        acme="acme:Store",
-        half="acme:Half",
-        call="acme:function",
-        gone="acme:Gone",
-        csv="acme:Store",
-    )
+    types = {"acme": "Store", "half": "Half", "call": "function", "gone": "Gone", "csv": "Store"}
+    install(site, "acme", STORE, **{kind: f"acme:{name}" for kind, name in types.items()})
     install(site, "sick", "raise RuntimeError('s3cr3t')", sick="sick:Store", twice="sick:Store")
     install(site, "needy", "import no_such_module", needy="needy:Store", twice="needy:Store")
-    folder = tmp_path / "project"
-    folder.mkdir()
-    with duckdb.connect(str(folder / "w.duckdb")) as db:
+    return site
+
+
+def project(folder: Path, destination: str) -> Path:
+    file = folder / "warehouse_cdc.yaml"
+    file.write_text(
+        "sources: {w: {url: 'duckdb:///w.duckdb'}}\n"
+        "models: {t: {table: t, primary_key: id}}\n"
+        f"destinations:\n  d: {destination}\n"
+        "syncs: {s: {model: t, destination: d, mode: upsert}}\n"
+    )
+    return file
+
+
+def run(folder: Path, site: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run the folder's sync from elsewhere."""
+    environment = child_environment(TOKEN="s3cr3t")
+    environment["PYTHONPATH"] = os.pathsep.join([str(site), environment["PYTHONPATH"]])
+    program = [sys.executable, "-c", "from warehouse_cdc.cli import main; main()"]
+    return subprocess.run(
+        [*program, "run", "s", "-p", str(folder), *options],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_a_project_uses_a_registered_type_and_broken_ones_harm_nobody(tmp_path: Path, site: Path) -> None:
+    project(tmp_path, "{type: acme, file: out.txt, token: '${TOKEN}'}")
+    with duckdb.connect(str(tmp_path / "w.duckdb")) as db:
         db.execute("create table t as select range as id from range(3)")
-
-    def run(destination: str, *options: str) -> subprocess.CompletedProcess[str]:
-        (folder / "warehouse_cdc.yaml").write_text(
-            "sources: {w: {url: 'duckdb:///w.duckdb'}}\n"
-            "models: {t: {table: t, primary_key: id}}\n"
-            f"destinations:\n  d: {destination}\n"
-            "syncs: {s: {model: t, destination: d, mode: upsert}}\n"
-        )
-        environment = child_environment(TOKEN="s3cr3t")
-        environment["PYTHONPATH"] = os.pathsep.join([str(site), environment["PYTHONPATH"]])
-        program = [sys.executable, "-c", "from warehouse_cdc.cli import main; main()"]
-        return subprocess.run(
-            [*program, "run", "s", "-p", "project", *options],
-            cwd=tmp_path,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-
-    return run
-
-
-def test_a_project_uses_a_registered_type_and_broken_ones_harm_nobody(run: Installed, tmp_path: Path) -> None:
-    ended = run("{type: acme, file: out.txt, token: '${TOKEN}'}")
+    ended = run(tmp_path, site)
     assert ended.returncode == 0, ended.stderr
-    assert sorted((tmp_path / "project" / "out.txt").read_text().split()) == ["0", "1", "2"]
+    assert sorted((tmp_path / "out.txt").read_text().split()) == ["0", "1", "2"]
+
+
+def test_the_traceback_of_a_broken_package_is_shown_on_request(tmp_path: Path, site: Path) -> None:
+    project(tmp_path, "{type: sick}")
+    assert "RuntimeError" in run(tmp_path, site, "-vv").stderr
 
 
 @pytest.mark.parametrize(
@@ -131,20 +130,19 @@ def test_a_project_uses_a_registered_type_and_broken_ones_harm_nobody(run: Insta
         ("{type: acme, file: x, token: x, limit: many}", "project-type", "limit must be a whole number"),
         ("{type: acme, file: x, token: x, limit: -1}", "destination-option", "limit is negative"),
         ("{type: acme, file: x, token: '${TOKEN}', limit: 0}", "destination-plugin", "(ValueError)"),
-        ("{type: csv, file: x, token: x}", "project", "Unknown key 'file'"),
+        ("{type: csv, file: x, token: x}", "unknown-key", "Unknown key 'file'"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_package(
-    run: Installed, destination: str, code: str, said: str
+    tmp_path: Path, site: Path, monkeypatch: pytest.MonkeyPatch, destination: str, code: str, said: str
 ) -> None:
-    ended = run(destination)
-    assert ended.returncode == 2
-    told = " ".join(ended.stderr.split())
-    assert f"error[{code}]" in told and said in told
-    assert "s3cr3t" not in told and "Traceback" not in told
-    if code == "destination-type":
-        assert "must be installed in this environment" in told
-
-
-def test_the_traceback_of_a_broken_package_is_shown_on_request(run: Installed) -> None:
-    assert "RuntimeError: s3cr3t" in run("{type: sick}", "-vv").stderr
+    monkeypatch.setattr(sys, "path", [str(site), *sys.path])
+    for name in ("acme", "needy", "sick"):  # of another test
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    with pytest.raises(ProjectError) as caught:
+        load_project(project(tmp_path, destination), environ={"TOKEN": "s3cr3t"})
+    problems = caught.value.problems
+    told = " ".join(f"{problem.message} {problem.hint}" for problem in problems)
+    assert code in {problem.code for problem in problems} and said in told
+    assert "s3cr3t" not in told
+    assert ("must be installed in this environment" in told) == (code == "destination-type")
