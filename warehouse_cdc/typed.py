@@ -44,7 +44,7 @@ def _evaluated(annotation: Any, function: Callable[..., Any]) -> Any:
     target = inspect.unwrap(function.__init__ if inspect.isclass(function) else function)
     try:
         return eval(annotation, target.__globals__) if isinstance(annotation, str) else annotation
-    except (NameError, AttributeError):
+    except (NameError, AttributeError, TypeError):
         return Any
 
 

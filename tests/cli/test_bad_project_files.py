@@ -327,7 +327,7 @@ syncs:
 """
     found = problems_of(folder, text)
     assert [line for line, _ in found] == [2, 5, 7, 10, 10, 11]
-    assert [shown.split("Did you mean ")[1] for line, shown in found if "Did" in shown] == [
+    assert [shown.split("Did you mean ")[1].split()[0] for line, shown in found if "Did" in shown] == [
         "retention_days?",
         "shop?",
         "jsonl?",

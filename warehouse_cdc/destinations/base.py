@@ -63,7 +63,8 @@ class Capabilities:
         modes: The sync modes that it supports.
         on_removed: What it can do with a removed row: ``clear``, ``delete`` (``nothing`` always works).
         whole_rows: Whether a sync may leave out mappings and send every column.
-        idempotent: Whether a row that comes again with the same idempotency key has no second effect.
+        idempotent: Modes in which a row that comes again with the same idempotency key has no second effect;
+            ``upsert`` and ``update`` set values, and must have none anyway.
         split_retries: Whether a call that it refuses as a whole, having applied none of it, may come again in
             halves, unless the sync says otherwise.
         single: Operations whose calls take one row each.
@@ -78,7 +79,7 @@ class Capabilities:
     modes: frozenset[str]
     on_removed: frozenset[str] = frozenset()
     whole_rows: bool = True
-    idempotent: bool = False
+    idempotent: frozenset[str] = frozenset()
     split_retries: bool = False
     single: frozenset[str] = frozenset()
     batch_rows: int = 1000

@@ -91,6 +91,7 @@ class SqlTable(Destination):
         return Capabilities(
             modes=frozenset({"insert", "update", "upsert", "mirror", "archive"}),
             on_removed=frozenset({"clear", "delete"}),
+            idempotent=frozenset({"insert", "update", "upsert"}),
             batch_rows=10_000,
             concurrency=1,
             max_concurrency=self._target.max_concurrency,

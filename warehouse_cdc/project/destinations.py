@@ -6,37 +6,73 @@ import importlib
 import inspect
 import sys
 from collections.abc import Callable
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from warehouse_cdc.errors import ConfigError
+from warehouse_cdc.errors import CdcError, ConfigError
 
 if TYPE_CHECKING:
     from warehouse_cdc.destinations.base import Destination
 
-_CLASSES = {
-    "sql_table": "SqlTable",
-    "jsonl": "JsonLines",
-    "csv": "Csv",
-    "parquet": "Parquet",
-    "http": "HttpRequest",
-    "http_function": "HttpFunction",
-    "json_rpc": "JsonRpc",
+GROUP = "warehouse_cdc.destinations"
+"""The group of entry points under which packages register classes of destinations."""
+
+_OWN = {
+    name: EntryPoint(name, f"warehouse_cdc.destinations:{kind}", GROUP)
+    for name, kind in {
+        "sql_table": "SqlTable",
+        "jsonl": "JsonLines",
+        "csv": "Csv",
+        "parquet": "Parquet",
+        "http": "HttpRequest",
+        "http_function": "HttpFunction",
+        "json_rpc": "JsonRpc",
+    }.items()
 }
-DESTINATION_TYPES = [*_CLASSES, "python"]
-"""What ``type`` can be."""
+OWN_TYPES = [*_OWN, "python"]
+"""What ``type`` can be without other packages; none of those can take such a name."""
+
+
+def destination_types() -> list[str]:
+    """What ``type`` can be: this package's own types, and those that installed packages register."""
+    return [*OWN_TYPES, *sorted({each.name for each in entry_points(group=GROUP)} - {*OWN_TYPES})]
 
 
 def destination_class(kind: str) -> Callable[..., Destination]:
-    """The class of a destination type other than ``python``.
+    """The class of a destination type other than ``python``; nothing but its own package is imported.
 
     Raises:
-        ConfigError: A package that it needs is missing.
+        ConfigError: A package that it needs is missing, or what is registered is no class of destinations.
     """
-    found: Callable[..., Destination] = getattr(
-        importlib.import_module("warehouse_cdc.destinations"), _CLASSES[kind]
-    )
+    registered = [_OWN[kind]] if kind in _OWN else list(entry_points(group=GROUP, name=kind))
+    packages = " and ".join(sorted(each.dist.name for each in registered if each.dist))
+    if len({each.value for each in registered}) > 1:
+        raise _refused(f"The type {kind!r} comes from several packages: {packages}.", "Keep one of them.")
+    of_package = f"The type {kind!r} of the package {packages}"
+    try:
+        found: Any = registered[0].load()
+    except CdcError:
+        raise
+    except ModuleNotFoundError as error:
+        hint = f"It needs {error.name}; install that in the same environment."
+        raise _refused(f"{of_package} can't be imported: {error.name} was not found.", hint) from error
+    except Exception as error:  # whatever the package's module does
+        raise _refused(
+            f"{of_package} can't be imported ({type(error).__name__}).", "-vv shows the traceback."
+        ) from error
+    from warehouse_cdc.destinations.base import Destination
+
+    if not (inspect.isclass(found) and issubclass(found, Destination)):
+        raise _refused(f"{of_package} is not a class of destinations: {registered[0].value}.")
+    if inspect.isabstract(found):
+        missing = ", ".join(sorted(found.__abstractmethods__))
+        raise _refused(f"{of_package} is incomplete: {registered[0].value} has no {missing}.")
     return found
+
+
+def _refused(message: str, hint: str = "Tell those who maintain it.") -> ConfigError:
+    return ConfigError(message, code="destination-plugin", hint=hint)
 
 
 def load_function(reference: str, folder: Path) -> Destination:

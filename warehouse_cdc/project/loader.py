@@ -11,7 +11,13 @@ from typing import Any, TypeVar, get_args, get_origin
 
 from warehouse_cdc.errors import CdcError, ConfigError
 from warehouse_cdc.model import Model
-from warehouse_cdc.project.destinations import DESTINATION_TYPES, destination_class, load_function
+from warehouse_cdc.project.destinations import (
+    GROUP,
+    OWN_TYPES,
+    destination_class,
+    destination_types,
+    load_function,
+)
 from warehouse_cdc.project.document import Document, KeyPath, Problem, ProjectError, dotted, read_document
 from warehouse_cdc.project.environment import Resolved
 from warehouse_cdc.project.project import DeclaredSource, Project
@@ -161,8 +167,8 @@ class _Loader:
         takes_paths = any(choice is PathLike or get_origin(choice) is PathLike for choice in choices)
         return self.rooted(value) if takes_paths and isinstance(value, str) else value
 
-    def kind(self, path: KeyPath, raw: dict[str, Any], known: Sequence[str]) -> str | None:
-        """What an entry gives as its ``type``, if that is known."""
+    def kind(self, path: KeyPath, raw: dict[str, Any], known: Sequence[str], others: str = "") -> str | None:
+        """What an entry gives as its ``type``, if that is known; a hint says where ``others`` come from."""
         at, kind = (*path, "type"), raw.get("type")
         if at in self.resolved.failed:
             return None
@@ -175,7 +181,8 @@ class _Loader:
         if kind not in known:
             section = str(path[0])[:-1]
             message = f"{dotted(path)} has an unknown type{self.shown(at, kind)}."
-            self.report(at, message, value=True, code=f"{section}-type", hint=nearest(kind, known))
+            hint = f"{nearest(kind, known)} {others}".strip()
+            self.report(at, message, value=True, code=f"{section}-type", hint=hint)
             return None
         return kind
 
@@ -202,7 +209,10 @@ class _Loader:
     def destination(self, name: str, raw: dict[str, Any]) -> Any:
         """One entry of ``destinations``."""
         path = ("destinations", name)
-        kind = self.kind(path, raw, DESTINATION_TYPES)
+        given = raw.get("type")
+        known = OWN_TYPES if given in OWN_TYPES else destination_types()  # which looks at every package
+        others = f"A package with other types (entry points {GROUP}) must be installed in this environment."
+        kind = self.kind(path, raw, known, others)
         if kind is None:
             return None
         options = {key: value for key, value in raw.items() if key != "type"}
@@ -210,30 +220,50 @@ class _Loader:
             reference = self.checked(path, options, {"function": Field(str, required=True)})
             if reference is None:
                 return None
-            return self.attempt(path, raw, lambda: self.function(**reference), fallback="function")
-        made = self.attempt(path, raw, lambda: destination_class(kind), fallback="type")
+            function = reference["function"]
+            return self.attempt(
+                path,
+                raw,
+                lambda: self.imported(lambda: load_function(function, self.folder)),
+                fallback="function",
+            )
+        made = self.attempt(
+            path, raw, lambda: self.imported(lambda: destination_class(kind)), fallback="type"
+        )
         if made is None:
             return None
         fields = fields_of(made)
-        somewhere = "where" in fields
+        somewhere = kind == "sql_table"
         if somewhere:  # a URL, an engine or a connection, of which a file can only hold the first
             del fields["where"]
             fields["url"] = Field(str, required=True)
         values = self.checked(path, options, fields)
         if values is None:
             return None
-        if "directory" in values:
-            values["directory"] = self.rooted(values["directory"])
+        values = {key: self.file(value, fields[key].hint) for key, value in values.items()}
         if somewhere:
             values["where"] = self.rooted_url(values.pop("url"))
-        return self.attempt(path, options, lambda: made(**values), fallback="url")
 
-    def function(self, function: str) -> Any:
-        """What a ``python`` destination names."""
+        def build() -> Any:
+            try:
+                return made(**values)
+            except CdcError:
+                raise
+            except Exception as error:  # whatever a package's class does; what it says may hold a secret
+                raise ConfigError(
+                    f"The type {kind!r} refuses its arguments ({type(error).__name__}).",
+                    code="destination-plugin",
+                    hint="Make one in Python to see why.",
+                ) from None
+
+        return self.attempt(path, options, lambda: self.imported(build), fallback="url")
+
+    def imported(self, load: Callable[[], T]) -> T:
+        """What a module of the user's or of another package gives; notes why it can't."""
         try:
-            return load_function(function, self.folder)
+            return load()
         except ConfigError as error:
-            self.cause = error.__cause__
+            self.cause = error.__cause__ or self.cause
             raise
 
     def sync(
