@@ -36,7 +36,7 @@ TABLE: dict[str, list[str]] = {
     "macros": ["athena", "audit", "model", "state"],
     "plan": ["default"],
     "read": ["default"],
-    "rejections_table": ["athena", "default", "snowflake_iceberg"],
+    "plain_table": ["athena", "default", "snowflake_iceberg"],
     "resolve": ["default"],
     "snapshot_delete": ["bigquery", "default", "redshift", "snowflake", "spark", "tsql"],
     "snapshot_insert": ["default"],
