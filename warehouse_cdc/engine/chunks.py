@@ -6,7 +6,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
@@ -17,11 +17,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from warehouse_cdc.destinations.base import Batch, RunContext, Writer
+from warehouse_cdc.destinations.base import Batch, JobWriter, RunContext, Writer
+from warehouse_cdc.engine.jobs import JobSender, Wish
 from warehouse_cdc.engine.pool import Pool
 from warehouse_cdc.engine.request_log import RequestLog
 from warehouse_cdc.engine.sending import Sender, Sent
 from warehouse_cdc.limits import Limiter
+from warehouse_cdc.plan.record import Job
 from warehouse_cdc.sync import Sync
 
 _LOOK = 0.2
@@ -54,6 +56,7 @@ class ChunkSender:
         cancelled: threading.Event,
         sending: Callable[[], AbstractContextManager[None]] = nullcontext,
         log: RequestLog | None = None,
+        note: Callable[[Sequence[Job]], None] = lambda jobs: None,
     ) -> None:
         """Prepare.
 
@@ -66,6 +69,7 @@ class ChunkSender:
             cancelled: Set when the run is to stop.
             sending: A context around each batch.
             log: Keeps each call.
+            note: Puts jobs in the journal; called by the thread that calls ``send``.
         """
         able = sync.destination.capabilities
         self.fatal: str | None = None
@@ -74,14 +78,20 @@ class ChunkSender:
         self._context = context
         self._cancelled = cancelled
         self._sending = sending
-        self._sender = Sender(sync, writer, limiter, check_lease, cancelled, log)
+        self._note = note
+        self._came: queue.SimpleQueue[Future[Sent] | Wish] = queue.SimpleQueue()
+        shared = (limiter, check_lease, cancelled, log)
+        self._jobs = (
+            JobSender(sync, writer, *shared, self._came.put) if isinstance(writer, JobWriter) else None
+        )
+        self._sender = self._jobs or Sender(sync, writer, *shared)
         self._batch_rows = min(filter(None, (sync.batch_rows or able.batch_rows, limiter.most_rows)))
         self._concurrency = min(sync.concurrency or able.concurrency, able.max_concurrency)
         self._pool = Pool(self._concurrency)
 
     def close(self) -> None:
         """Start no batch any more, and let the threads end."""
-        self._sender.stopped.set()
+        self._sender.close()
         self._pool.close()
 
     def send(self, operation: str, rows: pa.Table, values: pa.Table) -> list[dict[str, Any]]:
@@ -98,13 +108,18 @@ class ChunkSender:
         parcels: list[_Parcel] = []
         following: list[deque[_Parcel]] = []
         under_way: dict[Future[Sent], int] = {}
-        done: queue.SimpleQueue[Future[Sent]] = queue.SimpleQueue()
+        done = self._came
         failures: list[dict[str, Any]] = []
+
+        if self._jobs is not None:
+            rows = rows.append_column("place", pa.array(np.arange(rows.num_rows)))
 
         def submit(lane: deque[_Parcel]) -> None:
             number = len(parcels)
             parcels.append(lane.popleft())
             following.append(lane)
+            if self._jobs is not None:
+                self._jobs.places[number] = parcels[number].rows.column("place").to_pylist()
             future = self._pool.submit(partial(self._observed, parcels[number].batch, number))
             under_way[future] = number
             future.add_done_callback(done.put)
@@ -119,8 +134,7 @@ class ChunkSender:
             submit(lane)
         looked = time.monotonic()
         while under_way:
-            with suppress(queue.Empty):
-                future = done.get(timeout=_LOOK)
+            for future in self._noted(taken(done, _LOOK)):
                 if future in under_way:
                     collect(future, future.result())
             if time.monotonic() - looked < _LOOK:
@@ -135,6 +149,15 @@ class ChunkSender:
                     size = parcels[under_way[future]].rows.num_rows
                     collect(future, Sent(unsent=list(range(size))))
         return failures
+
+    def _noted(self, came: list[Future[Sent] | Wish]) -> list[Future[Sent]]:
+        """What has come, once the jobs that wait for that are in the journal."""
+        wishes = [each for each in came if isinstance(each, Wish)]
+        if wishes:
+            self._note([wish.job for wish in wishes])
+            for wish in wishes:
+                wish.noted.set()
+        return [each for each in came if not isinstance(each, Wish)]
 
     def _lanes(self, operation: str, rows: pa.Table, values: pa.Table) -> Iterator[deque[_Parcel]]:
         """A chunk's batches: those of one lane are sent one after the other, the lanes beside each other."""
@@ -188,19 +211,39 @@ class ChunkSender:
         if limit is not None and self.rejected > limit and self.fatal is None:
             self.fatal = f"more than {limit} rows were rejected (max_rejected)"
             self._sender.stopped.set()
-        now = datetime.now(timezone.utc)
-        ids, tries, since = (rows.column(name) for name in ("row_id", "tries", "failed_since"))
-        found = []
-        for at, (outcome, reason, permanent, attempts) in sent.failures.items():
-            found.append(
-                {
-                    "row_id": ids[at].as_py(),
-                    "outcome": outcome,
-                    "reason": reason,
-                    "permanent": permanent,
-                    "attempts": (tries[at].as_py() or 0) + attempts,
-                    "first_failed_at": since[at].as_py() or now,
-                    "last_failed_at": now,
-                }
-            )
-        return found + [{"row_id": ids[at].as_py(), "outcome": "aborted"} for at in sent.unsent]
+        return rejected_rows(rows, sent)
+
+
+def taken(came: queue.SimpleQueue[Any], seconds: float) -> list[Any]:
+    """All that has come, or comes first within that time."""
+    found: list[Any] = []
+    with suppress(queue.Empty):
+        found.append(came.get(timeout=seconds))
+        while True:
+            found.append(came.get_nowait())
+    return found
+
+
+def rejected_rows(rows: pa.Table, sent: Sent) -> list[dict[str, Any]]:
+    """Rows of the table of rejections, but for ``op`` and ``chunk``.
+
+    Args:
+        rows: ``row_id``, ``tries`` and ``failed_since`` of what was to be sent.
+        sent: What became of them, by their places.
+    """
+    now = datetime.now(timezone.utc)
+    ids, tries, since = (rows.column(name) for name in ("row_id", "tries", "failed_since"))
+    found = []
+    for at, (outcome, reason, permanent, attempts) in sent.failures.items():
+        found.append(
+            {
+                "row_id": ids[at].as_py(),
+                "outcome": outcome,
+                "reason": reason,
+                "permanent": permanent,
+                "attempts": (tries[at].as_py() or 0) + attempts,
+                "first_failed_at": since[at].as_py() or now,
+                "last_failed_at": now,
+            }
+        )
+    return found + [{"row_id": ids[at].as_py(), "outcome": "aborted"} for at in sent.unsent]

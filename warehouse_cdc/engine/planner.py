@@ -398,4 +398,5 @@ class Planner:
             # Two rows alike leave no trace in it.
             checksum="" if rows.repeated else str(self.connection.dialect.combined(summary.checksums)),
             lean=self._lean,
+            jobs=sync.destination.capabilities.jobs,
         )

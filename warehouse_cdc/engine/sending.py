@@ -121,6 +121,10 @@ class Sender:
                 pieces += _halves(again)
         return sent
 
+    def close(self) -> None:
+        """Start no call any more."""
+        self.stopped.set()
+
     @property
     def _halted(self) -> bool:
         return self._stop.is_set() or self.stopped.is_set()
@@ -131,14 +135,11 @@ class Sender:
         """Send some of a batch's rows until each has an outcome; returns those to be sent again in halves."""
         pending, tainted = piece, set[int]()
         for attempt in range(1, self._sync.max_attempts + 1):
-            with self._limiter.call(len(pending), lambda: self._halted) as place:
-                call = None if place is None else self._begin(number, pending, sent, tries, later, place)
-                if call is None:
-                    sent.unsent += [at for at in pending if tries[at] == 0]
-                    return []
-                whole = len(pending) == len(batch) and call.attempt == 1
-                part = batch if whole else batch.take(pending, attempt=call.attempt)
-                answer = self._attempt(part, number)
+            made = self._turn(batch, pending, number, sent, tries, later)
+            if made is None:
+                sent.unsent += [at for at in pending if tries[at] == 0]
+                return []
+            part, answer = made
             last = attempt == self._sync.max_attempts
             again = []
             for position in pending:
@@ -163,6 +164,18 @@ class Sender:
             if not pending or sent.fatal or last or not self._pause(attempt, answer):
                 return []
         return []
+
+    def _turn(
+        self, batch: Batch, pending: list[int], number: int, sent: Sent, tries: list[int], later: list[int]
+    ) -> tuple[Batch, _Answer] | None:
+        """One call, once its turn has come, with the rows that it had; None if the run has stopped before."""
+        with self._limiter.call(len(pending), lambda: self._halted) as place:
+            call = None if place is None else self._begin(number, pending, sent, tries, later, place)
+            if call is None:
+                return None
+            whole = len(pending) == len(batch) and call.attempt == 1
+            part = batch if whole else batch.take(pending, attempt=call.attempt)
+            return part, self._attempt(part, number)
 
     def _begin(
         self, number: int, pending: list[int], sent: Sent, tries: list[int], later: list[int], place: Place
@@ -257,12 +270,13 @@ class Sender:
             again=batch.attempt > 1,
         )
         if self._log is not None:
-            self._log.keep(batch, answer.outcomes, exchanges, seconds)
+            rest = "succeeded" if answer.handle is None else "submitted"
+            self._log.keep(batch, answer.outcomes, exchanges, seconds, rest)
         return answer
 
     def _call(self, batch: Batch, number: int) -> _Answer:
         try:
-            return _Answer(self._checked(batch, self._writer.write(batch)))
+            return self._write(batch, number)
         except AuthenticationError as error:
             return _Answer(_all(batch, Outcome("rejected", error.message)), fatal=error.message)
         except LeaseLostError:
@@ -275,6 +289,9 @@ class Sender:
             return _Answer(_all(batch, unknown(reason)), failed=reason)
         finally:
             self.calls.pop(number, None)
+
+    def _write(self, batch: Batch, number: int) -> _Answer:
+        return _Answer(self._checked(batch, self._writer.write(batch)))
 
     def _failed(self, batch: Batch, error: DestinationError) -> _Answer:
         """What an error says of all rows of its call."""
@@ -342,6 +359,7 @@ class _Answer:
         too_large: Whether it did so because of its size.
         failed: Why the call as a whole failed, whatever its rows.
         unreachable: Whether there was no answer at all.
+        handle: Of the job that will bring the outcomes, if it was submitted.
     """
 
     outcomes: Outcomes
@@ -352,6 +370,7 @@ class _Answer:
     too_large: bool = False
     failed: str | None = None
     unreachable: bool = False
+    handle: str | None = None
 
     @property
     def kind(self) -> str:
