@@ -22,7 +22,7 @@ from warehouse_cdc.errors import (
 )
 
 FAULTS = ("lost", "cut", "busy", "limited", "refused", "large", "stall", "garbage", "denied")
-"""What may go wrong with a call: the answer is ``lost`` after the effect, or the connection ``cut`` before."""
+"""What may go wrong with a call: the answer is ``lost``, or the call ``cut`` off before it did anything."""
 FATES = ("fails", "never", "unknown", "retry")
 """What may become of a job: it fails whole, never ends, or its rows are unknown or not applied."""
 
@@ -58,7 +58,7 @@ class JobService:
         fate: Number of an accepted job, and its rows, to what becomes of it.
         refuses: Rows that it refuses by themselves.
         told: Called with a job once it has taken effect, and with the places of its refused rows.
-        hold: No job is over before this is unset.
+        holds: Whether a job waits for ``release``.
         jobs: What it has accepted, by handle.
         effects: How often an (operation, row id) was applied.
         table: What it holds.
@@ -71,7 +71,7 @@ class JobService:
     fate: Callable[[int, list[dict[str, Any]]], str | None] = lambda number, rows: None
     refuses: Callable[[dict[str, Any]], bool] = lambda values: False
     told: Callable[[Held, set[int]], None] = lambda job, refused: None
-    hold: bool = False
+    holds: Callable[[Held], bool] = lambda job: False
     jobs: dict[str, Held] = field(default_factory=dict)
     effects: Counter[tuple[str, str]] = field(default_factory=Counter)
     table: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -105,7 +105,7 @@ class JobService:
 
     def release(self) -> None:
         """Let all jobs end that ever do."""
-        self.hold = False
+        self.holds = lambda job: False
         with self._lock:
             for job in self.jobs.values():
                 job.due = 0.0
@@ -157,7 +157,7 @@ class JobService:
         """Jobs whose time has come take effect."""
         now = time.monotonic()
         for job in self.jobs.values():
-            if job.answer is None and not self.hold and job.due <= now and job.fate != "never":
+            if job.answer is None and job.due <= now and job.fate != "never" and not self.holds(job):
                 self._apply(job)
 
     def _apply(self, job: Held) -> None:
@@ -319,4 +319,3 @@ class _Jobs(JobWriter):
         if answer.status_code >= 400:
             raise DestinationError("refused", status=answer.status_code, retryable=False)
         return answer.json()
-
