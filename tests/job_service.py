@@ -64,6 +64,8 @@ class JobService:
         table: What it holds.
         asked: How many calls of each kind arrived.
         refused_ids: How often a job came whose id it had already.
+        most: The most jobs that were under way at once.
+        clashes: How often a job came while one under way had rows of the same lane.
     """
 
     seconds: float = 0.0
@@ -77,6 +79,8 @@ class JobService:
     table: dict[str, dict[str, Any]] = field(default_factory=dict)
     asked: Counter[str] = field(default_factory=Counter)
     refused_ids: int = 0
+    most: int = 0
+    clashes: int = 0
 
     def __post_init__(self) -> None:
         self._lock = threading.RLock()
@@ -139,6 +143,10 @@ class JobService:
         fate = self.fate(len(self.jobs), given["rows"])
         handle = f"handle-{len(self.jobs) + 1}"
         self.jobs[handle] = Held(given["id"], given, time.monotonic() + self.seconds, fate)
+        under_way = [job for job in self.jobs.values() if job.answer is None]
+        lanes = [{row["values"].get("lane", id(row)) for row in job.rows} for job in under_way]
+        self.most = max(self.most, len(under_way))
+        self.clashes += any(lanes[-1] & lane for lane in lanes[:-1])
         self._work()
         return 200, {"handle": handle}
 
