@@ -22,6 +22,7 @@ from warehouse_cdc.engine.jobs import JobSender, Wish
 from warehouse_cdc.engine.pool import Pool
 from warehouse_cdc.engine.request_log import RequestLog
 from warehouse_cdc.engine.sending import Sender, Sent
+from warehouse_cdc.errors import ConfigError
 from warehouse_cdc.limits import Limiter
 from warehouse_cdc.plan.record import Job
 from warehouse_cdc.sync import Sync
@@ -56,7 +57,7 @@ class ChunkSender:
         cancelled: threading.Event,
         sending: Callable[[], AbstractContextManager[None]] = nullcontext,
         log: RequestLog | None = None,
-        note: Callable[[Sequence[Job]], None] = lambda jobs: None,
+        note: Callable[[Sequence[Job]], None] | None = None,
     ) -> None:
         """Prepare.
 
@@ -70,7 +71,14 @@ class ChunkSender:
             sending: A context around each batch.
             log: Keeps each call.
             note: Puts jobs in the journal; called by the thread that calls ``send``.
+
+        Raises:
+            ConfigError: The writer works by jobs, and nothing can be put in the journal.
         """
+        if isinstance(writer, JobWriter) and note is None:
+            raise ConfigError(
+                "Jobs can only be submitted by the process that writes the journal.", code="sync-destination"
+            )
         able = sync.destination.capabilities
         self.fatal: str | None = None
         self.rejected = 0
@@ -153,7 +161,7 @@ class ChunkSender:
     def _noted(self, came: list[Future[Sent] | Wish]) -> list[Future[Sent]]:
         """What has come, once the jobs that wait for that are in the journal."""
         wishes = [each for each in came if isinstance(each, Wish)]
-        if wishes:
+        if wishes and self._note is not None:
             self._note([wish.job for wish in wishes])
             for wish in wishes:
                 wish.noted.set()
