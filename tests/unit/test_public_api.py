@@ -26,7 +26,7 @@ NAMES = [
 
 DESTINATIONS = [
     "Batch", "Capabilities", "Csv", "Destination", "FunctionDestination", "HttpFunction", "HttpRequest",
-    "JsonLines", "JsonRpc", "Outcome", "Parquet", "RunContext", "SqlTable", "Writer", "destination",
+    "JobWriter", "JsonLines", "JsonRpc", "Outcome", "Parquet", "RunContext", "SqlTable", "Writer", "destination",
     "rejected", "retryable", "unknown",
 ]  # fmt: skip
 
