@@ -26,6 +26,9 @@ Messages never contain row values or secrets. ``str(error)`` is the message, the
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 
 class CdcError(Exception):
     """Base of all errors of this library.
@@ -152,6 +155,7 @@ class DestinationError(CdcError):
         retry_after: Seconds that the destination asks to wait, or None.
         outcome_unknown: Whether the write may have happened all the same.
         divisible: Whether nothing of it was applied and its halves may succeed, whatever the sync says.
+        outcomes: Outcomes of rows that the error isn't about, by position: they weren't in the call.
     """
 
     default_code = "destination"
@@ -166,11 +170,13 @@ class DestinationError(CdcError):
         retry_after: float | None = None,
         outcome_unknown: bool = False,
         divisible: bool | None = None,
+        outcomes: Mapping[int, Any] | None = None,
         code: str | None = None,
         hint: str = "",
         retryable: bool | None = None,
     ) -> None:
         """Keep what is known of the write's outcome."""
+        self.outcomes = dict(outcomes or {})
         self.status = status
         self.retry_after = retry_after
         self.outcome_unknown = outcome_unknown
@@ -250,3 +256,8 @@ class StateVersionError(StateError):
     """The state was written by a newer version of this library."""
 
     default_code = "state-version"
+
+
+def told(error: Exception) -> str:
+    """What may be said of an error in ``sync_runs``: a stranger's message may hold row values."""
+    return error.message if isinstance(error, CdcError) else type(error).__name__

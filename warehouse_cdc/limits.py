@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from warehouse_cdc.errors import ConfigError
 
@@ -61,6 +61,19 @@ class _Ended:
     first: float
     last: float
     weight: int
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What is taken of each window, by a clock that only counts from now.
+
+    Attributes:
+        windows: For each window, pairs of (seconds until it is free, calls or rows).
+        pause: Seconds in which no call may begin.
+    """
+
+    windows: tuple[tuple[tuple[float, int], ...], ...] = ()
+    pause: float = 0.0
 
 
 @dataclass
@@ -157,6 +170,27 @@ class Limiter:
                     used.resting += used.window.limit
                     used.ended.append(_Ended(now + left, now + left, used.window.limit))
 
+    def usage(self) -> Usage:
+        """What is taken, for a limiter that goes on elsewhere; calls under way as if they ended now."""
+        with self._changed:
+            now = time.monotonic()
+            taken = []
+            for used in self._used:
+                used.free_in(0, now)
+                busy = ((used.window.seconds * CLOCKS, used.busy),) if used.busy else ()
+                taken.append((*((each.last - now, each.weight) for each in used.ended), *busy))
+            return Usage(tuple(taken), max(0.0, self._not_before - now))
+
+    def resume(self, usage: Usage) -> None:
+        """Count what another limiter of the same windows, or of shares of them, has taken until now."""
+        self.pause(usage.pause)
+        with self._changed:
+            now = time.monotonic()
+            for used, taken in zip(self._used, usage.windows, strict=False):
+                found = [_Ended(now + left, now + left, weight) for left, weight in taken]
+                used.resting += sum(each.weight for each in found)
+                used.ended = deque(sorted((*used.ended, *found), key=lambda each: each.last))
+
     @contextmanager
     def call(self, rows: int, stopped: Callable[[], bool]) -> Iterator[Place | None]:
         """Wait for a call's turn, and hold its place while it lasts, or until that is given back before.
@@ -208,6 +242,22 @@ class Limiter:
     @staticmethod
     def _weight(used: _Used, rows: int) -> int:
         return min(rows, used.window.limit) if used.window.rows else 1
+
+
+def share(windows: Sequence[Window], parts: int) -> tuple[Window, ...]:
+    """What each of several parts may use of each window.
+
+    Raises:
+        ConfigError: There is less in one than parts (code ``sync-rate``).
+    """
+    for window in windows:
+        if window.limit < parts:
+            raise ConfigError(
+                f"{parts} parts can't share a rate of {window.limit}.",
+                code="sync-rate",
+                hint="Use fewer parts, or write the rate over a longer time.",
+            )
+    return tuple(replace(window, limit=window.limit // parts) for window in windows)
 
 
 _SHARED: dict[tuple[str, tuple[Window, ...]], Limiter] = {}

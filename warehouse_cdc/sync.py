@@ -64,6 +64,10 @@ class Sync:
         mappings: Destination field to model column. Without it, every column under its own name.
         match: Model column to destination field that identifies the record there; by default the
             primary key under its own name.
+        on_rejected: What becomes of added and changed rows that the destination has rejected in
+            ``rejected_runs`` runs, with the same values each time: ``retry`` them for ever, ``quarantine``
+            them until they are released or change, or ``drop`` them until they change.
+        rejected_runs: See ``on_rejected``.
         on_duplicate: ``reject`` all copies of a duplicate key, or ``keep_one``, the first in canonical order.
         max_removed: Guard: the most rows that may newly leave the model in one run, as a count (int) or
             as a share of the state (float, 0 to 1, applied once the state has 100 rows); None is off.
@@ -108,6 +112,8 @@ class Sync:
     mappings: Mapping[str, str] | None = None
     match: Mapping[str, str] | None = None
     on_duplicate: str = "reject"
+    on_rejected: str = "retry"
+    rejected_runs: int = 3
     max_removed: int | float | None = 0.5
     require_rows: bool = True
     skip_initial: bool = False
@@ -156,6 +162,12 @@ class Sync:
         return MODES[self.mode]
 
     @property
+    def at_once(self) -> int:
+        """How many calls may be under way at once."""
+        able = self.destination.capabilities
+        return min(self.concurrency or able.concurrency, able.max_concurrency)
+
+    @property
     def sends_removed(self) -> bool:
         """Whether a removed row makes a call to the destination."""
         removed = self.traits.removed
@@ -166,6 +178,13 @@ class Sync:
         """Whether the halves of a batch that was refused as a whole are sent again."""
         default = self.destination.capabilities.split_retries
         return default if self.split_retries is None else self.split_retries
+
+    @property
+    def policy(self) -> str:
+        """What is done with rows that are rejected again and again, as text; empty if nothing is."""
+        if self.on_rejected == "retry" or not self.traits.cdc:
+            return ""
+        return f"{self.on_rejected} after {self.rejected_runs}"
 
     @property
     def rates(self) -> tuple[Window, ...]:
@@ -179,6 +198,7 @@ class Sync:
             ("mode", self.mode, tuple(MODES)),
             ("on_removed", self.on_removed, ON_REMOVED),
             ("on_duplicate", self.on_duplicate, ("reject", "keep_one")),
+            ("on_rejected", self.on_rejected, ("retry", "quarantine", "drop")),
         ):
             if value not in known:
                 raise ConfigError(
@@ -222,6 +242,7 @@ class Sync:
                 )
 
         number("chunk_rows", 1)
+        number("rejected_runs", 1)
         number("max_attempts", 1)
         number("batch_rows", 1, optional=True)
         number("concurrency", 1, optional=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from os import PathLike
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from warehouse_cdc.engine.checks import Finding, check
 from warehouse_cdc.engine.dry_run import DryRun, dry_run
 from warehouse_cdc.engine.ledger import ledger_of
+from warehouse_cdc.engine.parts import Parts
 from warehouse_cdc.engine.result import Progress, Run, Table
 from warehouse_cdc.engine.run import Options, Runner
 from warehouse_cdc.engine.settings import Settings
@@ -75,6 +77,9 @@ class Warehouse:
         allow_empty: bool = False,
         progress: Callable[[Progress], None] | None = None,
         observer: Observer = ignore,
+        executor: Executor | None = None,
+        parts: int = 1,
+        release: bool | Collection[str] = False,
     ) -> Run:
         """Send what changed. An interrupted run of the sync is closed first.
 
@@ -85,6 +90,9 @@ class Warehouse:
             allow_empty: Pass the ``require_rows`` guard this once.
             progress: Called as the run goes on.
             observer: Called before and after each durable step.
+            executor: Sends from its workers instead of this process: threads, processes, or a cluster's.
+            parts: How many chunks are under way at once there, each with its share of rates and concurrency.
+            release: Send rows that ``on_rejected`` keeps back, too: all, or those with these row ids.
 
         Returns:
             What the run did. Failures of the destination are in ``status`` and ``error``.
@@ -97,7 +105,9 @@ class Warehouse:
             StateError: The stored state is damaged.
             WarehouseError: A statement failed; the next run goes on from the journal.
         """
-        return self._run("run", sync, wait, allow_removed, allow_empty, progress, observer)
+        scaled = None if executor is None else Parts(executor, parts)
+        released = None if release is False else () if release is True else tuple(release)
+        return self._run("run", sync, wait, allow_removed, allow_empty, progress, observer, scaled, released)
 
     def full_resync(
         self,
@@ -107,9 +117,12 @@ class Warehouse:
         allow_empty: bool = False,
         progress: Callable[[Progress], None] | None = None,
         observer: Observer = ignore,
+        executor: Executor | None = None,
+        parts: int = 1,
     ) -> Run:
         """Forget the state and send every row as added; pending removals are dropped (D15)."""
-        return self._run("resync", sync, wait, True, allow_empty, progress, observer)
+        scaled = None if executor is None else Parts(executor, parts)
+        return self._run("resync", sync, wait, True, allow_empty, progress, observer, scaled)
 
     def reset_cdc(
         self,
@@ -173,6 +186,8 @@ class Warehouse:
         allow_empty: bool,
         progress: Callable[[Progress], None] | None,
         observer: Observer,
+        parts: Parts | None = None,
+        released: tuple[str, ...] | None = None,
     ) -> Run:
         with self._exclusively():
             options = Options(
@@ -183,6 +198,8 @@ class Warehouse:
                 progress or (lambda _p: None),
                 observer,
                 self._cancelled,
+                parts=parts,
+                released=released,
             )
             with _cancelled_by_signals(self._cancelled):
                 return Runner(self._connection, self._settings, sync, options).run()
@@ -258,19 +275,29 @@ class Warehouse:
     def rejections(self, sync: Sync | str) -> Table:
         """Rows that failed in the last ended run: row_id, op, reason, attempts, first and last failure.
 
+        Quarantined rows are among them, though they weren't attempted.
+
         Raises:
             StateError: The sync has no ended run.
         """
         self._reconnect()
         sync_id = sync if isinstance(sync, str) else sync.id
         statements = Statements(self._connection.dialect, self._settings.schemas, sync_id)
-        last = ledger_of(self._connection, statements).look().committed
+        history = ledger_of(self._connection, statements).look()
+        last = history.committed
         if last is None or last.plan is None or last.ended is None:
             raise StateError(
                 f"Sync {sync_id!r} has no finished run.", code="state-no-run", hint="Run it first."
             )
         duplicates = last.plan.kind != "reset"
-        return read_rejections(self._connection, statements, last.plan, last.ended, duplicates=duplicates)
+        return read_rejections(
+            self._connection,
+            statements,
+            last.plan,
+            last.ended,
+            duplicates=duplicates,
+            state=history.state.plan if history.state is not None else None,
+        )
 
     # -- setup ------------------------------------------------------------------------------------
 

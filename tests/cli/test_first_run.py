@@ -209,3 +209,50 @@ syncs: {s: {model: customers, destination: files, mode: diff}}
     assert counts(call("run", "--json")) == {"added": 0, "changed": 1, "removed": 0}
     file.write_text(project)
     call("run", code=1)
+
+
+def test_processes_send(shop: Path, call: Callable[..., str]) -> None:
+    """A function in the project's folder reaches them."""
+    with (shop / "shop_destination.py").open("a") as file:
+        file.write(
+            "\n@destination(concurrency=2)\n"
+            "def wide(batch):\n"
+            "    import os\n"
+            "    path = pathlib.Path(f'{os.getpid()}-{batch.row_ids[0]}.sent')\n"
+            "    path.write_text('\\n'.join(batch.row_ids))\n"
+        )
+    project = shop / "warehouse_cdc.yaml"
+    text = project.read_text().replace(
+        "\nsyncs:", "  wide: {type: python, function: 'shop_destination:wide'}\n\nsyncs:"
+    )
+    project.write_text(
+        text + "  wide: {model: customers, destination: wide, on_removed: delete, chunk_rows: 1}\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, "run", "wide", "--processes", "2", "--json"],
+        env=child_environment(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    files = list(shop.glob("*.sent"))
+    sent = [row_id for path in files for row_id in path.read_text().split("\n")]
+    assert len(sent) == len(set(sent)) == counts(done.stdout)["added"] > 0
+    assert call("run", "picky", "--processes", "2", code=2) == ""
+
+
+def test_quarantined_rows_are_listed_and_released(shop: Path, call: Callable[..., str]) -> None:
+    project = shop / "warehouse_cdc.yaml"
+    one = "destination: picky, on_removed: delete"
+    project.write_text(project.read_text().replace(one, one + ", on_rejected: quarantine, rejected_runs: 1"))
+    (shop / "no_gold").touch()
+    call("run", "picky", code=3)
+    call("run", "picky")
+    listed = json.loads(call("rejections", "picky", "--json"))
+    assert listed and {row["reason"] for row in listed} == {"quarantined: no gold"}
+    (shop / "no_gold").unlink()
+    assert counts(call("run", "picky", "--json"))["added"] == 0
+    assert counts(call("release", "picky", listed[0]["row_id"], "--json"))["added"] == 1
+    assert counts(call("release", "picky", "--json"))["added"] == len(listed) - 1
+    assert json.loads(call("rejections", "picky", "--json")) == []

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warehouse_cdc.destinations.encoding import JSON, TEXT, encode_column
+from warehouse_cdc.destinations.encoding import JSON, TEXT, encode_column, json_objects
 from warehouse_cdc.mapping import times
 from warehouse_cdc.mapping.values import tagged, to_list
 
@@ -191,3 +191,42 @@ def test_times_as_python(kind: pa.DataType, value: int, expected: Any) -> None:
 def test_days_in_any_year(days: int) -> None:
     text, later = times.iso_date(days), times.iso_date(days + 146_097)
     assert text[-6:] == later[-6:] and int(later[:-6]) - int(text[:-6]) == 400
+
+
+INTEGERS = st.integers(-(2**63), 2**63 - 1)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            *(st.none() | INTEGERS, st.none() | TEXT_VALUES, st.none() | st.booleans()),
+            *(
+                st.none() | st.integers(-(10**38) + 1, 10**38 - 1),
+                st.none() | st.floats(allow_nan=False, allow_infinity=False),
+            ),
+        ),
+        max_size=8,
+    )
+)
+def test_rows_are_the_same_text_few_or_many(rows: list[tuple[Any, ...]]) -> None:
+    fields = [
+        *(pa.field("a%s", pa.int64()), pa.field('b"', pa.string()), pa.field("c", pa.bool_())),
+        *(tagged("d", "integer"), pa.field("e", pa.float64())),
+    ]
+    columns = [pa.array([row[at] for row in rows], field.type) for at, field in enumerate(fields)]
+    table = pa.Table.from_arrays(columns, schema=pa.schema(fields))
+    with pytest.MonkeyPatch.context() as patch:
+        few = json_objects(table, {})
+        patch.setattr("warehouse_cdc.destinations.encoding._COLUMNS_AT_ONCE", 0)
+        assert json_objects(table, {}) == few
+    names = [field.name for field in fields]
+    assert [json.loads(text) for text in few] == [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def test_a_row_that_cannot_be_encoded_costs_only_itself_among_many() -> None:
+    table = pa.table({"a": pa.array(["1", "nonsense"])}, schema=pa.schema([tagged("a", "json")]))
+    invalid: dict[int, str] = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("warehouse_cdc.destinations.encoding._COLUMNS_AT_ONCE", 0)
+        assert json_objects(table, invalid)[0] == '{"a":1}'
+    assert set(invalid) == {1}

@@ -8,6 +8,7 @@ import ssl
 import subprocess
 import sys
 import time
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
@@ -16,13 +17,14 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import duckdb
+import httpx2
 import pyarrow as pa
 import pytest
 import trustme
 
 import warehouse_cdc as wcdc
 from tests.destinations.support import make_batch, make_context
-from warehouse_cdc.destinations import RunContext, Writer
+from warehouse_cdc.destinations import HttpFunction, JsonRpc, RunContext, Writer
 from warehouse_cdc.destinations.http import (
     Empty,
     Form,
@@ -38,6 +40,7 @@ from warehouse_cdc.mapping.values import tagged
 from warehouse_cdc.testing import Fault, FaultServer, in_turn
 
 SCHEMA = pa.schema([("id", pa.int64()), ("name", pa.string())])
+JSON_TYPE = {"Content-Type": "application/json"}
 ROWS = [(1, "Ada"), (2, 'Gr"ace'), (3, None)]
 
 
@@ -171,6 +174,45 @@ def test_url_and_headers_are_templates() -> None:
     assert len(call.headers["idempotency-key"]) == 32
 
 
+@pytest.mark.parametrize("value", [None, "", "..", "."])
+def test_a_value_cannot_make_a_request_to_another_path(value: str | None) -> None:
+    request = Request("DELETE", "/rows/{{ row.name }}", Empty(), batch=False)
+    with FaultServer() as server:
+        with writer(HttpRequest(server.url, added=request), mode="insert", operations=("added",)) as (
+            opened,
+            context,
+        ):
+            outcomes = opened.write(make_batch(context, [(1, value)]))
+        assert not server.calls
+    assert outcomes[0].status == "rejected" and outcomes[0].permanent and "path" in outcomes[0].reason
+
+
+def test_a_value_cannot_become_a_part_of_the_host() -> None:
+    request = Request(url="{{ row.name }}", batch=False)
+    for url, ok in (
+        ("https://a.example", False),
+        ("https://a.example/", True),
+        ("https://a.example/x", True),
+    ):
+        made = HttpRequest(url, added=request)
+        context = make_context(SCHEMA, mode="insert", operations=("added",))
+        if ok:
+            made.check(context)
+            continue
+        with pytest.raises(wcdc.ConfigError) as caught:
+            made.check(context)
+        assert caught.value.code == "destination-url"
+
+
+def test_what_utf8_cannot_hold_is_no_mark_of_the_authors() -> None:
+    """PostgreSQL's json may hold a lone surrogate."""
+    schema = pa.schema([("id", pa.int64()), tagged("extra", "json")])
+    extra = '{"a": "\\udc22, \\udc22admin\\udc22: \\udc22"}'
+    body = Json('{"a": "{{ row.extra.a }}"}')
+    sent = json.loads(body_of(Request(body=body, batch=False), [(1, extra)], schema))
+    assert sent == {"a": "\ufffd, \ufffdadmin\ufffd: \ufffd"}
+
+
 def test_a_header_cannot_hold_a_line_break() -> None:
     request = Request(headers={"X-Name": "{{ row.name }}"}, batch=False)
     with FaultServer() as server:
@@ -228,6 +270,36 @@ def test_what_became_of_the_rows(name: str) -> None:
     assert error.retry_after == (float(asked) if asked else None)
 
 
+def test_a_body_that_does_not_come_ends_with_the_calls_time() -> None:
+    """Not a whole read_timeout after its headers."""
+    late = Fault(stall=2.0, drip=20, status=200, applied=True, body="{}")
+    with (
+        FaultServer(script=in_turn([late])) as server,
+        writer(upserting(server, timeout=3.0, read_timeout=2.5)) as (opened, context),
+    ):
+        began = time.monotonic()
+        with pytest.raises(wcdc.DestinationError) as caught:
+            opened.write(make_batch(context, ROWS))
+        assert 2.5 < time.monotonic() - began < 3.9 and caught.value.outcome_unknown
+        assert "after its answer began" in caught.value.message
+
+
+def test_an_answer_that_is_whole_when_it_comes_counts_however_late() -> None:
+    """Fetching a token has taken its time."""
+
+    def script(number: int, path: str, body: bytes) -> Fault:
+        if path.startswith("/token"):
+            return Fault(stall=0.8, status=200, body='{"access_token": "a"}', headers=JSON_TYPE)
+        return Fault(stall=1.4)
+
+    with FaultServer(script=script) as server:
+        made = upserting(server, timeout=2.0, read_timeout=1.6, auth=auth(server))
+        with writer(made) as (opened, context):
+            began = time.monotonic()
+            assert not opened.write(make_batch(context, ROWS))
+            assert time.monotonic() - began > 2.0
+
+
 def test_retry_after_as_a_date() -> None:
     from email.utils import formatdate
 
@@ -255,6 +327,52 @@ def test_rows_that_cannot_be_encoded_cost_only_themselves() -> None:
         outcomes = opened.write(make_batch(context, [(1, "{}"), (2, "{oops"), (3, "[]")]))
         assert sorted(server.table) == [1, 3]
     assert list(outcomes) == [1] and outcomes[1].permanent
+
+
+UNFIT = {
+    "JSON that isn't": (Json('{"a": "{{ row.extra.a }}"}'), "{oops"),
+    "JSON that isn't, in a form": (Form(), "{oops"),
+    "NaN": (Json('{"a": {{ row.extra }}}'), "NaN"),
+    "a pattern that isn't": (Json('{"a": "{{ row.extra | regex_test: row.extra }}"}'), '"("'),
+    "too deep": (Xml("{{ row.extra.a }}"), '{"a":' + "[" * 5000 + "]" * 5000 + "}"),
+    "a surrogate": (JsonColumn("extra"), '"\\ud800"'),
+    "a surrogate of the author's": (Xml("\ud800{{ row.id }}"), "1"),
+}
+
+
+@pytest.mark.parametrize("name", UNFIT)
+def test_whatever_goes_wrong_while_a_request_is_made_is_the_rows_rejection(name: str) -> None:
+    """Nothing was sent: its outcome isn't unknown."""
+    body, extra = UNFIT[name]
+    schema = pa.schema([("id", pa.int64()), tagged("extra", "json")])
+    with FaultServer() as server:
+        made = HttpRequest(server.url, added=Request(body=body, batch=False))
+        with writer(made, schema, mode="insert", operations=("added",)) as (opened, context):
+            outcomes = opened.write(make_batch(context, [(1, extra)]))
+        if name == "a surrogate":
+            assert server.calls[0].body == b'"\\ud800"' and not outcomes, "its JSON is as it is"
+            return
+        assert not server.calls
+    assert outcomes[0].status == "rejected" and outcomes[0].permanent
+
+
+def test_text_that_only_looks_like_json_is_text() -> None:
+    schema = pa.schema([("id", pa.int64()), ("payload", pa.string())])
+    rows = [(1, "[NaN]"), (2, "[" * 5000)]
+    sent = body_of(Request(body=JsonColumn("payload")), rows, schema).decode()
+    assert sent == '["[NaN]","' + "[" * 5000 + '"]'
+
+
+def test_rows_that_cannot_be_encoded_keep_their_reason_when_the_call_fails() -> None:
+    schema = pa.schema([("id", pa.int64()), tagged("extra", "json")])
+    with (
+        FaultServer(script=lambda number, path, body: Fault(status=500)) as server,
+        writer(upserting(server), schema) as (opened, context),
+        pytest.raises(wcdc.DestinationError) as caught,
+    ):
+        opened.write(make_batch(context, [(1, "{}"), (2, "{oops"), (3, "[]")]))
+    assert caught.value.outcome_unknown and list(caught.value.outcomes) == [1]
+    assert "not valid as json" in caught.value.outcomes[1].reason
 
 
 def test_a_row_that_a_template_refuses_is_found_without_a_call() -> None:
@@ -430,6 +548,59 @@ def test_what_the_server_says_reaches_the_reason_without_secrets() -> None:
         assert row["reason"] == "status 400: no … here"
 
 
+SECRETS = {
+    "a token after its scheme": ({"Authorization": "Bearer tok-en/42&"}, "tok-en/42&"),
+    "a token as JSON spells it": ({"X-Key": 'a"key\\1'}, json.dumps('a"key\\1')[1:-1]),
+    "a token as a URL spells it": ({"X-Key": "tok en/42&"}, "tok%20en%2F42%26"),
+    "a user's password": ({"Authorization": "Basic " + b64encode(b"ada:hush-hush").decode()}, "hush-hush"),
+}
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_a_secret_is_known_in_every_spelling(name: str, tmp_path: Path) -> None:
+    headers, spelled = SECRETS[name]
+    answer = Fault(status=400, body=f"no {spelled} " + "x" * (489 - len(spelled)) + spelled)
+    with FaultServer(script=lambda number, path, body: answer) as server:
+        shop = Shop(server, upserting(server, headers=headers), request_log=tmp_path)
+        shop.fill(1)
+        (row,) = shop.run().rejections().to_pylist()
+    (log,) = tmp_path.iterdir()
+    for told in (row["reason"], log.read_text("utf-8")):
+        assert spelled not in told and "no … xxx" in told
+    assert not row["reason"].endswith(spelled[:4]), "nor the beginning of one that is cut off"
+
+
+def test_what_of_a_request_the_log_shows(tmp_path: Path) -> None:
+    request = Request(url="&x={{ row.id }}", headers={"X-Own": "mine", "X-Same": "s3cr3t-key"}, batch=False)
+    with FaultServer() as server:
+        made = HttpRequest(
+            f"{server.url}/hook/T0K3N?code=c0de-42",
+            added=request,
+            changed=request,
+            headers={"X-Api-Key": "s3cr3t-key"},
+        )
+        shop = Shop(server, made, request_log=tmp_path, on_removed="nothing")
+        shop.fill(1)
+        shop.run()
+        assert server.calls[0].path == "/hook/T0K3N?code=c0de-42&x=0"
+    (log,) = tmp_path.iterdir()
+    (exchange,) = json.loads(log.read_text("utf-8"))["exchanges"]
+    assert exchange["url"] == f"{server.url}/…&x=0"
+    assert exchange["request_headers"]["X-Own"] == "mine" and exchange["request_headers"]["X-Same"] == "…"
+    assert not [secret for secret in ("s3cr3t", "T0K3N", "c0de") if secret in log.read_text("utf-8")]
+
+
+def test_the_http_librarys_own_log_shows_nothing_of_our_calls(caplog: pytest.LogCaptureFixture) -> None:
+    request = Request(url="/rows?key={{ row.name }}", batch=False)
+    with caplog.at_level("DEBUG"), Guarded(Tokens()) as server:
+        made = HttpRequest(server.url, added=request, headers={"X-Api-Key": "s3cr3t-key"}, auth=auth(server))
+        with writer(made, mode="insert", operations=("added",)) as (opened, context):
+            assert not opened.write(make_batch(context, [(1, "ada")]))
+        assert not [text for text in ("ada", "s3cr3t", "access-", "hush") if text in caplog.text]
+        httpx2.get(f"{server.url}/of-others")
+    assert "of-others" in caplog.text
+
+
 # -- trust and tokens -----------------------------------------------------------------------------
 
 
@@ -540,6 +711,23 @@ def test_a_token_is_fetched_once_and_again_when_it_is_refused() -> None:
         assert len(server.tokens.issued) == 3
 
 
+def test_tokens_that_were_fetched_are_secrets(tmp_path: Path) -> None:
+    """The access token, and a refresh token that the server has replaced."""
+
+    class Telling(Guarded):
+        def _apply(self, method: str, path: str, headers: Any, body: bytes) -> tuple[int, str, bool]:
+            return 400, f"I know {headers['authorization']} and refresh-1, not first-token", False
+
+    with Telling(Tokens()) as server:
+        settings = auth(server, grant="authorization_code", refresh_token="first-token")
+        shop = Shop(server, upserting(server, auth=settings), request_log=tmp_path)
+        shop.fill(1)
+        (row,) = shop.run().rejections().to_pylist()
+    (log,) = tmp_path.iterdir()
+    assert row["reason"] == "status 400: I know Bearer … and …, not …"
+    assert not [text for text in ("access-", "refresh-1", "first-") if text in log.read_text("utf-8")]
+
+
 def test_a_token_is_renewed_before_it_ends() -> None:
     with (
         Guarded(Tokens(expires_in=0.4)) as server,
@@ -624,6 +812,49 @@ BAD = {
         lambda: HttpRequest(URL, added=Request(), headers={"X": "a\nb"}),
         "destination-option",
     ),
+    "a URL with a port that can't be": (
+        lambda: HttpRequest("https://h:99999", added=Request()),
+        "destination-url",
+    ),
+    "a URL with a space": (lambda: HttpRequest("https://h h", added=Request()), "destination-url"),
+    "half an address": (lambda: HttpRequest("https://[::1", added=Request()), "destination-url"),
+    "no rows in a batch": (
+        lambda: HttpRequest(URL, added=Request(), batch_rows=0),
+        "destination-option",
+    ),
+    "no call at once": (lambda: HttpFunction(URL, concurrency=0), "destination-option"),
+    "a number as text": (
+        lambda: JsonRpc(URL, batch_rows="many"),  # type: ignore[arg-type]
+        "destination-option",
+    ),
+    "a list of headers": (
+        lambda: HttpRequest(URL, added=Request(), headers=["a"]),  # type: ignore[arg-type]
+        "destination-option",
+    ),
+    "a header's name": (lambda: Request(headers={"X Y": "a"}), "destination-option"),
+    "a name of the key's header": (
+        lambda: HttpRequest(URL, added=Request(), idempotency_header="X Y"),
+        "destination-option",
+    ),
+    "a batch that is text": (lambda: Request(batch="no"), "destination-option"),  # type: ignore[arg-type]
+    "a form that is a list": (
+        lambda: Request(body={"type": "form", "fields": ["a"]}),
+        "destination-option",
+    ),
+    "a column without a name": (lambda: Request(body={"type": "column", "column": 5}), "destination-option"),
+    "scopes as a list": (
+        lambda: HttpRequest(
+            URL,
+            added=Request(),
+            auth={"token_url": URL, "client_id": "a", "client_secret": "b", "scopes": ["x"]},
+        ),
+        "destination-auth",
+    ),
+    "a prefix of two lines": (
+        lambda: OAuth2(token_url=URL, client_id="a", client_secret="b", header_prefix="a\nb"),
+        "destination-option",
+    ),
+    "options that JSON can't hold": (lambda: JsonRpc(URL, options={"a": {1}}), "destination-option"),
     "no time": (lambda: HttpRequest(URL, added=Request(), timeout=0), "destination-option"),
     "no rate": (
         lambda: wcdc.Sync(
@@ -651,6 +882,29 @@ def test_a_template_that_names_an_unknown_column_is_refused_before_anything_is_s
                 shop.run()
             assert caught.value.code == "unknown-field"
         assert not server.calls
+
+
+@pytest.mark.parametrize(
+    "request_of",
+    [
+        lambda: Request("DELETE", "/rows/{{ row.id }}", Empty()),
+        lambda: Request(headers={"X-Row": "{{ row.id }}"}),
+        lambda: Request(body=Json('{"id": {{ id }}}')),
+        lambda: Request(body=Xml("<id>{{ row.id }}</id>")),
+        lambda: Request(url="/{{ rows[0].id }}", batch=False),
+        lambda: Request(url="/{{ nam }}", batch=False),
+        lambda: Request(body=Form({"x": "{{ rows }}"})),
+    ],
+)
+def test_a_batch_has_no_row_and_a_row_no_batch(request_of: Any) -> None:
+    """It would be sent with nothing in its place."""
+    with FaultServer() as server:
+        request = request_of()
+        shop = Shop(server, HttpRequest(server.url, added=request, changed=request), on_removed="nothing")
+        shop.fill(2)
+        with pytest.raises(wcdc.ConfigError) as caught:
+            shop.run()
+        assert caught.value.code == "unknown-field" and not server.calls
 
 
 def test_a_request_that_would_never_be_made_is_refused() -> None:

@@ -7,10 +7,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 import pytest
 
 import warehouse_cdc as wcdc
+from tests.destinations.support import make_batch, make_context
 from warehouse_cdc.destinations import HttpFunction, JsonRpc
+from warehouse_cdc.mapping.values import tagged
 from warehouse_cdc.testing import Fault, FaultServer
 
 JSON = {"Content-Type": "application/json"}
@@ -83,6 +86,53 @@ def test_a_function_rejects_rows_by_their_key() -> None:
         assert row["row_id"] == "2" and row["reason"] == "no name"
         shop.run()
     assert [row["id"] for row in function.calls[-1]["rows"]] == [2]
+
+
+def test_a_row_that_cannot_be_encoded_keeps_its_reason_when_the_call_fails() -> None:
+    schema = pa.schema([("id", pa.int64()), tagged("extra", "json")])
+    context = make_context(schema, on_removed="delete")
+    with FaultServer(script=lambda number, path, body: Fault(status=500)) as server:
+        opened = HttpFunction(server.url).open(context)
+        with pytest.raises(wcdc.DestinationError) as caught:
+            opened.write(make_batch(context, [(1, "{}"), (2, "{oops")]))
+        opened.close()
+    assert caught.value.outcome_unknown and list(caught.value.outcomes) == [1]
+
+
+@pytest.mark.parametrize("contract", ["function", "json_rpc"])
+def test_a_rejection_by_the_matched_value_is_not_another_rows(contract: str) -> None:
+    """Match isn't the primary key: one row's value is another row's id."""
+
+    def script(number: int, path: str, body: bytes) -> Fault:
+        call = json.loads(body)
+        if contract == "function":
+            answer: Any = {"errors": [{"primary_key_value": "2", "reason": "no"}]}
+        else:
+            result = {"rejectedRows": [{"id": "2", "reason": "no"}]}
+            known = call["method"] == "add"
+            answer = {"jsonrpc": "2.0", "id": call["id"]}
+            answer |= {"result": result} if known else {"error": {"code": -32601, "message": "no method"}}
+        return Fault(status=200, body=json.dumps(answer), headers=JSON)
+
+    with FaultServer(script=script) as server:
+        made = HttpFunction(server.url, batch_rows=10) if contract == "function" else JsonRpc(server.url)
+        shop = Shop(made, match={"code": "code"}, on_removed="nothing")
+        shop.source.execute(
+            "create or replace table t as select * from (values (1, '2'), (2, '7')) v(id, code)"
+        )
+        (row,) = shop.run().rejections().to_pylist()
+    assert row["row_id"] == "1"
+
+
+def test_rows_can_be_named_by_their_id_and_numbers_without_their_last_zeros() -> None:
+    for answered, expected in (('"1"', "1"), ("1.1", "2"), ('"1.10"', "2"), ("1.10", "2")):
+        answer = f'{{"errors": [{{"primary_key_value": {answered}, "reason": "no"}}]}}'
+        with FaultServer(script=Function(answer).script) as server:
+            shop = Shop(HttpFunction(server.url, batch_rows=10), match={"code": "code"}, on_removed="nothing")
+            rows = "(values (1, 7.00, 'a'), (2, 1.10, 'b')) v(id, code, name)"
+            shop.source.execute(f"create or replace table t as select * from {rows}")
+            (row,) = shop.run().rejections().to_pylist()
+        assert row["row_id"] == expected and row["reason"] == "no"
 
 
 def test_a_function_takes_one_row_by_default_and_a_thousand_at_most() -> None:
@@ -269,6 +319,31 @@ def test_a_wrong_configuration_is_refused_before_anything_is_sent(name: str) -> 
         finding = shop.warehouse.check(shop.sync)
     assert not connector.of("add")
     assert any(message in str(each) for each in finding)
+
+
+SECRET = {"X-Api-Key": "s3cr3t-key"}
+
+
+@pytest.mark.parametrize("method", ["validate", "list_objects", "list_fields", "add"])
+def test_what_a_connector_tells_has_no_secrets(method: str) -> None:
+    """Of those that it was sent."""
+    answers = {
+        "validate": {"errors": ["s3cr3t-key is old"]},
+        "list_objects": {"objects": [{"id": "s3cr3t-key"}]},
+        "list_fields": {"fields": [{"id": "s3cr3t-key", "required": True}]},
+        "add": {"rejectedRows": [{"id": 0, "reason": "no s3cr3t-key"}]},
+    }
+    connector = Connector(**{method: lambda params: answers[method]})
+    with FaultServer(script=connector.script) as server:
+        shop = rpc_shop(server, {"headers": SECRET, "object": "user"})
+        shop.fill(1)
+        if method == "add":
+            told = str(shop.run().rejections().to_pylist())
+        else:
+            with pytest.raises(wcdc.ConfigError) as caught:
+                shop.run()
+            told = str(caught.value)
+    assert "s3cr3t" not in told and "…" in told
 
 
 @pytest.mark.parametrize(("code", "unknown"), [(-32602, False), (-32603, True), (-32000, True)])

@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 import time
+from datetime import datetime, timezone
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +18,12 @@ import pytest
 
 import warehouse_cdc as wcdc
 from tests.destinations.support import make_batch, make_context
-from warehouse_cdc.destinations import HttpRequest
-from warehouse_cdc.destinations.http import Request
+from warehouse_cdc.destinations import HttpRequest, rejected
+from warehouse_cdc.destinations.exchanges import recorded
+from warehouse_cdc.destinations.http import Form, Json, JsonColumn, Request, Xml
 from warehouse_cdc.engine.request_log import RequestLog, calls
+from warehouse_cdc.engine.sending import without_values
+from warehouse_cdc.mapping.times import iso_date
 from warehouse_cdc.mapping.values import tagged
 from warehouse_cdc.testing import Fault, FaultServer, in_turn
 
@@ -94,6 +99,85 @@ def test_redacted_columns_appear_nowhere(tmp_path: Path) -> None:
     assert body == [{"id": 1, "name": "…"}, {"id": 2, "name": "…"}]
 
 
+PROFILE = {"mail": "a&b@é.org", "n": [12345.50, "<x y>"], "o": {"k": "line\nbreak"}}
+AT = datetime(2024, 1, 2, 3, 4, 5, 600000, tzinfo=timezone.utc)
+HIDDEN = {
+    "name": 'O\'Brien & "Søn"',
+    "at": AT,
+    "price": Decimal("1234567.8900"),
+    "profile": json.dumps(PROFILE),
+    "tags": ["t-one", "t-two"],
+    "raw": b"\x01\x02\x03\x04",
+}
+HIDING = pa.schema(
+    [
+        pa.field("id", pa.int64()),
+        pa.field("name", pa.string()),
+        pa.field("at", pa.timestamp("us", tz="UTC")),
+        pa.field("price", pa.decimal128(20, 4)),
+        tagged("profile", "json"),
+        pa.field("tags", pa.list_(pa.string())),
+        pa.field("raw", pa.binary()),
+    ]
+)
+VALUES = "{{ row.name }} {{ row.at }} {{ row.price }} {{ row.profile }} {{ row.profile.n[0] }} {{ row.tags }}"
+SPELLINGS = {
+    "columns": Request(),
+    "one column": Request(body=JsonColumn("profile")),
+    "a form": Request(body=Form()),
+    "a form of templates": Request(body=Form({"a": VALUES + "{{ row.profile.o.k }}"}), batch=False),
+    "JSON": Request(body=Json('{"a": "' + VALUES + '", "b": {{ row.profile | json }}}'), batch=False),
+    "XML": Request(body=Xml("<p>" + VALUES + "{{ row.profile.n[1] }}</p>"), batch=False),
+    "a URL": Request(
+        url="/{{ row.name }}/{{ row.raw }}?a={{ row.profile }}&b={{ row.at }}&c={{ row.profile.mail }}",
+        batch=False,
+    ),
+    "base64": Request(
+        headers={"X-A": "{{ row.name | b64_encode }} {{ row.profile.mail | b64_encode }}"}, batch=False
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SPELLINGS)
+def test_a_redacted_value_is_known_in_every_spelling(tmp_path: Path, name: str) -> None:
+    columns = tuple(HIDING.names)
+    context = make_context(HIDING, mode="insert", columns=columns, run_id="01J9Z3M5T8Q2W4E6R8T0Y1V3J5")
+    sync = wcdc.Sync(
+        id="s",
+        model=wcdc.Model("t", table="t", primary_key="id"),
+        destination=lambda batch: None,
+        mappings={each: each for each in columns},
+        redact=list(HIDDEN),
+    )
+    batch = make_batch(context, [(1, *HIDDEN.values())])
+    log = RequestLog(tmp_path, sync, context)
+    with FaultServer() as server:
+        writer = HttpRequest(server.url, added=SPELLINGS[name]).open(context)
+        with recorded(wanted=True) as exchanges:
+            assert not writer.write(batch)
+        writer.close()
+    log.keep(batch, {0: rejected(f"no {AT} {AT.isoformat()} {exchanges[0].request_body}")}, exchanges, 0.1)
+    log.close()
+    (call,) = kept(tmp_path, context.run_id)
+    text = json.dumps([call["exchanges"], call["rows"]], ensure_ascii=False)
+    assert "…" in text
+    leaves = (
+        "Brien",
+        "Søn",
+        "org",
+        "03:04",
+        "03%3A04",
+        "1234567",
+        "12345.5",
+        "mail",
+        "line",
+        "t-one",
+        "AQIDBA",
+        "x y",
+    )
+    assert not [leaf for leaf in leaves if leaf in text], text
+
+
 def test_old_logs_are_deleted_and_nothing_else(tmp_path: Path) -> None:
     old = tmp_path / "01J9Z3M5T8Q2W4E6R8T0Y1V3J5.jsonl"
     for path in (old, tmp_path / "notes.jsonl"):
@@ -132,6 +216,34 @@ def test_rows_that_utf8_cannot_hold_are_logged(tmp_path: Path, caplog: pytest.Lo
         log.close()
     assert len(kept(tmp_path, context.run_id)) == 2
     assert "request log" not in caplog.text
+
+
+def test_values_that_are_not_what_their_column_says_are_logged(tmp_path: Path) -> None:
+    schema = pa.schema(
+        [
+            pa.field("id", pa.int64()),
+            tagged("profile", "json"),
+            pa.field("at", pa.date32()),
+            tagged("n", "decimal"),
+        ]
+    )
+    context = make_context(schema, columns=tuple(schema.names), run_id="01J9Z3M5T8Q2W4E6R8T0Y1V3J5")
+    batch = make_batch(context, [(1, "{oops", -999_999, "x1"), (2, "[" * 5000, None, None)])
+    for redact in ([], ["profile", "at", "n"]):
+        sync = wcdc.Sync(
+            id="s",
+            model=wcdc.Model("t", table="t", primary_key="id"),
+            destination=lambda batch: None,
+            mappings={name: name for name in schema.names},
+            redact=redact,
+        )
+        log = RequestLog(tmp_path, sync, context)
+        log.keep(batch, {0: rejected("not {oops or x1")}, [], 0.1)
+        log.close()
+    first, second = kept(tmp_path, context.run_id)
+    assert first["rows"][0]["fields"]["profile"] == "{oops"
+    assert second["rows"][0]["fields"]["profile"] == "…" and second["rows"][0]["reason"] == "not … or …"
+    assert without_values(f"not {{oops or x1 of {iso_date(-999_999)}", batch) == "not … or … of …"
 
 
 def test_functions_are_logged_without_requests(tmp_path: Path) -> None:
@@ -191,6 +303,7 @@ syncs: {{s: {{model: t, destination: api, request_log: calls, batch_rows: 1}}}}
         assert written.returncode == 0 and (tmp_path / name).stat().st_size > 0, written.stderr
     (row,) = json.loads((tmp_path / "r.json").read_text())
     assert row["row_id"] == "1" and "a row is refused" in row["reason"]
+    assert [row] == json.loads(command("rejections", "--json").stdout), "the same, wherever it is written"
     refused = command("rejections", "-o", "r.xls")
     assert refused.returncode != 0 and "error[output]" in refused.stderr
     missing = command("debug", "01J9Z3M5T8Q2W4E6R8T0Y1V3J5")

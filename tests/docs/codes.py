@@ -12,7 +12,10 @@ FOLDERS = ("warehouse_cdc", "dialects")
 COMPUTED = {
     "guard-{}": ("guard-max-removed", "guard-require-rows"),
     "run-{}": ("run-failed", "run-cancelled", "run-interrupted"),
-    "sync-{}": ("sync-mode", "sync-on-removed", "sync-on-duplicate", "sync-mappings", "sync-match"),
+    "sync-{}": (
+        *("sync-mode", "sync-on-removed", "sync-on-duplicate", "sync-on-rejected"),
+        *("sync-mappings", "sync-match"),
+    ),
     "{}-type": ("source-type", "destination-type"),
     "unknown-{}": ("unknown-source", "unknown-model", "unknown-destination"),
 }

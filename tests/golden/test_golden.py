@@ -79,6 +79,7 @@ CASES = {
         mappings={"score": "score"},
         match={"email": "mail"},
     ),
+    "quarantine": _sync(on_rejected="quarantine", mappings={"mail": "email"}),
     "insert": _sync(mode="insert", mappings={"born": "born"}),
     "archive": _sync(mode="archive", mappings={"token": "token"}),
     "diff": _sync(mode="diff", destination=wcdc.destinations.JsonLines("files"), mappings={"extra": "extra"}),

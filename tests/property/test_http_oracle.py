@@ -7,9 +7,11 @@ answers too late and forgets to answer after the effect took place.
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import duckdb
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -51,8 +53,11 @@ STEP = st.fixed_dictionaries(
 class World:
     """A model, the server, and what the two should come to."""
 
-    def __init__(self, server: FaultServer, *, single: bool, options: dict[str, Any]) -> None:
+    def __init__(
+        self, server: FaultServer, *, single: bool, options: dict[str, Any], scaled: dict[str, Any]
+    ) -> None:
         self.server = server
+        self.scaled = scaled
         self.single = single
         self.model: dict[int, int] = {}
         self.versions: dict[tuple[str, str], int] = {}
@@ -115,7 +120,7 @@ class World:
             self.source.executemany(
                 "insert into t values (?, ?)", [list(each) for each in self.model.items()]
             )
-        run = self.warehouse.run(self.sync)
+        run = self.warehouse.run(self.sync, **self.scaled)
         for counts in run.counts.values():
             assert counts.planned == counts.attempted + counts.aborted
             assert counts.attempted == counts.succeeded + counts.failed
@@ -126,9 +131,11 @@ class World:
         return {int(key): row["value"] for key, row in self.server.table.items()}
 
 
-def converges(steps: list[dict[str, Any]], *, single: bool, **options: Any) -> World:
+def converges(
+    steps: list[dict[str, Any]], *, single: bool, scaled: dict[str, Any] | None = None, **options: Any
+) -> World:
     with FaultServer() as server:
-        world = World(server, single=single, options=options)
+        world = World(server, single=single, options=options, scaled=scaled or {})
         for step in steps:
             world.step(step)
         world.faults, world.poison = [], set()
@@ -162,6 +169,22 @@ def test_an_effect_happens_once_where_the_idempotency_key_is_honoured(
     world = converges(steps, single=True, concurrency=concurrency)
     for (operation, key), times in world.server.effects.items():
         assert times <= world.versions.get((operation, str(key)), 0), (operation, key)
+
+
+@settings(SETTINGS, max_examples=8)
+@given(st.lists(STEP, min_size=1, max_size=4), st.integers(1, 3), st.booleans(), st.booleans())
+def test_parts_converge_whatever_goes_wrong(
+    steps: list[dict[str, Any]], parts: int, single: bool, short: bool
+) -> None:
+    """Also where most retries are left to the next task."""
+    with ThreadPoolExecutor(3) as executor, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("warehouse_cdc.engine.parts.SLICE", 0.05 if short else 15.0)
+        scaled = {"executor": executor, "parts": parts}
+        options: dict[str, Any] = {"batch_rows": 1 if single else 3, "concurrency": 4, "chunk_rows": 2}
+        world = converges(steps, single=single, scaled=scaled, batch_timeout=0.5, retry_wait=0.03, **options)
+    if single:
+        for (operation, key), times in world.server.effects.items():
+            assert times <= world.versions.get((operation, str(key)), 0), (operation, key)
 
 
 def test_the_servers_log_is_what_was_sent() -> None:

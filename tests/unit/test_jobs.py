@@ -111,8 +111,7 @@ class Scene:
             limiter or Limiter(),
             lambda: self.lease(),
             self.cancelled,
-            None,
-            self.note,
+            wish=self.note,
         )
 
     def note(self, wish: Wish) -> None:

@@ -85,8 +85,21 @@ def test_every_error_has_a_code_and_shows_its_hint() -> None:
 @pytest.mark.parametrize(
     ("name", "parameters"),
     [
-        ("run", ["sync", "wait", "allow_removed", "allow_empty", "progress", "observer"]),
-        ("full_resync", ["sync", "wait", "allow_empty", "progress", "observer"]),
+        (
+            "run",
+            [
+                "sync",
+                "wait",
+                "allow_removed",
+                "allow_empty",
+                "progress",
+                "observer",
+                "executor",
+                "parts",
+                "release",
+            ],
+        ),
+        ("full_resync", ["sync", "wait", "allow_empty", "progress", "observer", "executor", "parts"]),
         ("reset_cdc", ["sync", "wait", "allow_empty", "progress", "observer"]),
         ("plan", ["sync"]),
         ("history", ["sync", "limit"]),

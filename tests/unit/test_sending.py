@@ -16,9 +16,14 @@ from hypothesis import strategies as st
 from tests.destinations.support import make_batch, make_context
 from warehouse_cdc import Model, Sync, destination
 from warehouse_cdc.destinations import Batch, Writer, rejected, retryable, unknown
-from warehouse_cdc.destinations.base import Outcomes
+from warehouse_cdc.destinations.base import Outcomes, left_out
 from warehouse_cdc.engine.sending import Sender, Sent
-from warehouse_cdc.errors import DestinationError, PayloadTooLargeError, RateLimitedError
+from warehouse_cdc.errors import (
+    AuthenticationError,
+    DestinationError,
+    PayloadTooLargeError,
+    RateLimitedError,
+)
 from warehouse_cdc.limits import Limiter, windows
 
 CONTEXT = make_context(pa.schema([("id", pa.int64())]))
@@ -255,6 +260,37 @@ def test_d10_only_what_a_refusal_was_about_is_sent_in_halves() -> None:
 def test_d21_without_a_budget_of_retries_a_destination_that_is_down_still_stops_the_run() -> None:
     sent, writer = send(refuse([0], DestinationError("no connection")), 1, retry_budget=0)
     assert sent.fatal == "no connection" and len(writer.calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "others", "calls"),
+    [
+        (DestinationError("no answer", outcome_unknown=True), "unknown", 2),
+        (DestinationError("busy", status=503), "failed", 2),
+        (DestinationError("refused", retryable=False), "failed", 1 + 2 + 4),
+        (AuthenticationError("who are you?"), "failed", 1),
+    ],
+    ids=["unknown", "retryable", "refused", "credentials"],
+)
+def test_rows_that_a_failed_call_left_out_keep_their_own_outcome(
+    error: DestinationError, others: str, calls: int
+) -> None:
+    def answer(rows: list[int], batch: Batch) -> Outcomes:
+        bad = {at: rejected("no JSON", permanent=True) for at, row in enumerate(rows) if row == 2}
+        with left_out(bad):
+            raise error
+        return bad
+
+    error.outcomes = {}
+    sent, writer = send(answer, 5, max_attempts=2, breaker=None)
+    assert sent.failures.pop(2) == ("failed", "no JSON", True, 1)
+    assert {at: failure[0] for at, failure in sent.failures.items()} == dict.fromkeys((0, 1, 3, 4), others)
+    assert len(writer.calls) == calls and all(2 not in rows for rows in writer.calls[1:])
+
+
+def test_outcomes_of_rows_that_were_not_sent_are_ignored() -> None:
+    sent, _writer = send(refuse([0], DestinationError("no", retryable=False, outcomes={7: "x"})), 1)
+    assert {failure[:2] for failure in sent.failures.values()} == {("failed", "no")}
 
 
 def test_what_was_given_up_sends_nothing_more_and_leaves_its_place() -> None:

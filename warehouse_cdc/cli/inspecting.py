@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from itertools import chain, islice
 from pathlib import Path
@@ -252,8 +251,7 @@ def rejections(
 
 
 def _write_json(table: pa.Table, file: Path) -> None:
-    text = json.dumps(to_rows(table), ensure_ascii=False, indent=2, default=str)
-    file.write_text(text + "\n", encoding="utf-8")
+    file.write_text(output.as_json(to_rows(table)) + "\n", encoding="utf-8")
 
 
 def _write_csv(table: pa.Table, file: Path) -> None:

@@ -92,8 +92,12 @@ def _short(text: str) -> str:
 def show_json(value: Any, *, indent: int | None = 2) -> None:
     """Write a value as JSON to stdout."""
     encoding = (getattr(sys.stdout, "encoding", None) or "").lower().replace("-", "")
-    text = json.dumps(_plain(value), ensure_ascii=encoding != "utf8", allow_nan=False, indent=indent)
-    typer.echo(text)
+    typer.echo(as_json(value, indent=indent, only_ascii=encoding != "utf8"))
+
+
+def as_json(value: Any, *, indent: int | None = 2, only_ascii: bool = False) -> str:
+    """A value as JSON."""
+    return json.dumps(_plain(value), ensure_ascii=only_ascii, allow_nan=False, indent=indent)
 
 
 def _plain(value: Any) -> Any:

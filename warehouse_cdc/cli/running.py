@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -42,6 +45,9 @@ AllowRemovedOption = Annotated[
 AllowEmptyOption = Annotated[
     bool, typer.Option("--allow-empty", help="Go on though the model returns no row.")
 ]
+ProcessesOption = Annotated[
+    int, typer.Option(metavar="N", min=1, help="Send from so many processes, chunks beside each other.")
+]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
 RunJsonOption = Annotated[
     bool, typer.Option("--json", help="Write one JSON object a run to stdout, and nothing else there.")
@@ -56,11 +62,14 @@ class _Options:
     allow_removed: bool
     allow_empty: bool
     as_json: bool
+    processes: int = 1
+    release: bool | tuple[str, ...] = False
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     command(app, "run")(run)
+    command(app, "release")(release)
     command(app, "resync")(resync)
     command(app, "reset")(reset)
     command(app, "adopt")(adopt)
@@ -80,6 +89,7 @@ def run(
     wait: WaitOption = 0.0,
     allow_removed: AllowRemovedOption = False,
     allow_empty: AllowEmptyOption = False,
+    processes: ProcessesOption = 1,
     as_json: RunJsonOption = False,
 ) -> int:
     """Send what changed since the last run. No row values are shown or logged.
@@ -94,7 +104,7 @@ def run(
         raise ConfigError(f"The project has {len(project.syncs)} syncs.", code="project-sync", hint=hint)
     wanted: list[str | None] = [*syncs] if syncs else [*project.syncs] or [None]
     chosen = list(dict.fromkeys(project.sync(each).id for each in wanted))
-    options = _Options(wait, allow_removed, allow_empty, as_json)
+    options = _Options(wait, allow_removed, allow_empty, as_json, processes)
     codes: list[int] = []
     for position, sync_id in enumerate(chosen):
         code, status = _run_one(settings, sync_id, "run", options)
@@ -103,6 +113,22 @@ def run(
             output.tell(f"Not run: {', '.join(chosen[position + 1 :])}.", "yellow")
             break
     return worst(codes)
+
+
+def release(
+    settings: Settings,
+    sync: Annotated[str, typer.Argument(metavar="SYNC", show_default=False, help="Its id.")],
+    rows: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="ROW", show_default=False, help="Row ids; all rows if none is given."),
+    ] = None,
+    wait: WaitOption = 0.0,
+    as_json: RunJsonOption = False,
+) -> int:
+    """Run a sync, and send rows that its on_rejected keeps back, too; `rejections` lists them."""
+    sync_id = settings.project.sync(sync).id
+    options = _Options(wait, False, False, as_json, release=tuple(rows) if rows else True)
+    return _run_one(settings, sync_id, "run", options)[0]
 
 
 def resync(
@@ -192,8 +218,14 @@ def _call(settings: Settings, sync_id: str, method: str, options: _Options) -> R
     sync = settings.project.sync(sync_id)
     with settings.project.warehouse_for(sync_id) as warehouse:
         start: Callable[..., Run] = getattr(warehouse, method)
-        more = {"allow_removed": options.allow_removed} if method == "run" else {}
-        with reporter(sync_id, quiet=options.as_json) as progress:
+        more: dict[str, Any] = {"allow_removed": options.allow_removed} if method == "run" else {}
+        with ExitStack() as stack:
+            progress = stack.enter_context(reporter(sync_id, quiet=options.as_json))
+            if options.processes > 1:
+                workers = ProcessPoolExecutor(options.processes, mp_context=get_context("spawn"))
+                more |= {"executor": stack.enter_context(workers), "parts": options.processes}
+            if options.release:
+                more["release"] = options.release
             return start(sync, wait=options.wait, allow_empty=options.allow_empty, progress=progress, **more)
 
 

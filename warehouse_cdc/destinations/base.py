@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -192,6 +193,16 @@ Outcomes = Mapping[int, Outcome]
 """What became of a batch's rows, by position; a row that isn't in it succeeded."""
 
 
+@contextmanager
+def left_out(outcomes: Outcomes) -> Iterator[None]:
+    """Let rows that a call leaves out keep their own outcomes if it fails."""
+    try:
+        yield
+    except DestinationError as error:
+        error.outcomes = {**error.outcomes, **outcomes}
+        raise
+
+
 class Writer(ABC):
     """Sends the batches of one run. ``write`` is called from several threads if concurrency is above 1."""
 
@@ -204,7 +215,8 @@ class Writer(ABC):
 
         Raises:
             DestinationError: The whole batch failed: retryable, refused, or with unknown outcome, as the
-                error says. Any other exception means that the outcome of all rows is unknown.
+                error says, but for the rows in its ``outcomes``. Any other exception means that the outcome
+                of all rows is unknown.
         """
 
     def publish(self, operation: str) -> None:  # noqa: B027

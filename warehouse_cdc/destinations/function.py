@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, overload
 
@@ -95,6 +96,13 @@ class FunctionDestination(Destination):
             row_rate=row_rate,
         )
         functools.update_wrapper(self, function, updated=())
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Travel with the function, which pickle finds below the name that was decorated."""
+        name = getattr(self, "__qualname__", "")
+        if getattr(sys.modules.get(self.__module__), name, None) is self:
+            self.function.__qualname__ = f"{name}.function"
+        return super().__reduce_ex__(protocol)
 
     def __call__(self, batch: Batch) -> Any:
         """Call the function itself."""

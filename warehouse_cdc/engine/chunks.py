@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
@@ -21,12 +23,13 @@ from warehouse_cdc.destinations.base import Batch, JobWriter, RunContext, Writer
 from warehouse_cdc.engine.jobs import JobSender, Wish
 from warehouse_cdc.engine.pool import Pool
 from warehouse_cdc.engine.request_log import RequestLog
-from warehouse_cdc.engine.sending import Sender, Sent
+from warehouse_cdc.engine.sending import Sender, Sent, Standing
 from warehouse_cdc.errors import ConfigError
 from warehouse_cdc.limits import Limiter
-from warehouse_cdc.plan.record import Job
+from warehouse_cdc.plan.record import Chunk, Job
 from warehouse_cdc.sync import Sync
 
+_log = logging.getLogger("warehouse_cdc")
 _LOOK = 0.2
 """Seconds between two looks for calls whose time is over."""
 
@@ -39,13 +42,61 @@ class _Parcel:
     rows: pa.Table
 
 
-class ChunkSender:
-    """Sends the rows of a plan in batches, one chunk after the other.
+Ahead = tuple[int, Chunk, pa.Table, pa.Table]
+"""A chunk: its place among the plan's, itself, its rows, and their values in the destination's field names.
+
+Of each row there are ``row_id``, ``key_run``, ``tries`` and ``failed_since``.
+"""
+
+
+class Sending(ABC):
+    """How the rows of a plan are sent.
 
     Attributes:
         fatal: Why the run can't go on, or None.
         rejected: Rows that were not delivered.
     """
+
+    def __init__(self, sync: Sync, cancelled: threading.Event) -> None:
+        """Nothing was sent yet."""
+        self.fatal: str | None = None
+        self.rejected = 0
+        self._sync = sync
+        self._cancelled = cancelled
+
+    @abstractmethod
+    def deliver(
+        self, operation: str, chunks: Iterator[Ahead]
+    ) -> Iterator[tuple[int, Chunk, list[dict[str, Any]]]]:
+        """Send an operation's chunks, until the run stops.
+
+        Yields:
+            Each chunk that was begun, in order, with a row of the table of rejections for each that was not
+            delivered, but for ``op`` and ``chunk``.
+        """
+
+    @property
+    def stopping(self) -> bool:
+        """Whether no chunk is to be begun any more."""
+        return self.fatal is not None or self._cancelled.is_set()
+
+    def count(self, failures: Sequence[dict[str, Any]]) -> None:
+        """Count what failed, and stop the run if it is too much."""
+        self.rejected += sum(1 for failure in failures if failure["outcome"] != "aborted")
+        limit = self._sync.max_rejected
+        if limit is not None and self.rejected > limit:
+            self.fatal = self.fatal or f"more than {limit} rows were rejected (max_rejected)"
+
+    def settle(self) -> None:  # noqa: B027
+        """Wait until nothing is sent any more."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Begin no batch any more, and let go of what it holds."""
+
+
+class ChunkSender(Sending):
+    """Sends batches from this process, one chunk after the other."""
 
     def __init__(
         self,
@@ -57,6 +108,7 @@ class ChunkSender:
         cancelled: threading.Event,
         sending: Callable[[], AbstractContextManager[None]] = nullcontext,
         log: RequestLog | None = None,
+        standing: Standing | None = None,
         note: Callable[[Sequence[Job]], None] | None = None,
     ) -> None:
         """Prepare.
@@ -70,35 +122,45 @@ class ChunkSender:
             cancelled: Set when the run is to stop.
             sending: A context around each batch.
             log: Keeps each call.
+            standing: What another sender has learned of the destination.
             note: Puts jobs in the journal; called by the thread that calls ``send``.
 
         Raises:
             ConfigError: The writer works by jobs, and nothing can be put in the journal.
         """
         if isinstance(writer, JobWriter) and note is None:
-            raise ConfigError(
-                "Jobs can only be submitted by the process that writes the journal.", code="sync-destination"
-            )
-        able = sync.destination.capabilities
-        self.fatal: str | None = None
-        self.rejected = 0
-        self._sync = sync
+            raise ConfigError("Jobs are submitted by the process that writes the journal.", code="sync-parts")
+        super().__init__(sync, cancelled)
         self._context = context
-        self._cancelled = cancelled
         self._sending = sending
         self._note = note
         self._came: queue.SimpleQueue[Future[Sent] | Wish] = queue.SimpleQueue()
-        shared = (limiter, check_lease, cancelled, log)
+        shared = (limiter, check_lease, cancelled, log, standing)
         self._jobs = (
             JobSender(sync, writer, *shared, self._came.put) if isinstance(writer, JobWriter) else None
         )
         self._sender = self._jobs or Sender(sync, writer, *shared)
-        self._batch_rows = min(filter(None, (sync.batch_rows or able.batch_rows, limiter.most_rows)))
-        self._concurrency = min(sync.concurrency or able.concurrency, able.max_concurrency)
+        batch_rows = sync.batch_rows or sync.destination.capabilities.batch_rows
+        self._batch_rows = min(filter(None, (batch_rows, limiter.most_rows)))
+        self._concurrency = sync.at_once
         self._pool = Pool(self._concurrency)
 
+    @property
+    def standing(self) -> Standing:
+        """What was learned of the destination."""
+        return self._sender.standing
+
+    def deliver(
+        self, operation: str, chunks: Iterator[Ahead]
+    ) -> Iterator[tuple[int, Chunk, list[dict[str, Any]]]]:
+        """Send one chunk after the other."""
+        for index, chunk, rows, values in chunks:
+            yield index, chunk, self.send(operation, rows, values)
+            if self.stopping:
+                return
+
     def close(self) -> None:
-        """Start no batch any more, and let the threads end."""
+        """Begin no batch any more, and let the threads end."""
         self._sender.close()
         self._pool.close()
 
@@ -111,7 +173,8 @@ class ChunkSender:
             values: Their values, in the destination's field names.
 
         Returns:
-            A row of the table of rejections for each that was not delivered, but for ``op`` and ``chunk``.
+            A row of the table of rejections for each that was not delivered, but for ``op`` and ``chunk``;
+            with ``cut`` if it would have been tried again, had the sender not been stopped.
         """
         parcels: list[_Parcel] = []
         following: list[deque[_Parcel]] = []
@@ -211,15 +274,12 @@ class ChunkSender:
 
     def _collect(self, rows: pa.Table, sent: Sent) -> list[dict[str, Any]]:
         """A batch's failures as rows of the rejections table."""
-        if sent.fatal and self.fatal is None:
-            self.fatal = sent.fatal
+        found = rejected_rows(rows, sent)
+        self.fatal = self.fatal or sent.fatal
+        self.count([failure for failure in found if not failure.get("cut") or self.fatal])
+        if self.fatal:
             self._sender.stopped.set()
-        self.rejected += len(sent.failures)
-        limit = self._sync.max_rejected
-        if limit is not None and self.rejected > limit and self.fatal is None:
-            self.fatal = f"more than {limit} rows were rejected (max_rejected)"
-            self._sender.stopped.set()
-        return rejected_rows(rows, sent)
+        return found
 
 
 def taken(came: queue.SimpleQueue[Any], seconds: float) -> list[Any]:
@@ -252,6 +312,15 @@ def rejected_rows(rows: pa.Table, sent: Sent) -> list[dict[str, Any]]:
                 "attempts": (tries[at].as_py() or 0) + attempts,
                 "first_failed_at": since[at].as_py() or now,
                 "last_failed_at": now,
+                "cut": at in sent.cut,
             }
         )
     return found + [{"row_id": ids[at].as_py(), "outcome": "aborted"} for at in sent.unsent]
+
+
+def close_quietly(writer: Writer) -> None:
+    """What was delivered counts, also if the writer can't be closed."""
+    try:
+        writer.close()
+    except Exception as error:
+        _log.warning("the destination's writer could not be closed (%s)", type(error).__name__)

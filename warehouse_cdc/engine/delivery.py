@@ -16,8 +16,9 @@ import pyarrow.compute as pc
 
 from warehouse_cdc.destinations.base import RunContext, Writer
 from warehouse_cdc.engine import journal
-from warehouse_cdc.engine.chunks import ChunkSender
+from warehouse_cdc.engine.chunks import Ahead, ChunkSender, Sending
 from warehouse_cdc.engine.lease import Lease
+from warehouse_cdc.engine.parts import Parts, PartsSender
 from warehouse_cdc.engine.request_log import RequestLog
 from warehouse_cdc.engine.result import Progress
 from warehouse_cdc.engine.spool import Spool, ahead
@@ -68,6 +69,7 @@ class Part:
     observer: Observer
     cancelled: threading.Event
     progress: Callable[[Progress], None]
+    parts: Parts | None = None
     before: tuple[int, float] = (0, 0.0)
     """Rows that the run before had to send, and seconds since its last call, by the warehouse's clock."""
 
@@ -79,25 +81,37 @@ class Delivery:
         ended: What was delivered so far, as the next checkpoint will say it.
     """
 
-    def __init__(self, part: Part, writer: Writer) -> None:
-        """Prepare; nothing is read or sent yet."""
+    def __init__(self, part: Part, writer: Writer | None) -> None:
+        """Prepare; nothing is read or sent yet.
+
+        Args:
+            part: What is to be delivered.
+            writer: Takes the batches; None if the tasks of an executor send them.
+        """
         self.ended = Ended("success")
         self._part = part
         self._writer = writer
         sync = part.sync
-        folder = None if sync.request_log is None else Path(sync.request_log)
-        self._log = None if folder is None else RequestLog(folder, sync, part.context)
-        self._sender = ChunkSender(
-            sync,
-            part.context,
-            writer,
-            limits_of(part),
-            part.lease.check,
-            part.cancelled,
-            partial(observed, part.observer, Step.SEND),
-            self._log,
-            self._note_jobs,
-        )
+        self._log = None
+        limits = limits_of(part)
+        self._sender: Sending
+        if writer is None:
+            assert part.parts is not None
+            self._sender = PartsSender(part.parts, sync, part.context, limits, part.lease, part.cancelled)
+        else:
+            if sync.request_log is not None:
+                self._log = RequestLog(Path(sync.request_log), sync, part.context)
+            self._sender = ChunkSender(
+                sync,
+                part.context,
+                writer,
+                limits,
+                part.lease.check,
+                part.cancelled,
+                partial(observed, part.observer, Step.SEND),
+                self._log,
+                note=self._note_jobs,
+            )
         self._total = sum(chunk.rows for chunk in part.record.chunks)
         self._done = 0
         self._fatal: str | None = None
@@ -115,6 +129,9 @@ class Delivery:
                 if self._stopping:
                     break
                 self._deliver(operation)
+        except Exception:
+            self._sender.settle()
+            raise
         finally:
             self._sender.close()
             if self._log is not None:
@@ -136,16 +153,15 @@ class Delivery:
         return self.ended.delivered == len(self._part.record.chunks) and not any(self.ended.aborted.values())
 
     def _deliver(self, operation: str) -> None:
-        for index, chunk, rows in self._chunks(operation):
-            failures = self._sender.send(operation, rows, values_of(self._part, operation, rows))
+        for index, chunk, failures in self._sender.deliver(operation, self._chunks(operation)):
             self._fatal = self._fatal or self._sender.fatal
             self._pending += [{**failure, "op": operation, "chunk": index} for failure in failures]
             if not self._part.record.publishes:
                 self._checkpoint(index + 1)
             self._done += chunk.rows
             self._report(operation)
-            if self._stopping:
-                return
+        if self._stopping:
+            return
         if self._part.record.publishes:
             self._publish(operation)
 
@@ -154,7 +170,7 @@ class Delivery:
 
     # -- reading ----------------------------------------------------------------------------------
 
-    def _chunks(self, operation: str) -> Iterator[tuple[int, Chunk, pa.Table]]:
+    def _chunks(self, operation: str) -> Iterator[Ahead]:
         """Each chunk of an operation with its rows, by row id."""
         numbered = [(i, c) for i, c in enumerate(self._part.record.chunks) if c.operation == operation]
         for taken in _grouped(numbered, STATEMENT_ROWS):
@@ -163,7 +179,8 @@ class Delivery:
             spool = read(self._part, operation, taken, [part[-1][1].high for part in parts], whole=whole)
             try:
                 for place, part in enumerate(parts):
-                    yield from cut(self._part, spool.part(place), part)
+                    for index, chunk, rows in cut(self._part, spool.part(place), part):
+                        yield index, chunk, rows, values_of(self._part, operation, rows)
             finally:
                 spool.close()
 
@@ -198,6 +215,7 @@ class Delivery:
         part.lease.check()
         try:
             with observed(part.observer, Step.PUBLISH):
+                assert self._writer is not None
                 self._writer.publish(operation)
         except LeaseLostError:
             raise

@@ -11,6 +11,7 @@ from warehouse_cdc.compile.layout import lay_out
 from warehouse_cdc.compile.parse import read_model
 from warehouse_cdc.engine import journal, planning
 from warehouse_cdc.engine.ledger import ledger_of
+from warehouse_cdc.engine.planner import tells_refusals
 from warehouse_cdc.engine.settings import Settings
 from warehouse_cdc.engine.store import orphaned, own_tables, state_of, verify, verify_rows
 from warehouse_cdc.engine.unchanged import can_skip, resting, source_version
@@ -128,7 +129,8 @@ def dry_run(connection: Connection, settings: Settings, sync: Sync) -> DryRun:
     model_sql = query.sql
     if connection.loads:
         model_sql = connection.load(query.sql, [column.name for column in layout.columns])
-    select = statements.plan(sync, layout, model_sql, kind, prior)
+    refusals = tells_refusals(sync, kind, prior)
+    select = statements.plan(sync, layout, model_sql, kind, prior, refusals=refusals)
     estimated = connection.estimate(select)
     if estimated is not None:
         notes.append(f"making the plan reads {estimated / 1e9:,.3f} GB, as the warehouse estimates")
@@ -139,9 +141,12 @@ def dry_run(connection: Connection, settings: Settings, sync: Sync) -> DryRun:
         {c.name: c.previous for c in columns},
         keep_one=sync.on_duplicate == "keep_one",
         lean=lean,
+        refusals=refusals,
     )
     rows = rows_of(dialect, f"(\n{resolved}\n)", columns, lean=lean)
     summary = planning.summarize(connection.query(statements.summary(rows, by_bucket=False)))
+    if summary.given_up:
+        notes.append(f"{summary.given_up} rejected rows are not sent again: {sync.policy} runs")
     null_rows = f"SELECT count(*) FROM (\n{select}\n) x WHERE row_id IS NULL"
     ((null_keys,),) = connection.query(dialect.finished(null_rows))
     return DryRun(

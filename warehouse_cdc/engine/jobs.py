@@ -15,7 +15,7 @@ from ulid import ULID
 from warehouse_cdc.destinations.base import Batch, JobWriter, Outcomes, retryable, unknown
 from warehouse_cdc.destinations.exchanges import recorded
 from warehouse_cdc.engine.request_log import RequestLog
-from warehouse_cdc.engine.sending import Call, Sender, Sent, _all, _Answer, _Attempt
+from warehouse_cdc.engine.sending import Call, Sender, Sent, Standing, _all, _Answer, _Attempt
 from warehouse_cdc.errors import AuthenticationError, DestinationError, LeaseLostError
 from warehouse_cdc.limits import Limiter, Place
 from warehouse_cdc.plan.record import Job
@@ -56,6 +56,7 @@ class JobSender(Sender):
         check_lease: Callable[[], None],
         cancelled: threading.Event,
         log: RequestLog | None = None,
+        standing: Standing | None = None,
         wish: Callable[[Wish], None] = lambda wish: wish.noted.set(),
     ) -> None:
         """Prepare for one run.
@@ -67,9 +68,10 @@ class JobSender(Sender):
             check_lease: Raises once the run may not send any more.
             cancelled: No job is submitted after.
             log: Keeps each call.
+            standing: What another sender has learned of the destination.
             wish: Hands a wish to the thread that writes the journal.
         """
-        super().__init__(sync, writer, limiter, check_lease, cancelled, log)
+        super().__init__(sync, writer, limiter, check_lease, cancelled, log, standing)
         self.places: dict[int, Sequence[int]] = {}
         self._jobs = writer
         self._wish = wish
@@ -234,7 +236,7 @@ class JobSender(Sender):
                 raise
             except DestinationError as error:
                 if not (error.retryable or error.outcome_unknown):
-                    return self._failed(batch, error)
+                    return self._said(batch, error)
                 self._eased(error)
                 outcomes, said = None, f" ({error.message})"
             except Exception as error:

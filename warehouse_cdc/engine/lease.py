@@ -96,6 +96,10 @@ class Lease(ABC):
         if self._lost.is_set() or self._clock.elapsed(self._extended) >= self._seconds:
             raise self._gone()
 
+    def left(self) -> float:
+        """Seconds for which it is surely held; without end for one that can't expire."""
+        return self._seconds - self._clock.elapsed(self._extended)
+
     def _gone(self) -> LeaseLostError:
         """The lease is over, from now on."""
         self._lost.set()

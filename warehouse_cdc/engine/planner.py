@@ -25,6 +25,11 @@ from warehouse_cdc.sync import Sync
 from warehouse_cdc.warehouses.base import Connection
 
 
+def tells_refusals(sync: Sync, kind: str, prior: Prior | None) -> bool:
+    """Whether a plan tells how often rows were refused."""
+    return bool(sync.policy) and kind == "run" and prior is not None
+
+
 @dataclass
 class _Rows:
     """What is known of the model's rows before the plan is summed up.
@@ -51,6 +56,8 @@ class Planner:
         allow_empty: Pass the ``require_rows`` guard.
         notes: What the run says so far.
         cancelled: Set to stop the run.
+        parts: How many chunks are sent beside each other.
+        released: As of ``Statements.plan``.
         known: Whether the model's reads are alike, once it was asked: that takes a statement.
     """
 
@@ -68,6 +75,8 @@ class Planner:
     notes: list[str]
     cancelled: threading.Event
     rows: tuple[str, str] | None = None
+    parts: int = 1
+    released: tuple[str, ...] | None = None
     known: list[bool] = field(default_factory=list)
 
     def write(self, lease: Lease, query: ModelQuery) -> PlanRecord:
@@ -177,7 +186,7 @@ class Planner:
 
     def _unchanged(self, query: ModelQuery, version: str, hint: str) -> PlanRecord | None:
         """The run's record if nothing is due and the model's rows are surely those of the last run."""
-        last = resting(self.history, self.layout, self.sync, self.settings)
+        last = self._resting()
         if last is None:
             return None
         if can_skip(last, version):
@@ -189,13 +198,23 @@ class Planner:
             return None
         return self._as_before(query.sql, hint)
 
+    def _resting(self) -> PlanRecord | None:
+        state = self.history.state_plan
+        if state is not None and self._reconsiders(state.record):
+            return None
+        return resting(self.history, self.layout, self.sync, self.settings)
+
+    def _reconsiders(self, state: PlanRecord) -> bool:
+        """Whether rows that a policy has kept from being sent may be due now."""
+        return bool(state.given_up) and (self.released is not None or state.policy != self.sync.policy)
+
     def _may_be_as_before(self, last: PlanRecord, hint: str) -> bool:
         """Whether it is worth a look at the checksum alone."""
         return last.checksum != "" and (hint == last.change_hint if hint else not last.operations)
 
     def _as_before(self, model_sql: str, hint: str) -> PlanRecord | None:
         """The run's record if nothing is due and the model's rows have the checksum of the last run's."""
-        last = resting(self.history, self.layout, self.sync, self.settings)
+        last = self._resting()
         if last is None or not self._may_be_as_before(last, hint):
             return None
         counts = self.statements.counts(self.layout, model_sql, checksum=True)
@@ -222,7 +241,7 @@ class Planner:
             self._gather_statistics(touched, ("row_id",))
             differences = statements.differences(touched, prior)
             ((found, missing, new_keys, news, new_hashes, old_hashes),) = connection.query(differences)
-            idle = not news and state.at_rest
+            idle = not news and state.at_rest and not self._reconsiders(state.record)
             counts = statements.counts(layout, model_sql, checksum=False)
             ((all_rows, keyed, _none),) = connection.query(counts)
             model_rows = base.record.model_rows - missing + new_keys
@@ -248,7 +267,7 @@ class Planner:
                 connection.execute(statements.create_as(keys, select, scratch=True))
                 names = (f"k_{column.number}" for column in layout.key)
                 self._gather_statistics(keys, ("row_id", *names))
-                plan = statements.plan(self.sync, layout, model_sql, self.kind, prior, keys)
+                plan = self._plan(model_sql, keys)
                 connection.execute(statements.create_plan(table, plan))
                 connection.execute(statements.drop(keys))
             connection.execute(statements.drop(touched))
@@ -263,11 +282,27 @@ class Planner:
         if self.rows is not None:
             select = self.statements.held(self.sync, self.layout, self._columns(), *self.rows)
         else:
-            select = self.statements.plan(self.sync, self.layout, model_sql, self.kind, self.prior)
+            select = self._plan(model_sql)
         with observed(self.observer, Step.WRITE_PLAN):
             lease.check()
             self.connection.execute(self.statements.create_plan(table, select), work="scan")
         return self._checked(lease, _Rows(), 0)
+
+    def _plan(self, model_sql: str, keys: str | None = None) -> str:
+        return self.statements.plan(
+            self.sync,
+            self.layout,
+            model_sql,
+            self.kind,
+            self.prior,
+            keys,
+            refusals=self._refusals,
+            released=self.released,
+        )
+
+    @property
+    def _refusals(self) -> bool:
+        return tells_refusals(self.sync, self.kind, self.prior)
 
     def _idle(self, rows: _Rows, model_rows: int, checksum: str) -> PlanRecord:
         """A run that has nothing to plan writes no tables: the state stays where it is."""
@@ -328,6 +363,7 @@ class Planner:
             {column.name: column.previous for column in self._columns()},
             keep_one=self.sync.on_duplicate == "keep_one",
             lean=self._lean,
+            refusals=self._refusals,
         )
         with observed(self.observer, Step.RESOLVE), connection.transaction(idle_timeout=lease.idle_timeout):
             for sql in statements.stage(table, staged):
@@ -365,6 +401,9 @@ class Planner:
         sync, layout = self.sync, self.layout
         if self.kind == "run" and self.prior is not None:
             self.notes.extend(planning.type_notes(layout, self.history.last_plan))
+        if summary.given_up:
+            what = "wait to be released" if self.sync.on_rejected == "quarantine" else "were given up"
+            self.notes.append(f"{summary.given_up} rows {what}: rejected in {self.sync.rejected_runs} runs")
         counted = self.kind != "reset"
         auto_removed = not sync.sends_removed
         most = self.connection.dialect.most_chunks
@@ -399,4 +438,8 @@ class Planner:
             checksum="" if rows.repeated else str(self.connection.dialect.combined(summary.checksums)),
             lean=self._lean,
             jobs=sync.destination.capabilities.jobs,
+            parts=self.parts,
+            policy=self.sync.policy,
+            refusals=bool(table) and self._refusals,
+            given_up=summary.given_up,
         )

@@ -10,6 +10,7 @@ from warehouse_cdc.compile.layout import Layout
 from warehouse_cdc.errors import GuardError
 from warehouse_cdc.plan.record import Chunk, Ended, PlanColumn, PlanRecord
 from warehouse_cdc.plan.state import Prior
+from warehouse_cdc.plan.statements import GIVEN_UP
 from warehouse_cdc.sync import OPERATIONS, Sync
 
 STATE_ROWS_FOR_SHARE = 100
@@ -28,6 +29,7 @@ class Summary:
         state_rows: Rows of the former state that weren't absent.
         newly_removed: Rows that left the model since the last plan.
         kept: Rows that stay as they were although the model has others.
+        given_up: Those that a policy keeps from being sent.
         rows: Rows of the plan.
         null_keys: Those without a key.
         buckets: Rows by operation and bucket.
@@ -41,6 +43,7 @@ class Summary:
     state_rows: int = 0
     newly_removed: int = 0
     kept: int = 0
+    given_up: int = 0
     rows: int = 0
     null_keys: int = 0
     buckets: dict[str, Counter[int]] = field(default_factory=lambda: defaultdict(Counter))
@@ -72,8 +75,10 @@ def summarize(
         if op != "removed":
             found.model_rows += count
             found.checksums.append(checksum)
-        if op == "kept":
+        if op in ("kept", *GIVEN_UP.values()):
             found.kept += count
+        if op in GIVEN_UP.values():
+            found.given_up += count
         if duplicate:
             found.duplicates["added" if was == "absent" else "changed"] += count
         elif op in OPERATIONS:

@@ -21,8 +21,8 @@ def how_it_ended(part: Part, layout: Layout) -> tuple[Ended, pa.Table | None]:
     """The end of a planned generation whose process is gone, and rejections that belong to it.
 
     What the journal says is delivered, is. Of jobs it says which there may be: their destination knows more.
-    Delivery that was complete makes the run what it was; otherwise the chunk after the last checkpoint is
-    unknown, unless it was to be sent by jobs, and the rest was never sent.
+    Delivery that was complete makes the run what it was; otherwise what was under way since the last
+    checkpoint is unknown, unless it was to be sent by jobs, and the rest was never sent.
 
     Args:
         part: The generation, with the lease of the run that closes it.
@@ -49,8 +49,15 @@ def how_it_ended(part: Part, layout: Layout) -> tuple[Ended, pa.Table | None]:
     progress = replace(progress, jobs=())
     if progress.delivered == len(record.chunks) and not any(progress.aborted.values()):
         return replace(progress, status="success", error=None), rejections
-    unknown = (progress.delivered,) if may_be_sent and progress.delivered < len(record.chunks) else ()
+    unknown = under_way(record, progress.delivered) if may_be_sent else ()
     return replace(progress, status="failed", error="interrupted", unknown=unknown), rejections
+
+
+def under_way(record: PlanRecord, delivered: int) -> tuple[int, ...]:
+    """The chunks after a checkpoint that may have been begun."""
+    following = record.chunks[delivered : delivered + record.parts]
+    same = (chunk.operation == following[0].operation for chunk in following)
+    return tuple(at for at, begun in enumerate(same, delivered) if begun)
 
 
 def _published(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import json
 import logging
 import os
@@ -14,14 +15,14 @@ from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from warehouse_cdc.destinations.base import Batch, Outcomes, RunContext
 from warehouse_cdc.destinations.exchanges import Exchange
+from warehouse_cdc.destinations.spelling import HIDDEN, hiding, spellings
+from warehouse_cdc.mapping.values import to_rows
 from warehouse_cdc.sync import Sync
 
 _log = logging.getLogger("warehouse_cdc")
-HIDDEN = "…"
 _DAY = 86400.0
 _RUN = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}")
 
@@ -29,10 +30,12 @@ _RUN = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}")
 class RequestLog:
     """One run's calls, a line of JSON each, in ``<folder>/<run>.jsonl``; used from several threads.
 
+    A run that is sent in parts has a file for each, ``<run>.<part>.jsonl``, where that part's tasks run.
+
     A log that can't be written says so once, and harms nothing else.
     """
 
-    def __init__(self, folder: Path, sync: Sync, context: RunContext) -> None:
+    def __init__(self, folder: Path, sync: Sync, context: RunContext, part: int | None = None) -> None:
         """Open the file, and delete files of this folder that are too old."""
         pairs = zip(context.columns, context.fields, strict=True)
         self._hidden = {field for column, field in pairs if column in sync.redact}
@@ -41,7 +44,7 @@ class RequestLog:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             prune(folder, sync.request_log_days)
-            path = folder / f"{context.run_id}.jsonl"
+            path = folder / f"{context.run_id}{'' if part is None else f'.{part}'}.jsonl"
             opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             self._file = os.fdopen(opened, "a", 1, "utf-8", "backslashreplace")
         except OSError as error:
@@ -82,7 +85,7 @@ class RequestLog:
     ) -> str:
         hide = self._hiding(batch)
         rows = []
-        told = () if rest is None else zip(batch.row_ids, batch.rows, strict=True)
+        told = () if rest is None else zip(batch.row_ids, to_rows(batch.arrow, strict=False), strict=True)
         for position, (row_id, row) in enumerate(told):
             outcome = outcomes.get(position)
             rows.append(
@@ -108,21 +111,11 @@ class RequestLog:
         return json.dumps(call, ensure_ascii=False, default=str)
 
     def _hiding(self, batch: Batch) -> Callable[[str], str]:
-        """What takes the hidden columns' values out of a text, as text, in JSON or in a URL."""
-        found: set[str] = set()
-        for value in (row[name] for name in self._hidden for row in batch.rows if row[name] is not None):
-            in_json = json.dumps(value, ensure_ascii=False, default=str)
-            text = value if isinstance(value, str) else in_json.strip('"')
-            found |= {
-                text,
-                in_json[1:-1] if isinstance(value, str) else in_json,
-                quote(text, safe="", errors="replace"),
-            }
-        if not found - {""}:
-            return lambda text: text
-        longest_first = sorted(found - {""}, key=len, reverse=True)
-        pattern = re.compile("|".join(map(re.escape, longest_first)))
-        return lambda text: pattern.sub(HIDDEN, text)
+        """What takes the hidden columns' values out of a text."""
+        schema = batch.arrow.schema
+        hidden = [index for index, name in enumerate(schema.names) if name in self._hidden]
+        found = (spellings(batch.arrow.column(index), schema.field(index)) for index in hidden)
+        return hiding(set().union(*found))
 
     def _give_up(self, error: Exception) -> None:
         _log.warning("the request log can't be written (%s)", type(error).__name__)
@@ -149,16 +142,20 @@ def prune(folder: Path, days: float) -> None:
     """Delete logs that nothing was written to for so many days."""
     for path in folder.glob("*.jsonl"):
         with suppress(OSError):
-            if _RUN.fullmatch(path.stem) and path.stat().st_mtime < time.time() - days * _DAY:
+            if (
+                _RUN.fullmatch(path.name.partition(".")[0])
+                and path.stat().st_mtime < time.time() - days * _DAY
+            ):
                 path.unlink()
 
 
 def calls(folder: Path, run_id: str, row_id: str | None = None) -> Iterator[dict[str, Any]] | None:
     """The calls of a run, or those that a row was in; None if the folder has no log of that run."""
-    path = folder / f"{run_id.upper()}.jsonl"
-    if not _RUN.fullmatch(run_id.upper()) or not path.is_file():
+    run_id = run_id.upper()
+    paths = [*folder.glob(f"{run_id}.jsonl"), *folder.glob(f"{run_id}.*.jsonl")]
+    if not _RUN.fullmatch(run_id) or not paths:
         return None
-    return _read(path, row_id)
+    return heapq.merge(*(_read(path, row_id) for path in paths), key=lambda call: str(call["at"]))
 
 
 def _read(path: Path, row_id: str | None) -> Iterator[dict[str, Any]]:

@@ -12,13 +12,15 @@ import pyarrow as pa
 
 from warehouse_cdc.compile.layout import Layout, lay_out
 from warehouse_cdc.compile.parse import ModelQuery, read_model
-from warehouse_cdc.destinations.base import RunContext, Writer, opened
+from warehouse_cdc.destinations.base import RunContext, opened
 from warehouse_cdc.engine import journal, planning
+from warehouse_cdc.engine.chunks import close_quietly
 from warehouse_cdc.engine.closing import Closer
 from warehouse_cdc.engine.delivery import Delivery, Part
 from warehouse_cdc.engine.interruption import Interrupted
 from warehouse_cdc.engine.lease import Lease
 from warehouse_cdc.engine.ledger import Listing, ledger_of
+from warehouse_cdc.engine.parts import SLICE, Parts
 from warehouse_cdc.engine.planner import Planner
 from warehouse_cdc.engine.recovery import how_it_ended
 from warehouse_cdc.engine.result import Counts, Progress, Run, Table, count, status_of
@@ -44,6 +46,7 @@ from warehouse_cdc.errors import (
     StateError,
     SyncInProgressError,
     WarehouseError,
+    told,
 )
 from warehouse_cdc.mapping.values import tagged
 from warehouse_cdc.plan.names import owned
@@ -71,6 +74,8 @@ class Options:
         cancelled: Set from elsewhere to stop the run (D20).
         rows: What a reset takes in place of the model: SELECTs of stored values by the model's names, of rows
             that hold them, and of rows that are due to be sent whatever they hold.
+        parts: How delivery is scaled out; None for this process alone.
+        released: Rows that are sent however often they were rejected; none named are all, None is none.
     """
 
     kind: str = "run"
@@ -81,6 +86,8 @@ class Options:
     observer: Observer = ignore
     cancelled: threading.Event = field(default_factory=threading.Event)
     rows: tuple[str, str] | None = None
+    parts: Parts | None = None
+    released: tuple[str, ...] | None = None
 
 
 class Runner:
@@ -129,6 +136,8 @@ class Runner:
         sync, options = self._sync, self._options
         self._settings.check_timeout(sync)
         self._settings.check_dialect(sync, self._connection.dialect)
+        if options.parts is not None:
+            options.parts.check(sync, self._settings.lease_seconds)
         if options.kind != "run" and not sync.traits.cdc:
             raise ConfigError(
                 f"Sync {sync.id!r}: mode {sync.mode!r} keeps no state: there is nothing to {options.kind}.",
@@ -254,6 +263,9 @@ class Runner:
         lived = [self._connection.end_statements(generation.run_id) for generation in history.open]
         if any(lived):
             history, listed = self._begin(lease)
+        if any(g.plan is not None and g.plan.parts > 1 for g in history.open) and lease.idle_timeout is None:
+            # Its lease ended with its process, which its tasks may outlive.
+            self._options.cancelled.wait(SLICE + self._sync.batch_timeout)
         closed = None
         for generation in history.open:
             try:
@@ -292,6 +304,8 @@ class Runner:
             notes=self._notes,
             cancelled=self._options.cancelled,
             rows=self._options.rows,
+            parts=self._parts,
+            released=self._options.released,
         )
         try:
             record = planner.write(lease, query)
@@ -314,6 +328,10 @@ class Runner:
         self._options.progress(Progress("reporting"))
         self._closer.finish(lease, lease.generation, Finished(run_id, record, ended), release=True)
         return self._result(run_id, record, ended, closed)
+
+    @property
+    def _parts(self) -> int:
+        return 1 if self._options.parts is None else self._options.parts.number
 
     def _begin(self, lease: Lease) -> tuple[journal.History, Listing]:
         """What the ledger knows of other runs, and the planner schema's tables."""
@@ -381,9 +399,12 @@ class Runner:
             cancelled=self._options.cancelled,
             progress=self._options.progress,
             before=before,
+            parts=self._options.parts,
         )
 
     def _deliver(self, part: Part) -> Ended:
+        if part.parts is not None:
+            return Delivery(part, None).run()
         part.lease.check()  # opening may sweep away what other runs left at the destination
         try:
             writer = opened(self._sync.destination, part.context)
@@ -392,7 +413,7 @@ class Runner:
         try:
             return Delivery(part, writer).run()
         finally:
-            _close_quietly(writer)
+            close_quietly(writer)
 
     # -- ends -------------------------------------------------------------------------------------
 
@@ -492,16 +513,3 @@ def _sent_before(last: journal.Generation | None, lease: Lease) -> tuple[int, fl
         return 0, 0.0
     ago = (lease.generation.started_at - last.recorded_at).total_seconds() if last.ended else 0.0
     return sum(chunk.rows for chunk in last.plan.chunks), max(0.0, ago)
-
-
-def told(error: Exception) -> str:
-    """What may be said of an error in ``sync_runs``: a stranger's message may hold row values."""
-    return error.message if isinstance(error, CdcError) else type(error).__name__
-
-
-def _close_quietly(writer: Writer) -> None:
-    """What was delivered counts, also if the writer can't be closed."""
-    try:
-        writer.close()
-    except Exception as error:
-        _log.warning("the destination's writer could not be closed (%s)", type(error).__name__)

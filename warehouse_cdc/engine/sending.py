@@ -5,13 +5,14 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from tenacity.wait import wait_random_exponential
 
 from warehouse_cdc.destinations.base import Batch, Outcome, Outcomes, Writer, retryable, unknown
 from warehouse_cdc.destinations.exchanges import recorded
+from warehouse_cdc.destinations.spelling import hiding, spellings
 from warehouse_cdc.engine import telemetry
 from warehouse_cdc.engine.request_log import RequestLog
 from warehouse_cdc.errors import (
@@ -33,11 +34,13 @@ class Sent:
         failures: Position to (outcome, reason, permanent, attempts) of rows that failed; outcome is
             ``failed`` or ``unknown``.
         unsent: Positions that were never attempted.
+        cut: Positions among the failures that would have been tried again, had the sender not been stopped.
         fatal: Why the run can't go on, or None.
     """
 
     failures: dict[int, tuple[str, str, bool, int]] = field(default_factory=dict)
     unsent: list[int] = field(default_factory=list)
+    cut: set[int] = field(default_factory=set)
     fatal: str | None = None
 
 
@@ -62,6 +65,21 @@ class Call:
     place: Place
 
 
+@dataclass(frozen=True)
+class Standing:
+    """What a sender has learned of the destination.
+
+    Attributes:
+        failing: How many calls in a row failed as a whole.
+        budget: Repeats that are left; None without a limit.
+        most_rows: The most rows that a call may have; None without a limit.
+    """
+
+    failing: int = 0
+    budget: int | None = None
+    most_rows: int | None = None
+
+
 class Sender:
     """Sends batches with retries; called from several threads."""
 
@@ -73,8 +91,9 @@ class Sender:
         check_lease: Callable[[], None],
         cancelled: threading.Event,
         log: RequestLog | None = None,
+        standing: Standing | None = None,
     ) -> None:
-        """Prepare for one run."""
+        """Prepare for one run, or to go on where another sender has stopped."""
         self._sync = sync
         self._writer = writer
         self._limiter = limiter
@@ -83,9 +102,10 @@ class Sender:
         self._log = log
         self._wait = wait_random_exponential(multiplier=sync.retry_wait, max=sync.retry_wait_max)
         self._splits = sync.splits
-        self._budget = sync.retry_budget
-        self._most_rows = limiter.most_rows
-        self._failing = 0
+        standing = standing or Standing(budget=sync.retry_budget, most_rows=limiter.most_rows)
+        self._budget = standing.budget
+        self._most_rows = standing.most_rows
+        self._failing = standing.failing
         self._lock = threading.Lock()
         self.stopped = threading.Event()
         """Set when the run can't go on: no new batch starts."""
@@ -113,7 +133,10 @@ class Sender:
             piece = pieces.pop()
             fresh = tries[piece[0]] == 0
             if self._halted or sent.fatal:
-                sent.unsent += piece if fresh else []
+                if fresh:
+                    sent.unsent += piece
+                else:
+                    sent.cut.update(piece)
                 continue
             later = [row for each in pieces for row in each]
             again = piece if self._too_many(piece) else self._piece(batch, piece, number, sent, tries, later)
@@ -124,6 +147,12 @@ class Sender:
     def close(self) -> None:
         """Start no call any more."""
         self.stopped.set()
+
+    @property
+    def standing(self) -> Standing:
+        """What it has learned so far."""
+        with self._lock:
+            return Standing(self._failing, self._budget, self._most_rows)
 
     @property
     def _halted(self) -> bool:
@@ -138,6 +167,7 @@ class Sender:
             made = self._turn(batch, pending, number, sent, tries, later)
             if made is None:
                 sent.unsent += [at for at in pending if tries[at] == 0]
+                sent.cut.update(at for at in pending if tries[at])
                 return []
             part, answer = made
             last = attempt == self._sync.max_attempts
@@ -151,17 +181,21 @@ class Sender:
                 self._note(sent, position, outcome, position in tainted, tries[position])
                 if outcome.status != "rejected":
                     again.append(position)
-            if answer.refused and len(pending) > 1 and not tainted and (self._splits or answer.divisible):
+            refused = [pending[index] for index in answer.refused]
+            if len(refused) > 1 and not tainted and (self._splits or answer.divisible):
                 if answer.too_large:
-                    self._shrink((len(pending) + 1) // 2)
-                return pending
+                    self._shrink((len(refused) + 1) // 2)
+                return refused
             pending = again
             last = last or (bool(again) and not self._retries())
             fatal = answer.fatal or self._down(answer, last=last)
             if fatal:
                 sent.fatal = printable(without_values(fatal, part))
                 self.stopped.set()
-            if not pending or sent.fatal or last or not self._pause(attempt, answer):
+            if not pending or sent.fatal or last:
+                return []
+            if not self._pause(attempt, answer):
+                sent.cut.update(pending)
                 return []
         return []
 
@@ -211,7 +245,7 @@ class Sender:
         call.place.leave()
         reason = f"no answer within {self._sync.batch_timeout:g} s"
         unknown = {at: ("unknown", reason, False, call.attempt) for at in call.positions}
-        return Sent({**call.failures, **unknown}, list(call.unsent), f"The destination gave {reason}.")
+        return Sent({**call.failures, **unknown}, list(call.unsent), fatal=f"The destination gave {reason}.")
 
     def _too_many(self, piece: list[int]) -> bool:
         return self._most_rows is not None and len(piece) > self._most_rows
@@ -277,12 +311,10 @@ class Sender:
     def _call(self, batch: Batch, number: int) -> _Answer:
         try:
             return self._write(batch, number)
-        except AuthenticationError as error:
-            return _Answer(_all(batch, Outcome("rejected", error.message)), fatal=error.message)
         except LeaseLostError:
             raise
         except DestinationError as error:
-            return self._failed(batch, error)
+            return self._said(batch, error)
         except Exception as error:
             # Whatever a writer did before it failed is not known; the type says enough for a reason.
             reason = f"{type(error).__name__} in the destination"
@@ -293,9 +325,21 @@ class Sender:
     def _write(self, batch: Batch, number: int) -> _Answer:
         return _Answer(self._checked(batch, self._writer.write(batch)))
 
+    def _said(self, batch: Batch, error: DestinationError) -> _Answer:
+        """What an error says of its call's rows: some of them may have outcomes of their own."""
+        answer = self._failed(batch, error)
+        own = error.outcomes if _known(batch, error.outcomes) else {}
+        return replace(
+            answer,
+            outcomes={**answer.outcomes, **own},
+            refused=[index for index in answer.refused if index not in own],
+        )
+
     def _failed(self, batch: Batch, error: DestinationError) -> _Answer:
         """What an error says of all rows of its call."""
         message, pause, fatal = error.message, error.retry_after, None
+        if isinstance(error, AuthenticationError):
+            return _Answer(_all(batch, Outcome("rejected", message)), fatal=message)
         if pause is not None:
             longest = self._sync.retry_after_max
             self._limiter.pause(min(pause, longest))
@@ -314,21 +358,14 @@ class Sender:
         return _Answer(
             _all(batch, Outcome("rejected", message)),
             fatal,
-            refused=True,
+            refused=range(len(batch)),
             divisible=error.divisible,
             too_large=isinstance(error, PayloadTooLargeError),
         )
 
     @staticmethod
     def _checked(batch: Batch, outcomes: Outcomes) -> Outcomes:
-        known = isinstance(outcomes, Mapping) and all(
-            isinstance(position, int)
-            and 0 <= position < len(batch)
-            and isinstance(outcome, Outcome)
-            and outcome.status in ("retryable", "rejected", "unknown")
-            for position, outcome in outcomes.items()
-        )
-        if not known:
+        if not _known(batch, outcomes):
             raise DestinationError(
                 "The writer didn't answer with outcomes of the batch's rows.", outcome_unknown=True
             )
@@ -354,7 +391,7 @@ class _Answer:
         outcomes: Of the rows that didn't succeed, by position.
         fatal: Why the run can't go on.
         paused: Whether the destination asks to wait.
-        refused: Whether the destination refused the call as a whole, having applied nothing.
+        refused: The rows of a call that the destination refused as a whole, having applied nothing.
         divisible: Whether its halves may succeed, whatever the sync says.
         too_large: Whether it did so because of its size.
         failed: Why the call as a whole failed, whatever its rows.
@@ -365,7 +402,7 @@ class _Answer:
     outcomes: Outcomes
     fatal: str | None = None
     paused: bool = False
-    refused: bool = False
+    refused: Sequence[int] = ()
     divisible: bool = False
     too_large: bool = False
     failed: str | None = None
@@ -389,25 +426,21 @@ class _Attempt:
     attempt_number: int
 
 
+def _known(batch: Batch, outcomes: Outcomes) -> bool:
+    """Whether these are outcomes of the batch's rows."""
+    return isinstance(outcomes, Mapping) and all(
+        isinstance(position, int)
+        and 0 <= position < len(batch)
+        and isinstance(outcome, Outcome)
+        and outcome.status in ("retryable", "rejected", "unknown")
+        for position, outcome in outcomes.items()
+    )
+
+
 def without_values(message: str, batch: Batch) -> str:
     """A message for logs and ``sync_runs``, with whatever the batch's rows hold taken out (D27)."""
-    texts = {text for row in batch.rows for value in row.values() for text in _leaves(value)}
-    for text in sorted({*texts, *batch.row_ids}, key=len, reverse=True):
-        if len(text) > 1:
-            message = message.replace(text, "…")
-    return message
-
-
-def _leaves(value: object) -> Iterator[str]:
-    """The texts of a value and of all that it holds."""
-    if isinstance(value, dict):
-        for part in value.values():
-            yield from _leaves(part)
-    elif isinstance(value, (list, tuple)):
-        for part in value:
-            yield from _leaves(part)
-    elif value is not None:
-        yield str(value)
+    found = [spellings(batch.arrow.column(index), field) for index, field in enumerate(batch.arrow.schema)]
+    return hiding(set(batch.row_ids).union(*found), shortest=2)(message)
 
 
 def printable(text: str) -> str:

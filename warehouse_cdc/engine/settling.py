@@ -121,10 +121,9 @@ def _answers(part: Part, whole: Batch, jobs: Sequence[Job]) -> Answers:
 def _asked(part: Part, writer: JobWriter, batches: Sequence[Batch], jobs: Sequence[Job]) -> Answers:
     """Ask for several jobs at once, all within the time that one may take."""
     sync = part.sync
-    able = sync.destination.capabilities
     log = None if sync.request_log is None else RequestLog(Path(sync.request_log), sync, part.context)
     sender = JobSender(sync, writer, limits_of(part), part.lease.check, part.cancelled, log)
-    pool = Pool(min(len(jobs), sync.concurrency or able.concurrency, able.max_concurrency))
+    pool = Pool(min(len(jobs), sync.at_once))
     until = time.monotonic() + sync.job_timeout
     answers: dict[str, _Answer | None] = {}
     under_way: dict[Future[_Answer | None], int] = {}

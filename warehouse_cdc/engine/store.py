@@ -209,10 +209,15 @@ def read_rejections(
     ended: Ended,
     *,
     duplicates: bool = True,
+    state: PlanRecord | None = None,
 ) -> Table:
-    """Rows that failed in a run, duplicates included, in order; not every warehouse can sort very many."""
+    """Rows that failed in a run, duplicates included, in order; not every warehouse can sort very many.
+
+    With a state also those that are quarantined in it.
+    """
     dialect = statements.dialect
-    if not record.plan_table:
+    quarantined = state is not None and state.refusals and state.given_up > 0
+    if not record.plan_table and not quarantined:
         return Table(REJECTIONS.empty_table())
     columns: list[tuple[str, Any]] = [
         ("row_id", dialect.text_type),
@@ -227,7 +232,16 @@ def read_rejections(
     duplicate = dialect.joined("'duplicate primary key ('", dialect.cast("copies", text), "' rows)'")
     unknown = dialect.joined("'outcome unknown: '", "reason")
     counted = dialect.holds(dialect.true if duplicates else dialect.false)
-    sql = (
+    absent = "coalesce(was, 'absent') IN ('absent', 'unconfirmed')"
+    selects = []
+    if state is not None and quarantined:
+        reason = dialect.joined("'quarantined: '", "coalesce(refused_reason, 'rejected')")
+        selects.append(
+            f"SELECT row_id, CASE WHEN {absent} THEN 'added' ELSE 'changed' END AS op, {reason} AS reason, "
+            f"tries AS attempts, failed_since AS first_failed_at, {never} AS last_failed_at "
+            f"FROM {statements.planner(state.plan_table)} p WHERE op = 'quarantined'"
+        )
+    failed = (
         "SELECT row_id, op, "
         f"CASE WHEN outcome = 'unknown' THEN {unknown} ELSE reason END AS reason, "
         f"attempts, first_failed_at, last_failed_at FROM {statements.planner(record.rejections_table)} "
@@ -237,5 +251,6 @@ def read_rejections(
         f"FROM {statements.rows(record.plan_table, record.columns, lean=record.lean)} x "
         f"WHERE copies > 1 AND {counted}"
     )
+    sql = " UNION ALL ".join([*selects, *([failed] if record.plan_table else [])])
     kinds = [dialect.own_type(kind) for _name, kind in columns]
     return Table(fetch(connection, sql, kinds, [name for name, _kind in columns]).arrow.sort_by("row_id"))

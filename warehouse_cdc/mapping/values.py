@@ -35,14 +35,19 @@ def kind_of(field: pa.Field) -> str | None:
 _DECODERS: dict[str, Callable[[Any], Any]] = {"json": json.loads, "decimal": Decimal, "integer": int}
 
 
-def to_rows(table: pa.Table) -> list[dict[str, Any]]:
-    """The table's rows as dictionaries of Python objects."""
-    columns = [to_list(table.column(index), field) for index, field in enumerate(table.schema)]
+def to_rows(table: pa.Table, *, strict: bool = True) -> list[dict[str, Any]]:
+    """The table's rows as dictionaries of Python objects.
+
+    Args:
+        table: The table.
+        strict: Whether a value that isn't what its field says is an error; else it stays the text that it is.
+    """
+    columns = [to_list(table.column(index), field, strict=strict) for index, field in enumerate(table.schema)]
     names = table.schema.names
     return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
-def to_list(column: pa.ChunkedArray, field: pa.Field) -> list[Any]:
+def to_list(column: pa.ChunkedArray, field: pa.Field, *, strict: bool = True) -> list[Any]:
     """A column's values as Python objects, decoded by the field's kind.
 
     Zoned timestamps are ``datetime`` in UTC, whatever the column's zone. Dates and times that Python's
@@ -53,4 +58,18 @@ def to_list(column: pa.ChunkedArray, field: pa.Field) -> list[Any]:
         return [None if value is None else convert(value) for value in times.ticks(column)]
     values: list[Any] = column.to_pylist()
     decode = _DECODERS.get(kind_of(field) or "")
-    return values if decode is None else [None if value is None else decode(value) for value in values]
+    if decode is None:
+        return values
+    if not strict:
+        decode = _or_itself(decode)
+    return [None if value is None else decode(value) for value in values]
+
+
+def _or_itself(decode: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def decoded(value: Any) -> Any:
+        try:
+            return decode(value)
+        except (ValueError, ArithmeticError, RecursionError):
+            return value
+
+    return decoded

@@ -76,6 +76,7 @@ def compile_sync(
         base=1 if sync.traits.cdc else None,
         compare_fields=False,
         settles=sync.traits.cdc,
+        refusals=bool(sync.policy),
     )
     ended = Ended("success", delivered=len(OPERATIONS), rejections=1)
     plan, rejections, staged = build.run_tables(NEXT_RUN)
@@ -111,7 +112,9 @@ def compile_sync(
         statements["counts"] = build.counts(read, model_sql, checksum=False)
         select = build.keys(read, model_sql, prior, touched, repeated=False)
         statements["keys"] = build.create_as(keys, select, scratch=True)
-    select = build.plan(sync, read, model_sql, kind, prior, keys if prior is not None else None)
+    select = build.plan(
+        sync, read, model_sql, kind, prior, keys if prior is not None else None, refusals=record.refusals
+    )
     statements["plan"] = build.create_plan(plan, select)
     statements["duplicates"] = build.duplicates(layout, plan)
     keep_one = sync.on_duplicate == "keep_one"
@@ -121,6 +124,7 @@ def compile_sync(
         {c.name: c.previous for c in columns},
         keep_one=keep_one,
         lean=record.lean,
+        refusals=record.refusals,
     )
     for number, sql in enumerate(build.stage(plan, staged)):
         statements["stage_duplicates" if not number else "drop_unstaged"] = sql

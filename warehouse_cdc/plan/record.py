@@ -81,6 +81,10 @@ class PlanRecord:
         lean: Without the columns that tell of a former state: there was none.
         jobs: Rows are sent by jobs that the journal names before: what no job has was never sent.
         change_hint: What the warehouse knew about the tables' changes then; empty if nothing.
+        parts: How many chunks of one operation may be under way at once.
+        policy: What was done with rows that are rejected again and again; empty if they are sent for ever.
+        refusals: It has the columns that tell how often a row's values were refused.
+        given_up: Rows that the policy kept from being sent.
     """
 
     kind: str
@@ -117,6 +121,10 @@ class PlanRecord:
     change_hint: str = ""
     lean: bool = False
     jobs: bool = False
+    parts: int = 1
+    policy: str = ""
+    refusals: bool = False
+    given_up: int = 0
 
     @property
     def operations(self) -> int:

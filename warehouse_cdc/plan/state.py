@@ -74,6 +74,7 @@ class Part:
         auto_removed: Removed rows left without a call.
         settled: As of ``Finished``.
         mapping_version: The plan's own.
+        refusals: It tells how often rows were refused.
         columns: The state's values, for each column of the current layout.
         aborted_reason: Why the rest was not sent, as a literal.
         fields_sql: The audit tables' ``fields``.
@@ -90,6 +91,7 @@ class Part:
     auto_removed: bool
     settled: bool
     mapping_version: str
+    refusals: bool
     columns: tuple[StateColumn, ...] = ()
     aborted_reason: str = "NULL"
     fields_sql: str = "NULL"
@@ -183,6 +185,7 @@ def part(
         auto_removed=record.auto_removed,
         settled=plan.settled,
         mapping_version=record.mapping_version,
+        refusals=record.refusals,
         columns=columns,
         aborted_reason=aborted_reason,
         fields_sql=fields_sql,

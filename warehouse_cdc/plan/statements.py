@@ -14,6 +14,8 @@ from warehouse_cdc.plan.record import PlanColumn, PlanRecord
 from warehouse_cdc.plan.state import Finished, Prior, audited, former_nulls, rows_of, values_differ
 from warehouse_cdc.sync import MODES, Sync
 
+GIVEN_UP = {"quarantine": "quarantined", "drop": "dropped"}
+"""What the plan calls rows that a policy keeps from being sent."""
 AUDIT_TABLES = ("sync_changelog", "sync_snapshot", "sync_runs")
 
 
@@ -55,6 +57,9 @@ class Statements:
         kind: str,
         prior: Prior | None,
         keys: str | None = None,
+        *,
+        refusals: bool = False,
+        released: tuple[str, ...] | None = None,
     ) -> str:
         """The SELECT that makes a plan.
 
@@ -65,7 +70,12 @@ class Statements:
             kind: As in PlanRecord.
             prior: The state to compare with.
             keys: The table of the keys to look at (``keys``), for a plan of differences.
+            refusals: As of ``PlanRecord``.
+            released: Rows that are sent however often they were refused; none named are all, None is none.
         """
+        conditions = [f"refusals >= {sync.rejected_runs}"]
+        for row_id in released or ():
+            conditions.append(f"NOT ({self.dialect.is_text('row_id', self.dialect.literal(row_id))})")
         return self.render(
             "plan",
             model_sql=model_sql,
@@ -78,6 +88,9 @@ class Statements:
             sends_changed=sync.traits.changed,
             plans_removed=sync.traits.removed != "never",
             values_differ=values_differ(self.dialect, layout, prior) if prior else "",
+            refusals=refusals,
+            given_up=GIVEN_UP.get(sync.on_rejected) if released != () else None,
+            given_up_if=" AND ".join(conditions),
         )
 
     def held(self, sync: Sync, layout: Layout, columns: Sequence[PlanColumn], certain: str, due: str) -> str:
@@ -191,7 +204,14 @@ class Statements:
         return self.dialect.drop(self.schemas.planner, name)
 
     def resolve(
-        self, staged: str, layout: Layout, previous: dict[str, Any], *, keep_one: bool, lean: bool
+        self,
+        staged: str,
+        layout: Layout,
+        previous: dict[str, Any],
+        *,
+        keep_one: bool,
+        lean: bool,
+        refusals: bool = False,
     ) -> str:
         """The SELECT that leaves one row per key of a staged plan.
 
@@ -201,6 +221,7 @@ class Statements:
             previous: The type of each column's previous value, by column name.
             keep_one: Keep the first copy instead of refusing all.
             lean: As of ``PlanRecord``.
+            refusals: As of ``PlanRecord``.
         """
         order = ", ".join(
             self.dialect.nulls_first(self.dialect.canonical_text(column.value, column.stored))
@@ -213,6 +234,7 @@ class Statements:
             canonical_order=order,
             keep_one=keep_one,
             lean=lean,
+            refusals=refusals,
         )
 
     def duplicates(self, layout: Layout, table: str) -> str:

@@ -252,8 +252,7 @@ class _Loader:
         model, destination = models.get(values["model"]), destinations.get(values["destination"])
         if not all(known) or model is None or destination is None:
             return None  # what is wrong with the model or destination was reported there
-        if values.get("request_log") is not None:
-            values["request_log"] = self.rooted(values["request_log"])
+        values = {key: self.file(value, fields[key].hint) for key, value in values.items()}
         values.update(model=model, destination=destination)
         return self.attempt(path, raw, lambda: Sync(id=name, **values))
 

@@ -9,7 +9,7 @@ try:
     from warehouse_cdc.destinations.http.request import HttpRequest, Request
     from warehouse_cdc.destinations.http.service import HttpFunction, JsonRpc
 except ModuleNotFoundError as error:
-    if error.name is None or error.name.partition(".")[0] not in ("authlib", "httpx2", "liquid"):
+    if error.name is None or error.name.partition(".")[0] not in ("authlib", "dateutil", "httpx2", "liquid"):
         raise
     raise ConfigError(
         f"HTTP destinations need the package that provides {error.name!r}.",

@@ -7,17 +7,18 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode
 
 from warehouse_cdc.destinations.base import Batch
 from warehouse_cdc.destinations.encoding import JSON as JSON_STYLE
-from warehouse_cdc.destinations.encoding import encode_column
+from warehouse_cdc.destinations.encoding import encode_column, json_objects, json_text
+from warehouse_cdc.destinations.http.client import check_types
 from warehouse_cdc.errors import ConfigError
 from warehouse_cdc.mapping import liquid
 from warehouse_cdc.mapping.liquid import RowRejectedError, Template
+from warehouse_cdc.mapping.values import kind_of
 
 _TRAILING = re.compile(r'("(?:[^"\\]|\\.)*")|,(?=\s*[\]}])', re.DOTALL)
 
@@ -36,22 +37,21 @@ class Rows:
     single: bool
     texts: Sequence[str] = ()
 
+    def seen_by(self, template: Template) -> dict[str, Any]:
+        """What a template sees: nothing, if it is the same for all rows."""
+        return {} if template.constant else self._values
+
     @cached_property
-    def values(self) -> dict[str, Any]:
-        """What a template sees."""
+    def _values(self) -> dict[str, Any]:
         context = self.batch.context
-        seen: dict[str, Any] = {
-            "context": {
-                "model_id": context.model_id,
-                "model_name": context.model_name,
-                "sync_id": context.sync_id,
-                "sync_run_id": context.run_id,
-                "operation": self.batch.operation,
-            }
-        }
+        told = (context.model_id, context.model_name, context.sync_id, context.run_id, self.batch.operation)
+        seen: dict[str, Any] = {"context": dict(zip(liquid.CONTEXT, told, strict=True))}
+        rows: Sequence[dict[str, Any]] = self.batch.rows
+        if any(kind_of(field) == "json" for field in self.batch.arrow.schema):  # other text is UTF-8
+            rows = liquid.without_surrogates(rows)
         if not self.single:
-            return {**seen, "rows": self.batch.rows}
-        row = self.batch.rows[0]
+            return {**seen, "rows": rows}
+        row = rows[0]
         return {**row, **seen, "row": row}
 
 
@@ -60,8 +60,8 @@ class Body(ABC):
 
     content_type: str | None = None
 
-    def check(self, fields: Sequence[str]) -> None:  # noqa: B027
-        """Raise ConfigError if it names a field that isn't sent."""
+    def check(self, fields: Sequence[str], *, single: bool) -> None:  # noqa: B027
+        """Raise ConfigError if it names a field that isn't sent, or one row's in a batch."""
 
     def texts(self, batch: Batch, invalid: dict[int, str]) -> list[str]:
         """What it makes of each row, if it makes something of each; nothing otherwise.
@@ -88,9 +88,9 @@ class _TemplateBody(Body):
     template: str
     _made: Template = field(init=False, repr=False, compare=False)
 
-    def check(self, fields: Sequence[str]) -> None:
+    def check(self, fields: Sequence[str], *, single: bool) -> None:
         """The template's own check."""
-        self._made.check(fields)
+        self._made.check(fields, single=single)
 
 
 @dataclass(frozen=True)
@@ -105,9 +105,9 @@ class Json(_TemplateBody):
 
     def content(self, rows: Rows) -> bytes:
         """The filled template, which must be JSON."""
-        text = _TRAILING.sub(lambda found: found[1] or "", self._made.render(**rows.values))
+        text = _TRAILING.sub(lambda found: found[1] or "", self._made.render(**rows.seen_by(self._made)))
         try:
-            json.loads(text, parse_float=Decimal, parse_int=str)
+            json_text(text)
         except ValueError as error:
             where = f"line {error.lineno}" if isinstance(error, json.JSONDecodeError) else "somewhere"
             raise RowRejectedError(
@@ -128,7 +128,7 @@ class Xml(_TemplateBody):
 
     def content(self, rows: Rows) -> bytes:
         """The filled template; whether it is XML is the author's affair."""
-        return self._made.render(**rows.values).encode()
+        return self._made.render(**rows.seen_by(self._made)).encode()
 
 
 @dataclass(frozen=True)
@@ -141,22 +141,23 @@ class Form(Body):
 
     def __post_init__(self) -> None:
         """Parse the templates."""
+        check_types(Form, vars(self), "body: ")
         made = None
         if self.fields is not None:
             made = {name: Template(text, liquid.TEXT, f"body.{name}") for name, text in self.fields.items()}
         object.__setattr__(self, "_made", made)
 
-    def check(self, fields: Sequence[str]) -> None:
+    def check(self, fields: Sequence[str], *, single: bool) -> None:
         """The templates' own checks."""
         for template in (self._made or {}).values():
-            template.check(fields)
+            template.check(fields, single=single)
 
     def content(self, rows: Rows) -> bytes:
         """The form."""
         if self._made is None:
             pairs = {name: liquid.text_of(value) for name, value in rows.batch.rows[0].items()}
         else:
-            pairs = {name: template.render(**rows.values) for name, template in self._made.items()}
+            pairs = {name: template.render(**rows.seen_by(template)) for name, template in self._made.items()}
         return urlencode(pairs).encode()
 
 
@@ -182,7 +183,11 @@ class JsonColumn(Body):
     column: str
     content_type = "application/json"
 
-    def check(self, fields: Sequence[str]) -> None:
+    def __post_init__(self) -> None:
+        """Check the name."""
+        check_types(JsonColumn, vars(self), "body: ")
+
+    def check(self, fields: Sequence[str], *, single: bool) -> None:
         """Raise ConfigError if the field isn't sent."""
         if self.column not in fields:
             raise ConfigError(
@@ -227,14 +232,7 @@ def json_rows(batch: Batch, invalid: dict[int, str]) -> list[str]:
         batch: The rows.
         invalid: Gets a reason for each position whose row can't be encoded.
     """
-    arrow = batch.arrow
-    columns = [
-        [text or "null" for text in encode_column(arrow.column(index), kind, JSON_STYLE, invalid)]
-        for index, kind in enumerate(arrow.schema)
-    ]
-    heads = (JSON_STYLE.quote(name).replace("%", "%%") + ":%s" for name in arrow.schema.names)
-    row = "{" + ",".join(heads) + "}"
-    return [row % texts for texts in zip(*columns, strict=True)]
+    return json_objects(batch.arrow, invalid)
 
 
 def _joined(rows: Rows) -> bytes:
@@ -246,7 +244,7 @@ def _is_json(text: str) -> bool:
     if not text.lstrip().startswith(("{", "[")):
         return False
     try:
-        json.loads(text, parse_float=Decimal, parse_int=str)
-    except ValueError:
+        json_text(text)
+    except (ValueError, RecursionError):
         return False
     return True

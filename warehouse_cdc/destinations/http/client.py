@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import logging
 import re
 import ssl
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from os import PathLike
@@ -15,7 +20,9 @@ from urllib.parse import urlsplit
 
 import httpx2
 
+from warehouse_cdc.destinations.encoding import plain
 from warehouse_cdc.destinations.exchanges import Exchange, record, wanted
+from warehouse_cdc.destinations.spelling import HIDDEN, hiding, spelled
 from warehouse_cdc.errors import (
     AuthenticationError,
     ConfigError,
@@ -23,12 +30,15 @@ from warehouse_cdc.errors import (
     PayloadTooLargeError,
     RateLimitedError,
 )
+from warehouse_cdc.typed import MismatchError, fields_of, fit
 
 _MEGABYTE = 1 << 20
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[ -~]*")
 LONGEST_ANSWER = _MEGABYTE
 """Bytes of an answer that are read; the rest of it is left."""
+_LAST_LOOK = 0.05
+"""Seconds for the body of an answer that begins when the call's time is over."""
 SHOWN = 500
 """Characters of an answer that a reason shows."""
 NOT_APPLIED = frozenset({408, 425, 503})
@@ -53,6 +63,7 @@ class Tls:
 
     def __post_init__(self) -> None:
         """Look whether the files are there."""
+        check_types(Tls, vars(self), "tls: ", "destination-tls")
         for label in ("ca", "certificate", "key"):
             path = getattr(self, label)
             if path is None:
@@ -83,14 +94,40 @@ class Tls:
         return made
 
 
+def check_types(
+    of: Callable[..., Any], values: Mapping[str, Any], label: str = "", code: str = "destination-option"
+) -> None:
+    """Look whether plain values are what a signature takes; objects are what they are.
+
+    Raises:
+        ConfigError: One isn't.
+    """
+    for name, known in fields_of(of).items():
+        value = values[name]
+        try:
+            if isinstance(value, str | int | float | list | dict):
+                fit(value, known.hint)
+        except MismatchError as error:
+            raise ConfigError(f"{label}{name} must be {error}.", code=code) from None
+        if name in ("batch_rows", "concurrency") and value < 1:
+            raise ConfigError(f"{label}{name} must be at least 1.", code=code)
+
+
 def base_url(url: Any) -> str:
     """A URL that calls can begin with.
 
     Raises:
         ConfigError: It isn't one.
     """
-    parts = urlsplit(url) if isinstance(url, str) else None
-    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        known = (
+            isinstance(url, str) and httpx2.URL(url).scheme in ("http", "https") and not re.search(r"\s", url)
+        )
+        parts = urlsplit(url if known else "")
+        known = known and bool(parts.hostname) and parts.port != 0
+    except (ValueError, httpx2.InvalidURL):
+        known = False
+    if not known:
         raise ConfigError("url must begin with http:// or https:// and a host.", code="destination-url")
     if parts.username or parts.password:
         raise ConfigError(
@@ -108,7 +145,12 @@ def checked_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
         ConfigError: A name or a value can't be sent.
     """
     for name, value in (headers or {}).items():
-        if not isinstance(value, str) or not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
+        if (
+            not isinstance(value, str)
+            or not isinstance(name, str)
+            or not _NAME.fullmatch(name)
+            or not _VALUE.fullmatch(value)
+        ):
             raise ConfigError(
                 f"The header {name!r} can't be sent.",
                 code="destination-option",
@@ -123,6 +165,69 @@ def shown_url(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
+class Secrets:
+    """Texts that no message may hold, however they are spelled; used from several threads.
+
+    Args:
+        texts: The first of them. Those of less than four characters aren't looked for.
+    """
+
+    def __init__(self, *texts: str) -> None:
+        self._texts: set[str] = set()
+        self._lock = threading.Lock()
+        self._hide: Callable[[str], str] = plain
+        self.add(*texts)
+
+    def add(self, *texts: str) -> None:
+        """More of them."""
+        with self._lock:
+            new = {text for text in texts if len(text) > 3}
+            if not new <= self._texts:
+                self._texts |= new
+                self._hide = hiding(set[str]().union(*map(spelled, self._texts)), shortest=4)
+
+    def scrubbed(self, text: str) -> str:
+        """A text without them."""
+        return self._hide(text)
+
+
+def secrets_of(headers: Mapping[str, str]) -> Iterator[str]:
+    """What headers hold: their values, what follows a scheme, and a user's password."""
+    for value in headers.values():
+        scheme, _, credentials = value.partition(" ")
+        yield from (value, credentials, credentials.strip('"'))
+        if scheme.lower() == "basic":
+            with suppress(ValueError):
+                user = base64.b64decode(credentials).decode()
+                yield from (user, user.partition(":")[2])
+
+
+_QUIET: ContextVar[bool] = ContextVar("wcdc_quiet", default=False)
+
+
+class _Quiet(logging.Filter):
+    """Drops what the HTTP library logs of our calls: URLs and headers, with row values and secrets."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not _QUIET.get()
+
+
+for _name in (
+    "httpx2",
+    *(f"httpcore2.{part}" for part in ("connection", "http11", "http2", "proxy", "socks")),
+):
+    logging.getLogger(_name).addFilter(_Quiet())
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    token = _QUIET.set(True)
+    try:
+        yield
+    finally:
+        _QUIET.reset(token)
+
+
 @dataclass(frozen=True)
 class TimeLimits:
     """Seconds.
@@ -130,7 +235,7 @@ class TimeLimits:
     Attributes:
         connect: Until a connection is made.
         read: Between two parts of the answer.
-        total: For the whole call.
+        total: For the whole call, once its answer has begun.
     """
 
     connect: float = 5.0
@@ -157,6 +262,7 @@ class HttpClient:
         auth: Signs each call.
         tls: How servers are trusted.
         secrets: Texts that no message may hold.
+        base: What URLs begin with; its path and query aren't shown.
     """
 
     def __init__(
@@ -167,12 +273,14 @@ class HttpClient:
         connections: int,
         auth: httpx2.Auth | None = None,
         tls: Tls | None = None,
-        secrets: Sequence[str] = (),
+        secrets: Secrets | None = None,
+        base: str = "",
     ) -> None:
         self._limits = limits
         self._auth = auth
         self._named = tuple(headers)
-        self._secrets = sorted({text for text in secrets if len(text) > 3}, key=len, reverse=True)
+        self._base = base
+        self.scrubbed = (secrets or Secrets()).scrubbed
         self._client = httpx2.Client(
             headers={"User-Agent": "warehouse-cdc", **headers},
             auth=auth,
@@ -204,11 +312,12 @@ class HttpClient:
         body, told = b"", None
         try:
             request = self._client.build_request(method, url, content=content, headers=headers)
-            response = self._client.send(request, stream=True)
-            try:
-                body = self._read(response, began + self._limits.total)
-            finally:
-                response.close()
+            with _quietly():
+                response = self._client.send(request, stream=True)
+                try:
+                    body = self._read(response, began + self._limits.total)
+                finally:
+                    response.close()
         except (httpx2.InvalidURL, httpx2.UnsupportedProtocol, httpx2.LocalProtocolError) as error:
             told = type(error).__name__
             raise DestinationError(f"the request can't be made ({told})", retryable=False, status=0) from None
@@ -245,9 +354,9 @@ class HttpClient:
         record(
             Exchange(
                 method=method,
-                url=self.scrubbed(url),
+                url=self.scrubbed(self._shown(url)),
                 request_headers={
-                    **dict.fromkeys(self._named, "…"),
+                    **dict.fromkeys(self._named, HIDDEN),
                     **{name: self.scrubbed(value) for name, value in (headers or {}).items()},
                 },
                 request_body=self.scrubbed((content or b"").decode("utf-8", "replace")),
@@ -261,8 +370,17 @@ class HttpClient:
             )
         )
 
+    def _shown(self, url: str) -> str:
+        """A URL for the request log: what the destination's own has after its host isn't shown."""
+        host = shown_url(self._base)
+        hidden = self._base.removeprefix(host).strip("/")
+        return f"{host}/{HIDDEN}{url.removeprefix(self._base)}" if hidden else url
+
     def _read(self, response: httpx2.Response, until: float) -> bytes:
         """The body, or as much of it as counts."""
+        left = max(_LAST_LOOK, until - time.monotonic())
+        until = time.monotonic() + left
+        response.request.extensions["timeout"]["read"] = min(self._limits.read, left)
         parts, size = [], 0
         for part in response.iter_bytes():
             parts.append(part)
@@ -276,8 +394,8 @@ class HttpClient:
     def _refused(self, response: httpx2.Response, body: bytes, url: str) -> DestinationError:
         """What an answer that isn't a success means for the rows of its call."""
         status = response.status_code
-        text = " ".join(body.decode("utf-8", "replace").split())[:SHOWN]
-        message = self.scrubbed(f"status {status}: {text}" if text else f"status {status}")
+        text = self.scrubbed(" ".join(body.decode("utf-8", "replace").split()))[:SHOWN]
+        message = f"status {status}: {text}" if text else f"status {status}"
         wait = _retry_after(response.headers.get("Retry-After"))
         if status == 401:
             return AuthenticationError(f"{shown_url(url)} refuses the credentials (status 401).", status=401)
@@ -290,12 +408,6 @@ class HttpClient:
         if status < 500 or status == 501:
             return DestinationError(message, status=status, retryable=False)
         return DestinationError(message, status=status, retry_after=wait, outcome_unknown=True)
-
-    def scrubbed(self, text: str) -> str:
-        """A text without the secrets that were sent."""
-        for secret in self._secrets:
-            text = text.replace(secret, "…")
-        return text
 
     @staticmethod
     def _told(error: Exception) -> str:

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 from warehouse_cdc.destinations.base import Destination
 from warehouse_cdc.destinations.http.client import (
     HttpClient,
+    Secrets,
     TimeLimits,
     Tls,
     base_url,
     checked_headers,
+    secrets_of,
     shown_url,
 )
 from warehouse_cdc.destinations.http.oauth import BearerAuth, OAuth2
@@ -74,13 +77,16 @@ class Endpoint(Destination):
             connect=min(self._limits.connect, total),
         )
         named = {name.replace("_", "-"): value for name, value in headers.items()}
+        of_base = [value for _, value in parse_qsl(urlsplit(self._url).query)]
+        secrets = Secrets(*secrets_of(self._headers), *of_base)
         return HttpClient(
             headers={**named, **self._headers},
             limits=limits,
             connections=self.capabilities.max_concurrency,
-            auth=None if self._auth is None else BearerAuth(self._auth, self._tls, timeout=0.5 * total),
+            auth=None if self._auth is None else BearerAuth(self._auth, self._tls, 0.5 * total, secrets),
             tls=self._tls,
-            secrets=[*self._headers.values(), *(self._auth.secrets if self._auth is not None else ())],
+            secrets=secrets,
+            base=self._url,
         )
 
 

@@ -18,7 +18,14 @@ import httpx2
 from authlib.integrations.base_client import OAuthError
 from authlib.integrations.httpx_client import OAuth2Client
 
-from warehouse_cdc.destinations.http.client import Tls, base_url, shown_url
+from warehouse_cdc.destinations.http.client import (
+    Secrets,
+    Tls,
+    base_url,
+    check_types,
+    checked_headers,
+    shown_url,
+)
 from warehouse_cdc.errors import AuthenticationError, ConfigError, DestinationError
 
 _LEEWAY = 60.0
@@ -68,6 +75,8 @@ class OAuth2:
 
     def __post_init__(self) -> None:
         """Check what the grant needs."""
+        check_types(OAuth2, vars(self), "auth: ", "destination-auth")
+        checked_headers({"Authorization": self.header_prefix})
         base_url(self.token_url)
         if self.refresh_url is not None:
             base_url(self.refresh_url)
@@ -98,12 +107,14 @@ class OAuth2:
 class BearerAuth(httpx2.Auth):
     """Signs calls with an access token, which all threads share; a refused one is renewed once."""
 
-    def __init__(self, settings: OAuth2, tls: Tls | None = None, timeout: float = 30.0) -> None:
-        """Fetch nothing yet."""
+    def __init__(self, settings: OAuth2, tls: Tls | None, timeout: float, secrets: Secrets) -> None:
+        """Fetch nothing yet; ``secrets`` gets each token that is fetched."""
         self._settings = settings
+        self._secrets = secrets
         self._lock = threading.Lock()
         self._token: dict[str, Any] = {}
         self._refresh_token = self._kept() or settings.refresh_token
+        secrets.add(*settings.secrets, self._refresh_token or "")
         method = "client_secret_basic" if settings.client_auth == "header" else "client_secret_post"
         self._client = OAuth2Client(
             client_id=settings.client_id,
@@ -151,8 +162,9 @@ class BearerAuth(httpx2.Auth):
             else:
                 found = self._asked()
         except OAuthError as error:
+            told = self._secrets.scrubbed(str(error.error))
             raise AuthenticationError(
-                f"{shown_url(settings.token_url)} gave no access token ({error.error}).",
+                f"{shown_url(settings.token_url)} gave no access token ({told}).",
                 hint="Look whether client, secret, grant and scopes are right.",
             ) from None
         except httpx2.HTTPStatusError as error:
@@ -173,6 +185,7 @@ class BearerAuth(httpx2.Auth):
         if not isinstance(found, Mapping) or not found.get("access_token"):
             raise AuthenticationError(f"{shown_url(settings.token_url)} gave no access token.")
         rotated = found.get("refresh_token")
+        self._secrets.add(str(found["access_token"]), str(rotated or ""))
         if rotated and rotated != self._refresh_token:
             self._refresh_token = str(rotated)
             self._keep(self._refresh_token)

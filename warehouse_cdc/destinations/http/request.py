@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from warehouse_cdc.destinations.base import (
     Batch,
@@ -14,10 +15,11 @@ from warehouse_cdc.destinations.base import (
     Outcomes,
     RunContext,
     Writer,
+    left_out,
     rejected,
 )
 from warehouse_cdc.destinations.http.body import Body, Empty, Form, Json, JsonColumn, JsonColumns, Rows, Xml
-from warehouse_cdc.destinations.http.client import HttpClient, TimeLimits, Tls, checked_headers
+from warehouse_cdc.destinations.http.client import HttpClient, TimeLimits, Tls, check_types, checked_headers
 from warehouse_cdc.destinations.http.endpoint import Endpoint, argument, made
 from warehouse_cdc.destinations.http.oauth import OAuth2
 from warehouse_cdc.errors import ConfigError, DestinationError
@@ -62,6 +64,8 @@ class Request:
 
     def __post_init__(self) -> None:
         """Check each value and parse the templates."""
+        check_types(Request, vars(self))
+        checked_headers(dict.fromkeys(self.headers, ""))
         if self.method not in METHODS:
             raise ConfigError(
                 f"method {self.method!r} is unknown.",
@@ -79,18 +83,24 @@ class Request:
         """Raise ConfigError if a template names a field that isn't sent."""
         assert isinstance(self.body, Body)
         for template in (self._url, *self._headers.values()):
-            template.check(fields)
-        self.body.check(fields)
+            template.check(fields, single=not self.batch)
+        self.body.check(fields, single=not self.batch)
 
-    def filled(self, rows: Rows) -> tuple[str, dict[str, str], bytes | None]:
+    def filled(self, base: str, rows: Rows) -> tuple[str, dict[str, str], bytes | None]:
         """URL, headers and body for some rows.
+
+        Args:
+            base: What the URL begins with.
+            rows: The rows.
 
         Raises:
             RowRejectedError: They can't be filled in.
         """
         assert isinstance(self.body, Body)
-        url = self._url.render(**rows.values)
-        headers = {name: template.render(**rows.values) for name, template in self._headers.items()}
+        url = self._url.render_url(base, **rows.seen_by(self._url))
+        headers = {
+            name: template.render(**rows.seen_by(template)) for name, template in self._headers.items()
+        }
         try:
             checked_headers(headers)
         except ConfigError as error:
@@ -144,6 +154,8 @@ class HttpRequest(Endpoint):
         timeout: float = 30.0,
         name: str | None = None,
     ) -> None:
+        check_types(HttpRequest, locals())
+        checked_headers({idempotency_header or "X": ""})
         limits = TimeLimits(connect_timeout, read_timeout, timeout)
         super().__init__(url, headers, auth, tls, limits, name)
         given = {"removed": removed, "changed": changed, "added": added}
@@ -192,6 +204,12 @@ class HttpRequest(Endpoint):
         """
         for operation, request in self._requests.items():
             request.check(context.fields)
+            if request.url and request.url[0] not in "/?" and not urlsplit(self._url).path:
+                raise ConfigError(
+                    f"The url of the request for {operation} rows would become a part of the host's name.",
+                    code="destination-url",
+                    hint="Begin it with '/', or end the destination's url with it.",
+                )
             if operation not in context.operations:
                 way = 'on_removed="delete"' if operation == "removed" else 'mode="upsert"'
                 raise ConfigError(
@@ -232,26 +250,37 @@ class _RequestWriter(Writer):
         invalid: dict[int, str] = {}
         texts = request.body.texts(batch, invalid)
         outcomes = {at: rejected(reason, permanent=True) for at, reason in invalid.items()}
+        sent = [at for at in range(len(batch)) if at not in invalid]
         if invalid:
-            sent = [at for at in range(len(batch)) if at not in invalid]
             batch, texts = batch.take(sent), [texts[at] for at in sent]
-        if not len(batch):
+        if not sent:
             return outcomes
-        try:
-            url, headers, content = request.filled(Rows(batch, not request.batch, texts))
-        except RowRejectedError as error:
-            if len(batch) > 1:
+        with left_out(outcomes):
+            try:
+                url, headers, content = self._filled(request, Rows(batch, not request.batch, texts))
+            except RowRejectedError as error:
+                if len(sent) == 1:
+                    return {**outcomes, sent[0]: rejected(str(error), permanent=True)}
                 raise DestinationError(str(error), retryable=False, status=0, divisible=True) from None
-            return {
-                at: outcomes.get(at, rejected(str(error), permanent=True))
-                for at in range(len(batch) + len(invalid))
-            }
-        if content is not None and request.body.content_type:
-            headers.setdefault("Content-Type", request.body.content_type)
-        if self._idempotency_header:
-            headers[self._idempotency_header] = _key(batch)
-        self._client.call(request.method, self._base + url, content=content, headers=headers)
+            if content is not None and request.body.content_type:
+                headers.setdefault("Content-Type", request.body.content_type)
+            if self._idempotency_header:
+                headers[self._idempotency_header] = _key(batch)
+            self._client.call(request.method, url, content=content, headers=headers)
         return outcomes
+
+    def _filled(self, request: Request, rows: Rows) -> tuple[str, dict[str, str], bytes | None]:
+        """URL, headers and body.
+
+        Raises:
+            RowRejectedError: They can't be made; nothing was sent, whatever a row has done to an encoder.
+        """
+        try:
+            return request.filled(self._base, rows)
+        except RowRejectedError:
+            raise
+        except Exception as error:
+            raise RowRejectedError(f"the request can't be made ({type(error).__name__})") from None
 
     def close(self) -> None:
         """Close the connections."""

@@ -12,9 +12,18 @@ from typing import Any
 
 import pyarrow as pa
 
-from warehouse_cdc.destinations.base import Batch, Capabilities, Outcomes, RunContext, Writer, rejected
+from warehouse_cdc.destinations.base import (
+    Batch,
+    Capabilities,
+    Outcome,
+    Outcomes,
+    RunContext,
+    Writer,
+    left_out,
+    rejected,
+)
 from warehouse_cdc.destinations.http.body import json_rows
-from warehouse_cdc.destinations.http.client import HttpClient, TimeLimits, Tls, shown_url
+from warehouse_cdc.destinations.http.client import HttpClient, TimeLimits, Tls, check_types, shown_url
 from warehouse_cdc.destinations.http.endpoint import Endpoint
 from warehouse_cdc.destinations.http.oauth import OAuth2
 from warehouse_cdc.errors import ConfigError, DestinationError, PayloadTooLargeError
@@ -104,17 +113,25 @@ class _ServiceWriter(Writer):
         outcomes = {at: rejected(reason, permanent=True) for at, reason in invalid.items()}
         if not sent:
             return outcomes
+        with left_out(outcomes):
+            return outcomes | self._rejected(batch, sent, texts)
+
+    def _rejected(self, batch: Batch, sent: Sequence[int], texts: Sequence[str]) -> dict[int, Outcome]:
+        """Send some rows; returns those that were rejected."""
+        outcomes: dict[int, Outcome] = {}
         answer = self._ask(batch, "[" + ",".join(texts[at] for at in sent) + "]")
         if not isinstance(answer, list) or not all(isinstance(entry, dict) for entry in answer):
             raise self._misunderstood("its list of rejected rows is none")
         places: dict[str, list[int]] = {}
         values = batch.take(sent).rows
         for at, row in zip(sent, values, strict=True):
-            for name in {text_of(row[self._key]), batch.row_ids[at]}:
+            for name in _names(row[self._key]):
                 places.setdefault(name, []).append(at)
+        places = {batch.row_ids[at]: [at] for at in sent} | places
         for entry in answer:
-            named = text_of(entry.get("id", entry.get("primary_key_value")))
-            if named not in places:
+            names = _names(entry.get("id", entry.get("primary_key_value")))
+            named = next((name for name in names if name in places), None)
+            if named is None:
                 raise self._misunderstood("it rejects a row that it wasn't sent")
             reason = self._connection.scrubbed(text_of(entry.get("reason")) or "rejected, without a reason")
             outcomes |= dict.fromkeys(places[named], rejected(reason))
@@ -130,6 +147,14 @@ class _ServiceWriter(Writer):
     def close(self) -> None:
         """Close the connections."""
         self._connection.close()
+
+
+def _names(value: Any) -> dict[str, None]:
+    """The texts that name a value, the best first: a number may come back without its last zeros."""
+    names = [text_of(value)]
+    if isinstance(value, Decimal) and value.is_finite():
+        names.append(text_of(value.normalize()))
+    return dict.fromkeys(names)
 
 
 def _key_of(context: RunContext) -> int:
@@ -188,7 +213,8 @@ class HttpFunction(_Service):
         timeout: float = 30.0,
         name: str | None = None,
     ) -> None:
-        if not 1 <= batch_rows <= self.MOST_ROWS:
+        check_types(HttpFunction, locals())
+        if batch_rows > self.MOST_ROWS:
             raise ConfigError(f"batch_rows must be 1 to {self.MOST_ROWS}.", code="destination-option")
         limits = {"batch_rows": batch_rows, "concurrency": concurrency, "rate": rate}
         super().__init__(url, headers, auth, tls, timeout, name, **limits)
@@ -263,6 +289,11 @@ class JsonRpc(_Service):
         timeout: float = 30.0,
         name: str | None = None,
     ) -> None:
+        check_types(JsonRpc, locals())
+        try:
+            json_of(dict(options or {})).encode()
+        except (ValueError, TypeError):
+            raise ConfigError("options holds what JSON can't hold.", code="destination-option") from None
         limits = {"batch_rows": batch_rows, "concurrency": concurrency, "rate": rate}
         super().__init__(url, headers, auth, tls, timeout, name, **limits)
         self._object = object
@@ -312,14 +343,17 @@ class JsonRpc(_Service):
                     hint="Give the sync skip_initial=True.",
                 )
             errors = rpc.listed("validate", {"configuration": self.configuration(context)}, "errors")
+            if errors:
+                raise ConfigError(
+                    f"Sync {context.sync_id!r}: {self._name} refuses the configuration: "
+                    + " ".join(text_of(each) for each in errors),
+                    code="sync-mappings",
+                )
+        except ConfigError as error:
+            told = (connection.scrubbed(error.message), connection.scrubbed(error.hint))
+            raise ConfigError(told[0], code=error.code, hint=told[1]) from None
         finally:
             connection.close()
-        if errors:
-            raise ConfigError(
-                f"Sync {context.sync_id!r}: {self._name} refuses the configuration: "
-                + " ".join(text_of(each) for each in errors),
-                code="sync-mappings",
-            )
 
     def _check_choice(
         self, context: RunContext, label: str, chosen: str | None, known: list[Any] | None

@@ -1,0 +1,777 @@
+-- setup_1
+CREATE SCHEMA IF NOT EXISTS "HIGHTOUCH_AUDIT";
+
+-- setup_2
+CREATE SCHEMA IF NOT EXISTS "HIGHTOUCH_PLANNER";
+
+-- create_sync_changelog
+CREATE ICEBERG TABLE "HIGHTOUCH_AUDIT"."SYNC_CHANGELOG" (
+  sync_id VARCHAR,
+  sync_run_id VARCHAR,
+  op_type VARCHAR,
+  row_id VARCHAR,
+  status VARCHAR,
+  failure_reason VARCHAR,
+  fields VARCHAR
+)
+CATALOG = 'SNOWFLAKE';
+
+-- create_sync_snapshot
+CREATE ICEBERG TABLE "HIGHTOUCH_AUDIT"."SYNC_SNAPSHOT" (
+  sync_id VARCHAR,
+  sync_run_id VARCHAR,
+  op_type VARCHAR,
+  row_id VARCHAR,
+  status VARCHAR,
+  failure_reason VARCHAR,
+  fields VARCHAR
+)
+CATALOG = 'SNOWFLAKE';
+
+-- create_sync_runs
+CREATE ICEBERG TABLE "HIGHTOUCH_AUDIT"."SYNC_RUNS" (
+  sync_id VARCHAR,
+  sync_run_id VARCHAR,
+  primary_key VARCHAR,
+  destination VARCHAR,
+  model_name VARCHAR,
+  model_id VARCHAR,
+  status VARCHAR,
+  error VARCHAR,
+  started_at TIMESTAMP_LTZ(6),
+  finished_at TIMESTAMP_LTZ(6),
+  num_planned_add BIGINT,
+  num_planned_change BIGINT,
+  num_planned_remove BIGINT,
+  num_attempted_add BIGINT,
+  num_attempted_change BIGINT,
+  num_attempted_remove BIGINT,
+  num_succeeded_add BIGINT,
+  num_succeeded_change BIGINT,
+  num_succeeded_remove BIGINT,
+  num_failed_add BIGINT,
+  num_failed_change BIGINT,
+  num_failed_remove BIGINT
+)
+CATALOG = 'SNOWFLAKE';
+
+-- first_plan
+CREATE ICEBERG TABLE "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000001_PLAN"
+CATALOG = 'SNOWFLAKE' AS
+SELECT CAST(row_id AS VARCHAR) AS row_id, CAST(op AS VARCHAR) AS op, copies, bucket, hash, v_1, v_2 FROM (
+WITH wcdc_model AS (
+SELECT * FROM sales.people
+),
+wcdc_stored AS (
+  SELECT
+    "ID" AS v_1,
+    CAST(COLLATE("EMAIL", '') AS VARCHAR) AS v_2
+  FROM wcdc_model
+),
+wcdc_current AS (
+  SELECT x.*, CAST(v_1 AS VARCHAR) AS row_id, (MD5_NUMBER_LOWER64(CONCAT(COALESCE(CAST(v_1 AS VARCHAR), '') || ',', COALESCE(CAST(LENGTH(v_2) AS VARCHAR) || ':' || v_2, ','))) - 9223372036854775808) AS hash, TRUE AS in_model
+  FROM wcdc_stored x
+),
+wcdc_joined AS (
+  SELECT
+    m.row_id AS row_id,
+    m.v_1 AS v_1,
+    m.v_2 AS v_2,
+    m.hash,
+    CASE
+      WHEN m.in_model AND m.row_id IS NULL THEN 'null_key'
+      ELSE 'added'
+    END AS op
+  FROM wcdc_current m
+)
+SELECT
+  row_id,
+  op,
+  CAST(NULL AS BIGINT) AS copies,
+  CAST(MOD(MD5_NUMBER_LOWER64(row_id), 16384) AS INTEGER) AS bucket,
+  hash,
+  v_1,
+  v_2
+FROM wcdc_joined
+) wcdc_rows;
+
+-- first_rejections
+CREATE ICEBERG TABLE "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000001_REJECTIONS" (
+  row_id VARCHAR,
+  op VARCHAR,
+  chunk INTEGER,
+  outcome VARCHAR,
+  reason VARCHAR,
+  permanent BOOLEAN,
+  attempts INTEGER,
+  first_failed_at TIMESTAMP_LTZ(6),
+  last_failed_at TIMESTAMP_LTZ(6)
+)
+CATALOG = 'SNOWFLAKE';
+
+-- first_changelog
+INSERT INTO "HIGHTOUCH_AUDIT"."SYNC_CHANGELOG" (sync_id, sync_run_id, op_type, row_id, status, failure_reason, fields)
+SELECT 'people', '00000000000000000000000001', op_type, row_id, status, failure_reason, fields
+FROM (
+SELECT
+  row_id,
+  outcome,
+  op,
+  CASE
+    WHEN copies > 1 THEN CASE WHEN coalesce(was, 'absent') = 'absent' THEN 'added' ELSE 'changed' END
+    WHEN op = 'kept' THEN 'unchanged'
+    ELSE op
+  END AS op_type,
+  CASE
+    WHEN copies > 1 THEN 'failed'
+    WHEN outcome IN ('failed', 'unknown') THEN 'failed'
+    WHEN outcome = 'aborted' THEN 'aborted'
+    ELSE 'succeeded'
+  END AS status,
+  CASE
+    WHEN copies > 1 THEN 'duplicate primary key (' || CAST(copies AS VARCHAR) || ' rows)'
+    WHEN outcome = 'unknown' THEN 'outcome unknown' || coalesce(': ' || r_reason, '')
+    WHEN outcome = 'failed' THEN coalesce(r_reason, 'failed')
+    WHEN outcome = 'aborted' THEN 'not sent'
+  END AS failure_reason,
+  CASE WHEN op = 'removed' OR (op = 'kept' AND coalesce(copies, 1) = 1) THEN TO_JSON(TO_VARIANT(OBJECT_CONSTRUCT_KEEP_NULL('ID', p_1, 'EMAIL', p_2))) ELSE TO_JSON(TO_VARIANT(OBJECT_CONSTRUCT_KEEP_NULL('ID', v_1, 'EMAIL', v_2))) END AS fields
+FROM (
+SELECT p.*,
+  r.attempts AS r_attempts, r.first_failed_at AS r_first_failed_at, r.reason AS r_reason,
+  CASE
+    WHEN p.op NOT IN ('added', 'changed', 'removed') THEN 'none'
+    WHEN p.op = 'removed' THEN 'succeeded'
+    WHEN r.outcome IS NOT NULL THEN r.outcome
+    WHEN p.op = 'removed' THEN 'succeeded'
+    WHEN p.op = 'changed' THEN 'succeeded'
+    WHEN p.op = 'added' THEN 'succeeded'
+    ELSE 'aborted'
+  END AS outcome
+FROM (SELECT wcdc_lean.*, CAST(NULL AS VARCHAR) AS was, CAST(NULL AS BOOLEAN) AS pending, CAST(NULL AS NUMBER(38, 0)) AS base_hash, CAST(NULL AS NUMBER(38, 0)) AS was_hash, CAST(NULL AS VARCHAR) AS was_version, CAST(NULL AS BOOLEAN) AS confirmed, CAST(NULL AS VARCHAR) AS key_run, CAST(NULL AS VARCHAR) AS try_run, CAST(NULL AS VARCHAR) AS try_of, CAST(NULL AS INTEGER) AS tries, CAST(NULL AS TIMESTAMP_LTZ(6)) AS failed_since, CAST(NULL AS NUMBER(38, 0)) AS p_1, CAST(NULL AS VARCHAR) AS p_2 FROM "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000001_PLAN" wcdc_lean) p
+LEFT JOIN (SELECT * FROM "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000001_REJECTIONS" WHERE chunk < 3) r ON r.row_id = p.row_id
+WHERE p.op IN ('added', 'changed', 'removed') OR p.copies > 1
+
+) o
+WHERE op NOT IN ('null_key', 'gone')
+) a;
+
+-- first_snapshot_1
+DELETE FROM "HIGHTOUCH_AUDIT"."SYNC_SNAPSHOT"
+WHERE sync_id = 'people'
+AND row_id NOT IN (
+  SELECT t.row_id
+  FROM "HIGHTOUCH_AUDIT"."SYNC_SNAPSHOT" t
+  JOIN (
+SELECT
+  row_id,
+  outcome,
+  op,
+  CASE
+    WHEN copies > 1 THEN CASE WHEN coalesce(was, 'absent') = 'absent' THEN 'added' ELSE 'changed' END
+    WHEN op = 'kept' THEN 'unchanged'
+    ELSE op
+  END AS op_type,
+  CASE
+    WHEN copies > 1 THEN 'failed'
+    WHEN outcome IN ('failed', 'unknown') THEN 'failed'
+    WHEN outcome = 'aborted' THEN 'aborted'
+    ELSE 'succeeded'
+  END AS status,
+  CASE
+    WHEN copies > 1 THEN 'duplicate primary key (' || CAST(copies AS VARCHAR) || ' rows)'
+    WHEN outcome = 'unknown' THEN 'outcome unknown' || coalesce(': ' || r_reason, '')
+    WHEN outcome = 'failed' THEN coalesce(r_reason, 'failed')
+    WHEN outcome = 'aborted' THEN 'not sent'
+  END AS failure_reason,
+  CASE WHEN op = 'removed' OR (op = 'kept' AND coalesce(copies, 1) = 1) THEN TO_JSON(TO_VARIANT(OBJECT_CONSTRUCT_KEEP_NULL('ID', p_1, 'EMAIL', p_2))) ELSE TO_JSON(TO_VARIANT(OBJECT_CONSTRUCT_KEEP_NULL('ID', v_1, 'EMAIL', v_2))) END AS fields
+FROM (
+SELECT p.*,
+  r.attempts AS r_attempts, r.first_failed_at AS r_first_failed_at, r.reason AS r_reason,
+  CASE
+    WHEN p.op NOT IN ('added', 'changed', 'removed') THEN 'none'
+    WHEN p.op = 'removed' THEN 'succeeded'
+    WHEN r.outcome IS NOT NULL THEN r.outcome
+    WHEN p.op = 'removed' THEN 'succeeded'
+    WHEN p.op = 'changed' THEN 'succeeded'
+    WHEN p.op = 'added' THEN 'succeeded'
+    ELSE 'aborted'
+  END AS outcome
+FROM (SELECT wcdc_lean.*, CAST(NULL AS VARCHAR) AS was, CAST(NULL AS BOOLEAN) AS pending, CAST(NULL AS NUMBER(38, 0)) AS base_hash, CAST(NULL AS NUMBER(38, 0)) AS was_hash, CAST(NULL AS VARCHAR) AS was_version, CAST(NULL AS BOOLEAN) AS confirmed, CAST(NULL AS VARCHAR) AS key_run, CAST(NULL AS VARCHAR) AS try_run, CAST(NULL AS VARCHAR) AS try_of, CAST(NULL AS INTEGER) AS tries, CAST(NULL AS TIMESTAMP_LTZ(6)) AS failed_since, CAST(NULL AS NUMBER(38, 0)) AS p_1, CAST(NULL AS VARCHAR) AS p_2 FROM "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000001_PLAN" wcdc_lean) p
+LEFT JOIN (SELECT * FROM "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000001_REJECTIONS" WHERE chunk < 3) r ON r.row_id = p.row_id
+
+) o
+WHERE op NOT IN ('null_key', 'gone')
+  ) a ON a.row_id = t.row_id
+  WHERE t.sync_id = 'people'
+    AND NOT (a.op = 'removed' AND a.outcome = 'succeeded')
+    AND a.op_type = t.op_type
+    AND a.status = t.status
+    AND a.failure_reason IS NOT DISTINCT FROM t.failure_reason
+    AND (a.fields = t.fields)
+);
+
+-- first_snapshot_2
+INSERT INTO "HIGHTOUCH_AUDIT"."SYNC_SNAPSHOT" (sync_id, sync_run_id, op_type, row_id, status, failure_reason, fields)
+SELECT 'people', '00000000000000000000000001', op_type, row_id, status, failure_reason, fields
+FROM (
+SELECT
+  row_id,
+  outcome,
+  op,
+  CASE
+    WHEN copies > 1 THEN CASE WHEN coalesce(was, 'absent') = 'absent' THEN 'added' ELSE 'changed' END
+    WHEN op = 'kept' THEN 'unchanged'
+    ELSE op
+  END AS op_type,
+  CASE
+    WHEN copies > 1 THEN 'failed'
+    WHEN outcome IN ('failed', 'unknown') THEN 'failed'
+    WHEN outcome = 'aborted' THEN 'aborted'
+    ELSE 'succeeded'
+  END AS status,
+  CASE
+    WHEN copies > 1 THEN 'duplicate primary key (' || CAST(copies AS VARCHAR) || ' rows)'
+    WHEN outcome = 'unknown' THEN 'outcome unknown' || coalesce(': ' || r_reason, '')
+    WHEN outcome = 'failed' THEN coalesce(r_reason, 'failed')
+    WHEN outcome = 'aborted' THEN 'not sent'
+  END AS failure_reason,
+  CASE WHEN op = 'removed' OR (op = 'kept' AND coalesce(copies, 1) = 1) THEN TO_JSON(TO_VARIANT(OBJECT_CONSTRUCT_KEEP_NULL('ID', p_1, 'EMAIL', p_2))) ELSE TO_JSON(TO_VARIANT(OBJECT_CONSTRUCT_KEEP_NULL('ID', v_1, 'EMAIL', v_2))) END AS fields
+FROM (
+SELECT p.*,
+  r.attempts AS r_attempts, r.first_failed_at AS r_first_failed_at, r.reason AS r_reason,
+  CASE
+    WHEN p.op NOT IN ('added', 'changed', 'removed') THEN 'none'
+    WHEN p.op = 'removed' THEN 'succeeded'
+    WHEN r.outcome IS NOT NULL THEN r.outcome
+    WHEN p.op = 'removed' THEN 'succeeded'
+    WHEN p.op = 'changed' THEN 'succeeded'
+    WHEN p.op = 'added' THEN 'succeeded'
+    ELSE 'aborted'
+  END AS outcome
+FROM (SELECT wcdc_lean.*, CAST(NULL AS VARCHAR) AS was, CAST(NULL AS BOOLEAN) AS pending, CAST(NULL AS NUMBER(38, 0)) AS base_hash, CAST(NULL AS NUMBER(38, 0)) AS was_hash, CAST(NULL AS VARCHAR) AS was_version, CAST(NULL AS BOOLEAN) AS confirmed, CAST(NULL AS VARCHAR) AS key_run, CAST(NULL AS VARCHAR) AS try_run, CAST(NULL AS VARCHAR) AS try_of, CAST(NULL AS INTEGER) AS tries, CAST(NULL AS TIMESTAMP_LTZ(6)) AS failed_since, CAST(NULL AS NUMBER(38, 0)) AS p_1, CAST(NULL AS VARCHAR) AS p_2 FROM "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000001_PLAN" wcdc_lean) p
+LEFT JOIN (SELECT * FROM "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000001_REJECTIONS" WHERE chunk < 3) r ON r.row_id = p.row_id
+
+) o
+WHERE op NOT IN ('null_key', 'gone')
+) a
+WHERE NOT (op = 'removed' AND outcome = 'succeeded')
+  AND NOT EXISTS (SELECT 1 FROM "HIGHTOUCH_AUDIT"."SYNC_SNAPSHOT" t WHERE t.sync_id = 'people' AND t.row_id = a.row_id);
+
+-- checksum
+WITH wcdc_model AS (
+SELECT * FROM sales.people
+),
+wcdc_stored AS (
+  SELECT
+    "ID" AS v_1,
+    CAST(COLLATE("EMAIL", '') AS VARCHAR) AS v_2
+  FROM wcdc_model
+)
+SELECT
+  count(*) AS all_rows,
+  count(CASE WHEN v_1 IS NOT NULL THEN 1 END) AS keyed_rows,
+  BITXOR_AGG(CASE WHEN v_1 IS NOT NULL THEN (MD5_NUMBER_LOWER64(CONCAT(COALESCE(CAST(v_1 AS VARCHAR), '') || ',', COALESCE(CAST(LENGTH(v_2) AS VARCHAR) || ':' || v_2, ','))) - 9223372036854775808) END) AS checksum
+FROM wcdc_stored;
+
+-- copy_model
+CREATE ICEBERG TABLE "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000002_MODEL"
+CATALOG = 'SNOWFLAKE' AS
+SELECT v_1, v_2 FROM (
+SELECT "ID" AS v_1, CAST(COLLATE("EMAIL", '') AS VARCHAR) AS v_2 FROM (
+SELECT * FROM sales.people
+) wcdc_model
+) wcdc_rows;
+
+-- touched
+CREATE ICEBERG TABLE "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000002_TOUCHED"
+CATALOG = 'SNOWFLAKE' AS
+SELECT CAST(row_id AS VARCHAR) AS row_id, k_1, hash, base_hash FROM (
+WITH wcdc_model AS (
+SELECT * FROM "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000002_MODEL"
+),
+wcdc_stored AS (
+  SELECT
+    v_1 AS v_1,
+    v_2 AS v_2
+  FROM wcdc_model
+),
+wcdc_differing AS (
+  SELECT
+    coalesce(m.v_1, b.v_1) AS v_1,
+    m.hash,
+    b.hash AS base_hash
+  FROM (SELECT v_1, (MD5_NUMBER_LOWER64(CONCAT(COALESCE(CAST(v_1 AS VARCHAR), '') || ',', COALESCE(CAST(LENGTH(v_2) AS VARCHAR) || ':' || v_2, ','))) - 9223372036854775808) AS hash FROM wcdc_stored WHERE v_1 IS NOT NULL) m
+  FULL JOIN (
+    SELECT v_1, hash FROM "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000001_PLAN" WHERE op NOT IN ('removed', 'null_key')
+  ) b ON m.v_1 = b.v_1
+  WHERE (m.hash IS DISTINCT FROM b.hash)
+)
+SELECT
+  CAST(v_1 AS VARCHAR) AS row_id,
+  v_1 AS k_1,
+  hash,
+  base_hash
+FROM wcdc_differing
+) wcdc_rows;
+
+-- differences
+SELECT
+  count(*) AS touched,
+  count(CASE WHEN hash IS NULL THEN 1 END) AS missing,
+  count(DISTINCT CASE WHEN base_hash IS NULL THEN row_id END) AS new_keys,
+  count(*)
+ AS news,
+  BITXOR_AGG(hash) AS model_checksum,
+  BITXOR_AGG(base_hash) AS base_checksum
+FROM "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000002_TOUCHED";
+
+-- counts
+WITH wcdc_model AS (
+SELECT * FROM "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000002_MODEL"
+),
+wcdc_stored AS (
+  SELECT
+    v_1 AS v_1,
+    v_2 AS v_2
+  FROM wcdc_model
+)
+SELECT
+  count(*) AS all_rows,
+  count(CASE WHEN v_1 IS NOT NULL THEN 1 END) AS keyed_rows,
+  CAST(NULL AS NUMBER(38, 0)) AS checksum
+FROM wcdc_stored;
+
+-- keys
+CREATE ICEBERG TABLE "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000002_KEYS"
+CATALOG = 'SNOWFLAKE' AS
+SELECT CAST(row_id AS VARCHAR) AS row_id, k_1, base_hash FROM (
+WITH 
+wcdc_due AS (
+  SELECT row_id, v_1, CASE WHEN op <> 'removed' THEN hash END AS base_hash
+  FROM (
+SELECT p.*,
+  r.attempts AS r_attempts, r.first_failed_at AS r_first_failed_at, r.reason AS r_reason,
+  CASE
+    WHEN p.op NOT IN ('added', 'changed', 'removed') THEN 'none'
+    WHEN p.op = 'removed' THEN 'succeeded'
+    WHEN r.outcome IS NOT NULL THEN r.outcome
+    WHEN p.op = 'removed' THEN 'succeeded'
+    WHEN p.op = 'changed' THEN 'succeeded'
+    WHEN p.op = 'added' THEN 'succeeded'
+    ELSE 'aborted'
+  END AS outcome
+FROM (SELECT wcdc_lean.*, CAST(NULL AS VARCHAR) AS was, CAST(NULL AS BOOLEAN) AS pending, CAST(NULL AS NUMBER(38, 0)) AS base_hash, CAST(NULL AS NUMBER(38, 0)) AS was_hash, CAST(NULL AS VARCHAR) AS was_version, CAST(NULL AS BOOLEAN) AS confirmed, CAST(NULL AS VARCHAR) AS key_run, CAST(NULL AS VARCHAR) AS try_run, CAST(NULL AS VARCHAR) AS try_of, CAST(NULL AS INTEGER) AS tries, CAST(NULL AS TIMESTAMP_LTZ(6)) AS failed_since, CAST(NULL AS NUMBER(38, 0)) AS p_1, CAST(NULL AS VARCHAR) AS p_2 FROM "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000001_PLAN" wcdc_lean) p
+LEFT JOIN (SELECT * FROM "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000001_REJECTIONS" WHERE chunk < 3) r ON r.row_id = p.row_id
+
+  ) o
+  WHERE outcome NOT IN ('none', 'succeeded') OR copies > 1
+)
+SELECT row_id, k_1, base_hash
+FROM "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000002_TOUCHED"
+GROUP BY row_id, k_1, base_hash
+UNION ALL
+SELECT row_id, v_1, base_hash
+FROM wcdc_due d
+WHERE NOT EXISTS (SELECT 1 FROM "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000002_TOUCHED" t WHERE t.row_id = d.row_id)
+) wcdc_rows;
+
+-- plan
+CREATE ICEBERG TABLE "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000002_PLAN"
+CATALOG = 'SNOWFLAKE' AS
+SELECT CAST(row_id AS VARCHAR) AS row_id, CAST(op AS VARCHAR) AS op, copies, bucket, hash, v_1, v_2, CAST(was AS VARCHAR) AS was, pending, base_hash, was_hash, CAST(was_version AS VARCHAR) AS was_version, confirmed, CAST(key_run AS VARCHAR) AS key_run, CAST(try_run AS VARCHAR) AS try_run, CAST(try_of AS VARCHAR) AS try_of, tries, failed_since, refused_of, refusals, refused_reason, p_1, p_2 FROM (
+WITH wcdc_model AS (
+SELECT * FROM "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000002_MODEL"
+),
+wcdc_stored AS (
+  SELECT
+    v_1 AS v_1,
+    v_2 AS v_2
+  FROM wcdc_model
+),
+wcdc_found AS (
+  SELECT x.*, k.row_id
+  FROM wcdc_stored x
+  JOIN "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000002_KEYS" k ON x.v_1 = k.k_1
+),
+wcdc_current AS (
+  SELECT x.*, (MD5_NUMBER_LOWER64(CONCAT(COALESCE(CAST(v_1 AS VARCHAR), '') || ',', COALESCE(CAST(LENGTH(v_2) AS VARCHAR) || ':' || v_2, ','))) - 9223372036854775808) AS hash, TRUE AS in_model
+  FROM wcdc_found x
+),
+wcdc_prior AS (
+SELECT
+  row_id,
+  state,
+  CASE WHEN op = 'unchanged' OR takes_new THEN 'd8943c50538a1107' ELSE was_version END AS version,
+  CASE WHEN op = 'unchanged' OR takes_new THEN hash ELSE was_hash END AS hash,
+  CASE WHEN op = 'unchanged' OR outcome = 'succeeded' THEN TRUE ELSE coalesce(confirmed, FALSE) END AS confirmed,
+  op = 'removed' AS gone,
+  CASE WHEN outcome = 'unknown' THEN coalesce(key_run, '00000000000000000000000001') WHEN op = 'unchanged' OR outcome = 'succeeded' THEN NULL ELSE try_run END AS try_run,
+  CASE WHEN outcome = 'unknown' THEN op || ':' || coalesce(CAST(CASE WHEN op = 'removed' THEN was_hash ELSE hash END AS VARCHAR), '') || ':d8943c50538a1107' WHEN op = 'unchanged' OR outcome = 'succeeded' THEN NULL ELSE try_of END AS try_of,
+  CASE WHEN outcome IN ('failed', 'unknown') THEN coalesce(r_attempts, coalesce(tries, 0) + 1)
+       WHEN outcome IN ('aborted', 'none') AND op <> 'unchanged' THEN tries END AS tries,
+  CASE WHEN outcome IN ('failed', 'unknown') THEN coalesce(r_first_failed_at, failed_since)
+       WHEN outcome IN ('aborted', 'none') AND op <> 'unchanged' THEN failed_since END AS failed_since,
+  CASE WHEN outcome = 'failed' THEN op || ':' || coalesce(CAST(CASE WHEN op = 'removed' THEN was_hash ELSE hash END AS VARCHAR), '') || ':d8943c50538a1107' END AS refused_of,
+  CASE WHEN outcome = 'failed' THEN 1 END AS refusals,
+  CASE WHEN outcome = 'failed' THEN r_reason END AS refused_reason,
+  CASE WHEN op = 'unchanged' OR takes_new THEN v_1 ELSE p_1 END AS p_1,
+  CASE WHEN op = 'unchanged' OR takes_new THEN v_2 ELSE p_2 END AS p_2
+FROM (
+  SELECT o.*,
+    CASE
+      WHEN op = 'unchanged' THEN 'present'
+      WHEN op = 'kept' THEN coalesce(was, 'absent')
+      WHEN op = 'removed' THEN
+        CASE WHEN outcome = 'succeeded' THEN NULL
+             WHEN outcome = 'unknown' OR was = 'unconfirmed' THEN 'unconfirmed'
+             ELSE 'stale' END
+      WHEN outcome = 'succeeded' THEN 'present'
+      WHEN op = 'changed' THEN 'stale'
+      WHEN op = 'added' AND outcome = 'unknown' THEN 'unconfirmed'
+      WHEN op = 'added' THEN coalesce(was, 'absent')
+    END AS state,
+    (op IN ('added', 'changed') AND outcome = 'succeeded')
+      OR (op = 'added' AND outcome = 'unknown' AND NOT coalesce(confirmed, FALSE)) AS takes_new
+  FROM (
+SELECT p.*,
+  r.attempts AS r_attempts, r.first_failed_at AS r_first_failed_at, r.reason AS r_reason,
+  CASE
+    WHEN p.op NOT IN ('added', 'changed', 'removed') THEN 'none'
+    WHEN p.op = 'removed' THEN 'succeeded'
+    WHEN r.outcome IS NOT NULL THEN r.outcome
+    WHEN p.op = 'removed' THEN 'succeeded'
+    WHEN p.op = 'changed' THEN 'succeeded'
+    WHEN p.op = 'added' THEN 'succeeded'
+    ELSE 'aborted'
+  END AS outcome
+FROM (SELECT wcdc_lean.*, CAST(NULL AS VARCHAR) AS was, CAST(NULL AS BOOLEAN) AS pending, CAST(NULL AS NUMBER(38, 0)) AS base_hash, CAST(NULL AS NUMBER(38, 0)) AS was_hash, CAST(NULL AS VARCHAR) AS was_version, CAST(NULL AS BOOLEAN) AS confirmed, CAST(NULL AS VARCHAR) AS key_run, CAST(NULL AS VARCHAR) AS try_run, CAST(NULL AS VARCHAR) AS try_of, CAST(NULL AS INTEGER) AS tries, CAST(NULL AS TIMESTAMP_LTZ(6)) AS failed_since, CAST(NULL AS NUMBER(38, 0)) AS p_1, CAST(NULL AS VARCHAR) AS p_2 FROM "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000001_PLAN" wcdc_lean) p
+LEFT JOIN (SELECT * FROM "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000001_REJECTIONS" WHERE chunk < 3) r ON r.row_id = p.row_id
+WHERE p.row_id IN (SELECT row_id FROM "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000002_KEYS")
+
+  ) o
+) states
+WHERE state IS NOT NULL AND (state <> 'absent' OR tries IS NOT NULL OR outcome = 'failed')
+),
+wcdc_joined AS (
+  SELECT
+    k.row_id,
+    k.base_hash,
+    s.state AS was,
+    s.try_run, s.try_of, s.tries, s.failed_since, s.gone AS pending,
+    s.refused_of, s.refusals, s.refused_reason,
+    s.version AS was_version,
+    s.hash AS was_hash,
+    s.confirmed,
+    s.p_1,
+    s.p_2,
+    k.k_1 AS v_1,
+    m.v_2 AS v_2,
+    m.hash,
+    CASE
+      WHEN m.in_model AND m.row_id IS NULL THEN 'null_key'
+      WHEN m.in_model AND (s.state IS NULL OR s.state IN ('absent', 'unconfirmed')) THEN 'added'
+      WHEN m.in_model AND s.state = 'stale' THEN 'changed'
+      WHEN m.in_model AND (s.version IS NULL OR s.version <> 'd8943c50538a1107') THEN 'changed'
+      WHEN m.in_model AND (
+        (s.hash IS NULL OR s.hash <> m.hash) AND ((m.v_2 IS DISTINCT FROM s.p_2))
+      ) THEN 'changed'
+      WHEN m.in_model THEN 'unchanged'
+      WHEN s.state <> 'absent' THEN 'removed'
+      ELSE 'gone'
+    END AS op
+  FROM "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000002_KEYS" k
+  LEFT JOIN wcdc_current m ON m.row_id = k.row_id
+  LEFT JOIN wcdc_prior s ON s.row_id = k.row_id
+)
+SELECT
+  row_id,
+  CASE WHEN op IN ('added', 'changed') AND refused_of = op || ':' || coalesce(CAST(CASE WHEN op = 'removed' THEN was_hash ELSE hash END AS VARCHAR), '') || ':d8943c50538a1107' AND refusals >= 3 THEN 'quarantined' ELSE op END AS op,
+  CAST(NULL AS BIGINT) AS copies,
+  CAST(MOD(MD5_NUMBER_LOWER64(row_id), 16384) AS INTEGER) AS bucket,
+  hash,
+  v_1,
+  v_2,
+  was,
+  pending,
+  base_hash,
+  was_hash,
+  was_version,
+  confirmed,
+  CASE WHEN try_of = op || ':' || coalesce(CAST(CASE WHEN op = 'removed' THEN was_hash ELSE hash END AS VARCHAR), '') || ':d8943c50538a1107' THEN try_run END AS key_run,
+  try_run,
+  try_of,
+  tries,
+  failed_since,
+  refused_of,
+  refusals,
+  refused_reason,
+  CASE WHEN op NOT IN ('unchanged', 'gone') THEN p_1 END AS p_1,
+  CASE WHEN op NOT IN ('unchanged', 'gone') THEN p_2 END AS p_2
+FROM wcdc_joined
+) wcdc_rows;
+
+-- duplicates
+SELECT count(*) - count(DISTINCT v_1) AS repeated
+FROM "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000002_PLAN"
+WHERE op NOT IN ('removed', 'gone', 'null_key');
+
+-- stage_duplicates
+ALTER TABLE "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000002_PLAN" RENAME TO "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000002_STAGED";
+
+-- resolve_duplicates
+CREATE ICEBERG TABLE "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000002_PLAN"
+CATALOG = 'SNOWFLAKE' AS
+SELECT CAST(row_id AS VARCHAR) AS row_id, CAST(op AS VARCHAR) AS op, copies, bucket, hash, v_1, v_2, CAST(was AS VARCHAR) AS was, pending, base_hash, was_hash, CAST(was_version AS VARCHAR) AS was_version, confirmed, CAST(key_run AS VARCHAR) AS key_run, CAST(try_run AS VARCHAR) AS try_run, CAST(try_of AS VARCHAR) AS try_of, tries, failed_since, refused_of, refusals, refused_reason, p_1, p_2 FROM (
+WITH wcdc_ranked AS (
+  SELECT x.*,
+    count(*) OVER (PARTITION BY row_id) AS wcdc_copies,
+    row_number() OVER (PARTITION BY row_id ORDER BY CAST(v_1 AS VARCHAR) NULLS FIRST, v_2 NULLS FIRST) AS wcdc_place
+  FROM "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000002_STAGED" x
+  WHERE row_id IS NOT NULL
+)
+SELECT
+  row_id,
+  CASE WHEN wcdc_copies > 1 THEN 'kept' ELSE op END AS op,
+  CASE WHEN wcdc_copies > 1 THEN wcdc_copies END AS copies,
+  bucket,
+  hash,
+  v_1,
+  v_2,
+  was, pending, base_hash, was_hash, was_version, confirmed, key_run, try_run, try_of, tries, failed_since, refused_of, refusals, refused_reason,
+  CASE WHEN wcdc_copies > 1 THEN CASE WHEN op = 'unchanged' THEN v_1 ELSE p_1 END ELSE p_1 END AS p_1,
+  CASE WHEN wcdc_copies > 1 THEN CASE WHEN op = 'unchanged' THEN v_2 ELSE p_2 END ELSE p_2 END AS p_2
+FROM wcdc_ranked
+WHERE wcdc_place = 1
+) wcdc_rows;
+
+-- drop_staged
+DROP TABLE "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000002_STAGED";
+
+-- summary
+SELECT
+  op,
+  coalesce(was, 'absent') AS was,
+  coalesce(pending, FALSE) AS pending,
+  coalesce(copies > 1, FALSE) AS duplicate,
+  base_hash IS NOT NULL AS in_base,
+  CASE WHEN op IN ('added', 'changed', 'removed') THEN bucket END AS bucket,
+  count(*) AS row_count,
+  BITXOR_AGG(hash) AS checksum
+FROM "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000002_PLAN" p
+GROUP BY 1, 2, 3, 4, 5, 6;
+
+-- create_rejections
+CREATE ICEBERG TABLE "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000002_REJECTIONS" (
+  row_id VARCHAR,
+  op VARCHAR,
+  chunk INTEGER,
+  outcome VARCHAR,
+  reason VARCHAR,
+  permanent BOOLEAN,
+  attempts INTEGER,
+  first_failed_at TIMESTAMP_LTZ(6),
+  last_failed_at TIMESTAMP_LTZ(6)
+)
+CATALOG = 'SNOWFLAKE';
+
+-- read_removed
+SELECT
+  row_id,
+  bucket,
+  coalesce(key_run, '00000000000000000000000002') AS key_run,
+  tries,
+  failed_since,
+  p_1 AS c_1,
+  p_2 AS c_2
+FROM "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000002_PLAN"
+WHERE op = 'removed';
+
+-- read_changed
+SELECT
+  row_id,
+  bucket,
+  coalesce(key_run, '00000000000000000000000002') AS key_run,
+  tries,
+  failed_since,
+  v_1 AS c_1,
+  v_2 AS c_2
+FROM "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000002_PLAN"
+WHERE op = 'changed';
+
+-- read_added
+SELECT
+  row_id,
+  bucket,
+  coalesce(key_run, '00000000000000000000000002') AS key_run,
+  tries,
+  failed_since,
+  v_1 AS c_1,
+  v_2 AS c_2
+FROM "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000002_PLAN"
+WHERE op = 'added';
+
+-- changelog
+INSERT INTO "HIGHTOUCH_AUDIT"."SYNC_CHANGELOG" (sync_id, sync_run_id, op_type, row_id, status, failure_reason, fields)
+SELECT 'people', '00000000000000000000000002', op_type, row_id, status, failure_reason, fields
+FROM (
+SELECT
+  row_id,
+  outcome,
+  op,
+  CASE
+    WHEN copies > 1 THEN CASE WHEN coalesce(was, 'absent') = 'absent' THEN 'added' ELSE 'changed' END
+    WHEN op = 'quarantined' THEN CASE WHEN coalesce(was, 'absent') IN ('absent', 'unconfirmed') THEN 'added' ELSE 'changed' END
+    WHEN op = 'dropped' THEN 'unchanged'
+    WHEN op = 'kept' THEN 'unchanged'
+    ELSE op
+  END AS op_type,
+  CASE
+    WHEN copies > 1 OR op = 'quarantined' THEN 'failed'
+    WHEN outcome IN ('failed', 'unknown') THEN 'failed'
+    WHEN outcome = 'aborted' THEN 'aborted'
+    ELSE 'succeeded'
+  END AS status,
+  CASE
+    WHEN copies > 1 THEN 'duplicate primary key (' || CAST(copies AS VARCHAR) || ' rows)'
+    WHEN op = 'quarantined' THEN 'quarantined: ' || coalesce(refused_reason, 'rejected')
+    WHEN outcome = 'unknown' THEN 'outcome unknown' || coalesce(': ' || r_reason, '')
+    WHEN outcome = 'failed' THEN coalesce(r_reason, 'failed')
+    WHEN outcome = 'aborted' THEN 'not sent'
+  END AS failure_reason,
+  CASE WHEN op = 'removed' OR (op = 'kept' AND coalesce(copies, 1) = 1) THEN TO_JSON(TO_VARIANT(OBJECT_CONSTRUCT_KEEP_NULL('ID', p_1, 'EMAIL', p_2))) ELSE TO_JSON(TO_VARIANT(OBJECT_CONSTRUCT_KEEP_NULL('ID', v_1, 'EMAIL', v_2))) END AS fields
+FROM (
+SELECT p.*,
+  r.attempts AS r_attempts, r.first_failed_at AS r_first_failed_at, r.reason AS r_reason,
+  CASE
+    WHEN p.op NOT IN ('added', 'changed', 'removed') THEN 'none'
+    WHEN p.op = 'removed' THEN 'succeeded'
+    WHEN r.outcome IS NOT NULL THEN r.outcome
+    WHEN p.op = 'removed' THEN 'succeeded'
+    WHEN p.op = 'changed' THEN 'succeeded'
+    WHEN p.op = 'added' THEN 'succeeded'
+    ELSE 'aborted'
+  END AS outcome
+FROM "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000002_PLAN" p
+LEFT JOIN (SELECT * FROM "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000002_REJECTIONS" WHERE chunk < 3) r ON r.row_id = p.row_id
+WHERE p.op IN ('added', 'changed', 'removed') OR p.copies > 1
+
+) o
+WHERE op NOT IN ('null_key', 'gone')
+) a;
+
+-- snapshot_1
+UPDATE "HIGHTOUCH_AUDIT"."SYNC_SNAPSHOT"
+SET op_type = 'unchanged', status = 'succeeded', failure_reason = NULL, sync_run_id = '00000000000000000000000002'
+WHERE sync_id = 'people' AND op_type <> 'unchanged'
+AND row_id NOT IN (SELECT row_id FROM "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000002_PLAN" WHERE row_id IS NOT NULL);
+
+-- snapshot_2
+DELETE FROM "HIGHTOUCH_AUDIT"."SYNC_SNAPSHOT"
+WHERE sync_id = 'people'
+AND row_id IN (SELECT p.row_id FROM "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000002_PLAN" p WHERE p.row_id IS NOT NULL)
+AND row_id NOT IN (
+  SELECT t.row_id
+  FROM "HIGHTOUCH_AUDIT"."SYNC_SNAPSHOT" t
+  JOIN (
+SELECT
+  row_id,
+  outcome,
+  op,
+  CASE
+    WHEN copies > 1 THEN CASE WHEN coalesce(was, 'absent') = 'absent' THEN 'added' ELSE 'changed' END
+    WHEN op = 'quarantined' THEN CASE WHEN coalesce(was, 'absent') IN ('absent', 'unconfirmed') THEN 'added' ELSE 'changed' END
+    WHEN op = 'dropped' THEN 'unchanged'
+    WHEN op = 'kept' THEN 'unchanged'
+    ELSE op
+  END AS op_type,
+  CASE
+    WHEN copies > 1 OR op = 'quarantined' THEN 'failed'
+    WHEN outcome IN ('failed', 'unknown') THEN 'failed'
+    WHEN outcome = 'aborted' THEN 'aborted'
+    ELSE 'succeeded'
+  END AS status,
+  CASE
+    WHEN copies > 1 THEN 'duplicate primary key (' || CAST(copies AS VARCHAR) || ' rows)'
+    WHEN op = 'quarantined' THEN 'quarantined: ' || coalesce(refused_reason, 'rejected')
+    WHEN outcome = 'unknown' THEN 'outcome unknown' || coalesce(': ' || r_reason, '')
+    WHEN outcome = 'failed' THEN coalesce(r_reason, 'failed')
+    WHEN outcome = 'aborted' THEN 'not sent'
+  END AS failure_reason,
+  CASE WHEN op = 'removed' OR (op = 'kept' AND coalesce(copies, 1) = 1) THEN TO_JSON(TO_VARIANT(OBJECT_CONSTRUCT_KEEP_NULL('ID', p_1, 'EMAIL', p_2))) ELSE TO_JSON(TO_VARIANT(OBJECT_CONSTRUCT_KEEP_NULL('ID', v_1, 'EMAIL', v_2))) END AS fields
+FROM (
+SELECT p.*,
+  r.attempts AS r_attempts, r.first_failed_at AS r_first_failed_at, r.reason AS r_reason,
+  CASE
+    WHEN p.op NOT IN ('added', 'changed', 'removed') THEN 'none'
+    WHEN p.op = 'removed' THEN 'succeeded'
+    WHEN r.outcome IS NOT NULL THEN r.outcome
+    WHEN p.op = 'removed' THEN 'succeeded'
+    WHEN p.op = 'changed' THEN 'succeeded'
+    WHEN p.op = 'added' THEN 'succeeded'
+    ELSE 'aborted'
+  END AS outcome
+FROM "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000002_PLAN" p
+LEFT JOIN (SELECT * FROM "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000002_REJECTIONS" WHERE chunk < 3) r ON r.row_id = p.row_id
+WHERE p.row_id IS NOT NULL
+
+) o
+WHERE op NOT IN ('null_key', 'gone')
+  ) a ON a.row_id = t.row_id
+  WHERE t.sync_id = 'people'
+    AND NOT (a.op = 'removed' AND a.outcome = 'succeeded')
+    AND a.op_type = t.op_type
+    AND a.status = t.status
+    AND a.failure_reason IS NOT DISTINCT FROM t.failure_reason
+    AND (a.op_type = 'unchanged' OR a.fields = t.fields)
+);
+
+-- snapshot_3
+INSERT INTO "HIGHTOUCH_AUDIT"."SYNC_SNAPSHOT" (sync_id, sync_run_id, op_type, row_id, status, failure_reason, fields)
+SELECT 'people', '00000000000000000000000002', op_type, row_id, status, failure_reason, fields
+FROM (
+SELECT
+  row_id,
+  outcome,
+  op,
+  CASE
+    WHEN copies > 1 THEN CASE WHEN coalesce(was, 'absent') = 'absent' THEN 'added' ELSE 'changed' END
+    WHEN op = 'quarantined' THEN CASE WHEN coalesce(was, 'absent') IN ('absent', 'unconfirmed') THEN 'added' ELSE 'changed' END
+    WHEN op = 'dropped' THEN 'unchanged'
+    WHEN op = 'kept' THEN 'unchanged'
+    ELSE op
+  END AS op_type,
+  CASE
+    WHEN copies > 1 OR op = 'quarantined' THEN 'failed'
+    WHEN outcome IN ('failed', 'unknown') THEN 'failed'
+    WHEN outcome = 'aborted' THEN 'aborted'
+    ELSE 'succeeded'
+  END AS status,
+  CASE
+    WHEN copies > 1 THEN 'duplicate primary key (' || CAST(copies AS VARCHAR) || ' rows)'
+    WHEN op = 'quarantined' THEN 'quarantined: ' || coalesce(refused_reason, 'rejected')
+    WHEN outcome = 'unknown' THEN 'outcome unknown' || coalesce(': ' || r_reason, '')
+    WHEN outcome = 'failed' THEN coalesce(r_reason, 'failed')
+    WHEN outcome = 'aborted' THEN 'not sent'
+  END AS failure_reason,
+  CASE WHEN op = 'removed' OR (op = 'kept' AND coalesce(copies, 1) = 1) THEN TO_JSON(TO_VARIANT(OBJECT_CONSTRUCT_KEEP_NULL('ID', p_1, 'EMAIL', p_2))) ELSE TO_JSON(TO_VARIANT(OBJECT_CONSTRUCT_KEEP_NULL('ID', v_1, 'EMAIL', v_2))) END AS fields
+FROM (
+SELECT p.*,
+  r.attempts AS r_attempts, r.first_failed_at AS r_first_failed_at, r.reason AS r_reason,
+  CASE
+    WHEN p.op NOT IN ('added', 'changed', 'removed') THEN 'none'
+    WHEN p.op = 'removed' THEN 'succeeded'
+    WHEN r.outcome IS NOT NULL THEN r.outcome
+    WHEN p.op = 'removed' THEN 'succeeded'
+    WHEN p.op = 'changed' THEN 'succeeded'
+    WHEN p.op = 'added' THEN 'succeeded'
+    ELSE 'aborted'
+  END AS outcome
+FROM "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000002_PLAN" p
+LEFT JOIN (SELECT * FROM "HIGHTOUCH_PLANNER"."PEOPLE_00000000000000000000000002_REJECTIONS" WHERE chunk < 3) r ON r.row_id = p.row_id
+WHERE p.row_id IS NOT NULL
+
+) o
+WHERE op NOT IN ('null_key', 'gone')
+) a
+WHERE NOT (op = 'removed' AND outcome = 'succeeded')
+  AND NOT EXISTS (SELECT 1 FROM "HIGHTOUCH_AUDIT"."SYNC_SNAPSHOT" t WHERE t.sync_id = 'people' AND t.row_id = a.row_id);

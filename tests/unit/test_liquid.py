@@ -1,0 +1,240 @@
+"""Templates: what a value can't do, whatever it holds."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import unquote
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from warehouse_cdc.errors import ConfigError
+from warehouse_cdc.mapping.liquid import (
+    JSON,
+    TEXT,
+    URL,
+    XML,
+    Format,
+    RowRejectedError,
+    Template,
+    without_surrogates,
+)
+
+NASTY = st.text(st.sampled_from("\"\\,:[]{}<>&'/.?#% \n\ud800\udc22\udc5c\udc80ü0a"), max_size=8)
+VALUES = st.recursive(
+    NASTY | st.none() | st.integers() | st.booleans(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NASTY, inner, max_size=3),
+    max_leaves=5,
+)
+
+
+def filled(format: Format, source: str, **row: Any) -> str:
+    template = Template(source, format, "body")
+    seen = without_surrogates(row)
+    return template.render_url("", row=seen) if format is URL else template.render(row=seen)
+
+
+# -- JSON -----------------------------------------------------------------------------------------
+
+
+@given(NASTY)
+def test_a_text_stays_within_its_quotes(value: str) -> None:
+    clean = without_surrogates(value)
+    sources = {
+        '["{{ row.x }}"]': clean,
+        '["{% echo row.x %}"]': clean,
+        '["a{% cycle row.x, "b" %}"]': "a" + clean,
+        '["{% capture c %}<{{ row.x }}>{% endcapture %}{{ c }}"]': f"<{clean}>",
+        "[{{ row.x | json }}]": clean,
+    }
+    for source, expected in sources.items():
+        assert json.loads(filled(JSON, source, x=value)) == [expected], source
+
+
+@given(VALUES)
+def test_any_value_is_one_json_value_through_json_and_a_text_in_quotes(value: Any) -> None:
+    clean = without_surrogates(value)
+    assert json.loads(filled(JSON, '{"a": {{ row.x | json }}, "b": 1}', x=value)) == {"a": clean, "b": 1}
+    (text,) = json.loads(filled(JSON, '["{{ row.x | json }}"]', x=value))
+    assert json.loads(text) == clean
+
+
+@given(VALUES)
+def test_no_value_makes_more_json_than_the_template_has(value: Any) -> None:
+    try:
+        made = json.loads(filled(JSON, '[[{{ row.x }}], "{{ row.x }}", 1]', x=value))
+    except (RowRejectedError, ValueError):
+        return
+    assert len(made) == 3 and len(made[0]) <= 1 and isinstance(made[1], str) and made[2] == 1
+
+
+def test_json_of_a_value_cannot_break_out_of_a_string() -> None:
+    made = json.loads(filled(JSON, '{"x": "{{ row.x }}"}', x=[",", ":"]))
+    assert made == {"x": '[",",":"]'}
+
+
+def test_a_text_without_quotes_is_refused() -> None:
+    for value in ("1,2", '"', "[1]", "a: b", "\\"):
+        with pytest.raises(RowRejectedError, match="belongs into quotes"):
+            filled(JSON, '{"ids": [{{ row.x }}]}', x=value)
+
+
+def test_what_the_author_wrote_is_not_escaped() -> None:
+    sources = {
+        '["{{ row.x | replace: ",", \'", "\' }}"]': ["1", "2"],
+        '["{{ row.x | regex_replace: ",", \'", "\' }}"]': ["1", "2"],
+        '{% assign by = \'", "\' %}["{{ row.x | replace: ",", by }}"]': ["1", "2"],
+        '{% capture all %}"{{ row.x }}", "b"{% endcapture %}[{{ all }}]': ["1,2", "b"],
+        '{% capture a %} "{{ row.x }}" {% endcapture %}{% assign a = a | strip %}[{{ a }}{{ "," }}{{ a }}]': [
+            "1,2",
+            "1,2",
+        ],
+        '{% assign all = "a,b" %}{% assign parts = all | split: "," %}{{ parts | json }}': ["a", "b"],
+        '{% assign all = "a,b" %}{% if all == "a,b" and all contains "," %}[1]{% endif %}': [1],
+        '[{{ 1 | append: ", 3" }}]': [1, 3],
+    }
+    for source, expected in sources.items():
+        assert json.loads(filled(JSON, source, x="1,2")) == expected, source
+
+
+def test_a_backslash_before_a_value_cannot_take_its_escape_away() -> None:
+    with pytest.raises(RowRejectedError):
+        filled(JSON, '{"x": "\\{{ row.x }}"}', x='", "admin": true, "y": "')
+    assert json.loads(filled(JSON, '["\\\\{{ row.x }}"]', x="\\server")) == ["\\\\server"]
+
+
+# -- XML, URLs and text ---------------------------------------------------------------------------
+
+
+@given(VALUES)
+def test_nothing_makes_xml_of_its_own(value: Any) -> None:
+    source = '<p n="{{ row.x }}">{{ row.x | json }}{% echo row.x %}{% cycle row.x, "" %}</p>'
+    made = ElementTree.fromstring(filled(XML, source, x=value))
+    assert made.tag == "p" and list(made.attrib) == ["n"] and len(made) == 0
+
+
+def test_json_in_xml_and_in_a_url_is_a_text_like_any_other() -> None:
+    evil = {"</p><admin/>": "&x=1#"}
+    assert filled(XML, "<p>{{ row.x }}</p>", x=evil) == (
+        "<p>{&quot;&lt;/p&gt;&lt;admin/&gt;&quot;:&quot;&amp;x=1#&quot;}</p>"
+    )
+    for source in ("?o={{ row.x }}&b=1", "?o={{ row.x | json }}&b=1"):
+        made = filled(URL, source, x=evil)
+        assert made.count("&") == 1 and "#" not in made and json.loads(unquote(made[3:-4])) == evil
+    assert filled(TEXT, "{{ row.x }}", x=["a"]) == '["a"]'
+
+
+@given(NASTY)
+def test_a_value_stays_within_its_part_of_a_url(value: str) -> None:
+    try:
+        made = filled(URL, "/a/{{ row.x }}/b?q={{ row.x }}&r=1", x=value)
+    except RowRejectedError:
+        return
+    path, _, query = made.partition("?")
+    clean = without_surrogates(value)
+    assert [unquote(part) for part in path.split("/")] == ["", "a", clean, "b"]
+    assert [unquote(part) for part in query.split("&")] == [f"q={clean}", "r=1"]
+
+
+@pytest.mark.parametrize("value", ["", None, ".", "..", "../admin", "a/..", "..\\x", []])
+def test_a_value_leads_to_no_other_path(value: Any) -> None:
+    source = "/things/{{ row.x | join: '' }}" if value == [] else "/things/{{ row.x }}"
+    sources = [source, source + "/rest?a=1", f"{{% capture p %}}{source}{{% endcapture %}}{{{{ p }}}}"]
+    for each in sources:
+        with pytest.raises(RowRejectedError, match="path"):
+            filled(URL, each, x=value)
+
+
+def test_dots_that_are_only_a_part_of_a_name_and_empty_values_in_a_query_are_fine() -> None:
+    assert filled(URL, "/{{ row.x }}?a={{ row.y }}", x="a..b.c", y=None) == "/a..b.c?a="
+    assert filled(URL, "/{{ row.x }}?a={{ row.y }}", x="...", y="..") == "/...?a=.."
+    template = Template("&a={{ row.x }}", URL, "url")
+    assert template.render_url("https://h/f?code=1", row={"x": ""}) == "https://h/f?code=1&a="
+
+
+# -- names ----------------------------------------------------------------------------------------
+
+ONE_ROW = {
+    "{{ id }} {{ row.id }} {{ row['name'] }} {{ context.sync_id }}": None,
+    "{% assign x = id %}{{ x }}{% capture y %}{{ x }}{% endcapture %}{{ y }}{% increment z %}": None,
+    "{% for row in row.tags %}{{ row.sku }}{{ forloop.last }}{% endfor %}": "row.tags",
+    "{% for row in row.name %}{{ row.sku }}{{ forloop.last }}{% endfor %}": None,
+    "{{ rows[0].id }}": "rows",
+    "{{ nam }}": "nam",
+    "{{ row.nam }}": "row.nam",
+    "{{ context.sync }}": "context.sync",
+    "{% if nam == 1 %}{% endif %}": "nam",
+    "{{ id | append: nam }}": "nam",
+}
+BATCH = {
+    "{% for row in rows %}{{ row.id }}{% endfor %}{{ context.operation }}": None,
+    "{% for r in rows %}{{ r.id }}{% for i in r.name %}{{ i.sku }}{% endfor %}{% endfor %}": None,
+    "{% assign row = rows[0] %}{{ row.id }}{{ rows.size }}": None,
+    "{{ row.id }}": "row",
+    "{{ id }}": "id",
+    "{% for row in rows %}{{ id }}{% endfor %}": "id",
+    "{% for row in rows %}{{ row.nam }}{% endfor %}": "row.nam",
+    "{% for r in rows %}{{ r.nam }}{% endfor %}": "r.nam",
+    "{% for row in rows %}{% endfor %}{{ row.id }}": "row",
+}
+
+
+@pytest.mark.parametrize(
+    ("source", "single", "unknown"),
+    [(source, True, unknown) for source, unknown in ONE_ROW.items()]
+    + [(source, False, unknown) for source, unknown in BATCH.items()],
+)
+def test_a_template_names_only_what_there_is(source: str, single: bool, unknown: str | None) -> None:
+    template = Template(source, JSON, "body")
+    if unknown is None:
+        template.check(["id", "name"], single=single)
+        return
+    with pytest.raises(ConfigError, match=f"body uses {unknown}[ ,]") as caught:
+        template.check(["id", "name"], single=single)
+    assert caught.value.code == "unknown-field" and caught.value.hint
+
+
+# -- filters --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2024-01-02T03:04:05Z", "2024-01-02T03:04:05Z"),
+        ("2024-01-02 03:04:05.5+02:00", "2024-01-02T01:04:05.500000Z"),
+        ("2024-01-02T03:04:05.123+0200", "2024-01-02T01:04:05.123000Z"),
+        ("2024-01-02T03:04:05.123456789Z", "2024-01-02T03:04:05.123456Z"),
+        ("20240102T030405Z", "2024-01-02T03:04:05Z"),
+        ("2024-01-02T03:04+02", "2024-01-02T01:04:00Z"),
+        ("2024-W01-2", "2024-01-02T00:00:00Z"),
+        ("2024-01-02", "2024-01-02T00:00:00Z"),
+    ],
+)
+def test_moments_are_read_as_iso_8601_spells_them(text: str, moment: str) -> None:
+    """On each version of Python."""
+    assert filled(TEXT, "{{ row.x | to_date }}", x=text) == moment
+
+
+@pytest.mark.parametrize("text", ["", "soon", "2024-13-01", "01/02/2024", "2024-01-02T25:00"])
+def test_what_is_no_moment_is_refused(text: str) -> None:
+    with pytest.raises(RowRejectedError, match="no date or time"):
+        filled(TEXT, "{{ row.x | to_unix }}", x=text)
+
+
+# -- surrogates -----------------------------------------------------------------------------------
+
+
+def test_lone_surrogates_are_no_characters_of_the_authors() -> None:
+    evil = "\udc22, \udc22admin\udc22: \udc22"
+    assert json.loads(filled(JSON, '{"x": "{{ row.x }}"}', x=evil)) == {"x": evil.replace("\udc22", "\ufffd")}
+    assert without_surrogates({"a\ud800": ["\udfff", 1, None]}) == {"a\ufffd": ["\ufffd", 1, None]}
+
+
+def test_parse_makes_no_marks() -> None:
+    text = json.dumps({"a": "\udc22, \udc22"})
+    assert json.loads(filled(JSON, '{% assign o = row.x | parse %}["{{ o.a }}"]', x=text)) == [
+        "\ufffd, \ufffd"
+    ]

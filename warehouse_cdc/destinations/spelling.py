@@ -1,0 +1,83 @@
+"""How values look in requests and answers, so that they can be taken out of texts."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Callable, Collection, Iterator
+from decimal import Decimal
+from html import escape as html_escape
+from typing import Any
+from urllib.parse import quote, quote_plus
+from xml.sax.saxutils import escape as xml_escape
+
+import pyarrow as pa
+
+from warehouse_cdc.destinations.encoding import JSON, decimal_text, encode_column, json_of, plain
+from warehouse_cdc.mapping.times import is_time_like
+from warehouse_cdc.mapping.values import to_list
+
+HIDDEN = "…"
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_QUOTES = {'"': "&quot;", "'": "&apos;"}
+
+
+def spelled(text: str) -> set[str]:
+    """A text as JSON, XML, URLs, forms and base64 spell it."""
+    found = {text, " ".join(text.split()), _SURROGATE.sub("\ufffd", text)}
+    for each in list(found):
+        data = each.encode("utf-8", "replace")
+        found |= {
+            json.dumps(each, ensure_ascii=False)[1:-1],
+            json.dumps(each)[1:-1],
+            xml_escape(each),
+            xml_escape(each, _QUOTES),
+            html_escape(each),
+            quote(data, safe=""),
+            quote(data),
+            quote_plus(data),
+            base64.b64encode(data).decode(),
+            base64.urlsafe_b64encode(data).decode(),
+        }
+    return found
+
+
+def spellings(column: pa.ChunkedArray, field: pa.Field) -> set[str]:
+    """A column's values as requests may spell them: whole, and each text and number that they hold."""
+    invalid: dict[int, str] = {}
+    moments = to_list(column, field) if is_time_like(column.type) else []
+    shown = {str(value) for value in moments if value is not None}
+    found = set[str]().union(*map(spelled, shown | {text.replace(" ", "T") for text in shown}))
+    for position, text in enumerate(encode_column(column, field, JSON, invalid)):
+        if text is None:
+            texts = {str(column[position])} if position in invalid else set()
+        else:
+            try:
+                value = json.loads(text, parse_float=Decimal)
+                texts = {value if isinstance(value, str) else text, *_parts(value)}
+            except RecursionError:
+                texts = {text}
+        found = found.union(*map(spelled, texts))
+    return found
+
+
+def _parts(value: Any) -> Iterator[str]:
+    if isinstance(value, (dict, list)):
+        yield json_of(value)
+        yield json_of(value, spaced=True)
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _parts(part)
+    elif isinstance(value, Decimal):
+        yield from (decimal_text(value, plain), str(value), repr(float(value)))
+    elif value is not None:
+        yield value if isinstance(value, str) else json.dumps(value)
+
+
+def hiding(texts: Collection[str], shortest: int = 1) -> Callable[[str], str]:
+    """What puts an ellipsis in place of each of some texts; those that are shorter stay."""
+    longest_first = sorted((text for text in texts if len(text) >= shortest), key=len, reverse=True)
+    if not longest_first:
+        return plain
+    pattern = re.compile("|".join(map(re.escape, longest_first)))
+    return lambda text: pattern.sub(HIDDEN, text)

@@ -1,0 +1,412 @@
+"""Scaling out: an operation's chunks are sent by the tasks of an executor, several at once.
+
+One coordinator reads the plan, holds the lease and writes checkpoints. A task sends rows of one chunk for a
+short time and tells what became of them; what it left is for another task. So what a coordinator that died
+has under way ends by itself, before anyone may take the sync over.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from warehouse_cdc.destinations.base import RunContext
+from warehouse_cdc.engine.chunks import Ahead, ChunkSender, Sending, close_quietly
+from warehouse_cdc.engine.lease import Clock, Lease
+from warehouse_cdc.engine.request_log import RequestLog
+from warehouse_cdc.engine.sending import Standing
+from warehouse_cdc.errors import ConfigError, told
+from warehouse_cdc.limits import CLOCKS, Limiter, Usage, Window, share
+from warehouse_cdc.plan.record import Chunk
+from warehouse_cdc.sync import Sync
+
+SLICE = 15.0
+"""Seconds that a task may send, at most."""
+_LOOK = 0.2
+"""Seconds between two looks at whether the run is to stop."""
+_ANSWER = 120.0
+"""Seconds that an executor may take for a task that does nothing."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """How a run is scaled out.
+
+    Attributes:
+        executor: Runs the tasks: threads, processes, or a cluster's.
+        number: How many chunks are under way at once.
+    """
+
+    executor: Executor
+    number: int
+
+    def check(self, sync: Sync, lease_seconds: float) -> None:
+        """Look whether a sync can be scaled out, and whether its destination reaches the executor's workers.
+
+        Raises:
+            ConfigError: It can't.
+        """
+        hint = ""
+        if isinstance(self.number, bool) or not isinstance(self.number, int) or self.number < 1:
+            found = "parts must be a whole number of at least 1"
+        elif sync.destination.publishes(sync.mode):
+            found = "what takes effect as a whole is sent by one process"
+        elif sync.destination.capabilities.jobs:
+            found = "jobs are submitted by the process that writes the journal"
+        elif sync.order_by is not None or sync.share_rate is not None:
+            found = "order_by and share_rate hold within one process"
+        elif sync.at_once < self.number:
+            found, hint = (
+                f"concurrency is {sync.at_once}, and {self.number} parts call at once",
+                "Raise concurrency.",
+            )
+        elif sync.batch_timeout > lease_seconds / 2:
+            found = f"batch_timeout ({sync.batch_timeout:g} s) is more than half of the lease"
+            hint = "Lower batch_timeout or raise lease_seconds."
+        else:
+            share(sync.rates, self.number)
+            self._try(sync)
+            return
+        raise ConfigError(f"Sync {sync.id!r} can't be sent in parts: {found}.", code="sync-parts", hint=hint)
+
+    def _try(self, sync: Sync) -> None:
+        """Send the sync to a worker, which does nothing with it."""
+        try:
+            self.executor.submit(_received, sync).result(timeout=_ANSWER)
+        except Exception as error:
+            raise ConfigError(
+                f"Sync {sync.id!r} can't be sent in parts: it doesn't reach the executor's workers "
+                f"({type(error).__name__}).",
+                code="sync-parts",
+                hint="A destination must be picklable: functions at the top of a module, URLs for engines.",
+            ) from error
+
+
+def _received(sync: Sync) -> str:
+    return sync.destination.name
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What a part knows of the calls before."""
+
+    usage: Usage
+    standing: Standing
+
+
+@dataclass(frozen=True)
+class _Task:
+    """Rows of one chunk, to be sent for a while.
+
+    Attributes:
+        sync: The sync, with this part's share of calls at once.
+        windows: This part's share of the rates.
+        known: What it knows of the calls before.
+        seconds: How long it may begin calls.
+        until: When it may not any more, by the wall clock: of another machine, if it is one.
+        part: Its number, for its request log.
+    """
+
+    sync: Sync
+    context: RunContext
+    operation: str
+    rows: pa.Table
+    values: pa.Table
+    windows: tuple[Window, ...]
+    known: _Known
+    seconds: float
+    until: float
+    part: int
+
+
+@dataclass(frozen=True)
+class _Done:
+    """What became of a task: ``failures`` as ``ChunkSender.send`` returns them."""
+
+    failures: list[dict[str, Any]]
+    fatal: str | None
+    known: _Known
+
+
+def perform(task: _Task) -> _Done:
+    """Send a task's rows; runs wherever the executor does."""
+    clock, over = Clock(), threading.Event()
+    began = clock.now()
+
+    def look() -> None:
+        if clock.elapsed(began) >= task.seconds or time.time() >= task.until:
+            over.set()
+
+    look()
+    limiter = Limiter(task.windows)
+    limiter.resume(task.known.usage)
+    try:
+        writer = task.sync.destination.open(task.context)
+    except Exception as error:
+        return _Done(_unsent(task.rows), told(error), task.known)
+    folder = task.sync.request_log
+    log = None if folder is None else RequestLog(Path(folder), task.sync, task.context, task.part)
+    timer = threading.Timer(max(0.0, min(task.seconds, task.until - time.time())), over.set)
+    timer.daemon = True
+    timer.start()
+    sender = ChunkSender(
+        task.sync, task.context, writer, limiter, look, over, log=log, standing=task.known.standing
+    )
+    try:
+        failures = sender.send(task.operation, task.rows, task.values)
+        return _Done(failures, sender.fatal, _Known(limiter.usage(), sender.standing))
+    finally:
+        timer.cancel()
+        sender.close()
+        close_quietly(writer)
+        if log is not None:
+            log.close()
+
+
+def _unsent(rows: pa.Table) -> list[dict[str, Any]]:
+    return [{"row_id": row_id, "outcome": "aborted"} for row_id in rows.column("row_id").to_pylist()]
+
+
+@dataclass
+class _Turn:
+    """Rows of a chunk that are to be sent yet, each with so many attempts left."""
+
+    rows: pa.Table
+    values: pa.Table
+    attempts: int
+
+
+@dataclass
+class _UnderWay:
+    """A chunk under way, of which one task at a time is.
+
+    Attributes:
+        index: The chunk's place among the plan's.
+        chunk: The chunk.
+        turns: What is to be sent yet.
+        part: Its part's number.
+        future: The task under way.
+        until: When it begins no call any more, by the wall clock.
+        failures: Final ones.
+        before: Failures of rows that are to be tried again.
+        unknown: Rows of which an attempt was of unknown outcome.
+    """
+
+    index: int
+    chunk: Chunk
+    turns: deque[_Turn]
+    part: int
+    future: Future[_Done] | None = None
+    until: float = 0.0
+    failures: list[dict[str, Any]] = field(default_factory=list)
+    before: dict[str, dict[str, Any]] = field(default_factory=dict)
+    unknown: set[str] = field(default_factory=set)
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing of it is to be sent any more."""
+        return self.future is None and not self.turns
+
+    def take(self, failures: list[dict[str, Any]], *, stopping: bool) -> None:
+        """Take what became of a turn; what is left of it makes others unless the run stops."""
+        turn = self.turns.popleft()
+        self.future = None
+        rows = {failure["row_id"]: failure for failure in failures}
+        unsent = {row_id for row_id, failure in rows.items() if failure["outcome"] == "aborted"}
+        cut = {row_id for row_id, failure in rows.items() if failure.get("cut")}
+        self.unknown |= {row_id for row_id, failure in rows.items() if failure["outcome"] == "unknown"}
+        if stopping:
+            unsent, cut = set(), set()
+        self.failures += [self._final(f) for row_id, f in rows.items() if row_id not in unsent | cut]
+        if unsent:
+            self.turns.appendleft(self._rest(turn, unsent, turn.attempts))
+        if cut:
+            self.before |= {row_id: rows[row_id] for row_id in cut}
+            again = self._rest(turn, cut, turn.attempts)
+            tries = again.rows.column("tries").fill_null(0).to_pylist()
+            ids = again.rows.column("row_id").to_pylist()
+            failed = [self.before[row_id] for row_id in ids]
+            again.attempts -= max(f["attempts"] - n for f, n in zip(failed, tries, strict=True))
+            for name, key in (("tries", "attempts"), ("failed_since", "first_failed_at")):
+                at = again.rows.schema.get_field_index(name)
+                values = pa.array([failure[key] for failure in failed], again.rows.schema.field(at).type)
+                again.rows = again.rows.set_column(at, again.rows.schema.field(at), values)
+            self.turns.appendleft(again)
+
+    def drop(self) -> None:
+        """Send nothing more of it."""
+        for turn in self.turns:
+            self.failures += [self._final(failure) for failure in _unsent(turn.rows)]
+        self.turns.clear()
+
+    @staticmethod
+    def _rest(turn: _Turn, ids: set[str], attempts: int) -> _Turn:
+        at = [at for at, row_id in enumerate(turn.rows.column("row_id").to_pylist()) if row_id in ids]
+        taken = pa.array(at, pa.int64())
+        return _Turn(turn.rows.take(taken), turn.values.take(taken), attempts)
+
+    def _final(self, failure: dict[str, Any]) -> dict[str, Any]:
+        if failure["outcome"] == "aborted":
+            failure = self.before.get(failure["row_id"], failure)
+        if failure["outcome"] == "failed" and failure["row_id"] in self.unknown:
+            return {**failure, "outcome": "unknown"}  # one unknown attempt makes the operation's so (D10)
+        return failure
+
+
+class PartsSender(Sending):
+    """Sends the rows of a plan in tasks, chunks beside each other."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        sync: Sync,
+        context: RunContext,
+        limiter: Limiter,
+        lease: Lease,
+        cancelled: threading.Event,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            parts: Where the tasks run.
+            sync: What is sent.
+            context: The run.
+            limiter: What this process knows of calls before, and is told of these.
+            lease: No task may send longer than it lasts.
+            cancelled: Set when the run is to stop.
+        """
+        super().__init__(sync, cancelled)
+        number = parts.number
+        self._executor = parts.executor
+        self._context = context
+        self._limiter = limiter
+        self._lease = lease
+        self._share = replace(sync, concurrency=sync.at_once // number)
+        self._windows = share(sync.rates, number)
+        self._known = []
+        most_rows = Limiter(self._windows).most_rows
+        for part in range(number):
+            budget = sync.retry_budget
+            if budget is not None:
+                budget = budget // number + (part < budget % number)
+            self._known.append(_Known(limiter.usage(), Standing(budget=budget, most_rows=most_rows)))
+        self._free = list(range(number))
+        self._window: deque[_UnderWay] = deque()
+
+    def deliver(
+        self, operation: str, chunks: Iterator[Ahead]
+    ) -> Iterator[tuple[int, Chunk, list[dict[str, Any]]]]:
+        """Send an operation's chunks: as many as there are parts, from the first that isn't over."""
+        while True:
+            while len(self._window) < len(self._known) and not self.stopping:
+                following = next(chunks, None)
+                if following is None:
+                    break
+                index, chunk, rows, values = following
+                turn = _Turn(rows, values, self._sync.max_attempts)
+                self._window.append(_UnderWay(index, chunk, deque([turn]), self._free.pop()))
+                self._begin(operation, self._window[-1])
+            if not self._window:
+                return
+            self._wait(operation)
+            while self._window and self._window[0].done:
+                first = self._window.popleft()
+                yield first.index, first.chunk, first.failures
+
+    def settle(self) -> None:
+        """Wait until no task sends any more: the sync is about to be given back."""
+        for chunk in self._window:
+            if chunk.future is not None:
+                wait([chunk.future], max(0.0, chunk.until + self._sync.batch_timeout - time.time()))
+
+    def close(self) -> None:
+        """Tell this process's limiter what the parts have used."""
+        for known in self._known:
+            self._limiter.resume(known.usage)
+
+    def _begin(self, operation: str, chunk: _UnderWay) -> None:
+        """Send what is left of a chunk for a while."""
+        turn, sync, limit = chunk.turns[0], self._share, self._sync.max_rejected
+        if limit is not None:
+            sync = replace(sync, max_rejected=max(0, limit - self.rejected))
+        if turn.attempts != sync.max_attempts:
+            sync = replace(sync, max_attempts=turn.attempts)
+        seconds = min(SLICE, self._lease.left() - sync.batch_timeout)
+        if seconds <= 0:  # the lease is about to be extended, or lost
+            time.sleep(_LOOK)
+        chunk.until = time.time() + seconds
+        task = _Task(
+            sync=sync,
+            context=self._context,
+            operation=operation,
+            rows=turn.rows,
+            values=turn.values,
+            windows=self._windows,
+            known=self._known[chunk.part],
+            seconds=seconds,
+            until=chunk.until,
+            part=chunk.part,
+        )
+        try:
+            chunk.future = self._executor.submit(perform, task)
+        except Exception as error:
+            failed = f"the executor takes no more tasks ({type(error).__name__})"
+            self._take(operation, chunk, _Done(_unsent(turn.rows), failed, task.known))
+
+    def _wait(self, operation: str) -> None:
+        """Wait for a task, and go on with its chunk."""
+        under_way = {chunk.future: chunk for chunk in self._window if chunk.future is not None}
+        if under_way:
+            wait(under_way, _LOOK, FIRST_COMPLETED)
+        self._lease.check()
+        for future, chunk in under_way.items():
+            if future.done():
+                error = future.exception()
+                self._take(operation, chunk, future.result() if error is None else self._lost(chunk, error))
+            elif self.stopping and time.time() > chunk.until + self._sync.batch_timeout:
+                self._take(operation, chunk, self._lost(chunk, TimeoutError()))
+
+    def _take(self, operation: str, chunk: _UnderWay, done: _Done) -> None:
+        self._known[chunk.part] = done.known
+        self.fatal = self.fatal or done.fatal
+        before = len(chunk.failures)
+        chunk.take(done.failures, stopping=self.stopping)
+        self.count(chunk.failures[before:])
+        if self.stopping:
+            before = len(chunk.failures)
+            chunk.drop()
+            self.count(chunk.failures[before:])
+        if chunk.turns:
+            self._begin(operation, chunk)
+        else:
+            self._free.append(chunk.part)
+
+    def _lost(self, chunk: _UnderWay, error: BaseException) -> _Done:
+        """A task whose answer will never come: what it has sent is unknown."""
+        now, reason = datetime.now(timezone.utc), f"the task that sent it was lost ({type(error).__name__})"
+        rows = chunk.turns[0].rows
+        ids, tries, since = (rows.column(name).to_pylist() for name in ("row_id", "tries", "failed_since"))
+        failures = [
+            {
+                "row_id": row_id,
+                "outcome": "unknown",
+                "reason": reason,
+                "permanent": False,
+                "attempts": (attempts or 0) + 1,
+                "first_failed_at": first or now,
+                "last_failed_at": now,
+            }
+            for row_id, attempts, first in zip(ids, tries, since, strict=True)
+        ]
+        full = tuple(((window.seconds * CLOCKS, window.limit),) for window in self._windows)
+        standing = self._known[chunk.part].standing
+        return _Done(failures, f"A task was lost ({type(error).__name__}).", _Known(Usage(full), standing))
