@@ -91,6 +91,8 @@ class Sync:
         retry_wait_max: Seconds that no such pause exceeds.
         retry_after_max: Seconds that a destination may ask to wait; the run stops if it asks for more.
         batch_timeout: Seconds that one call may take; shorter than the lease.
+        job_timeout: Seconds that a job may take, where the destination works by jobs; the run stops then.
+        poll_wait: Seconds before a job is asked for the first time; they double, up to 30 s.
         request_log: A folder that keeps each call with its rows and answer, a file a run; None keeps nothing.
         request_log_table: Keep the same in a table of the planner schema, ``wcdc_requests``.
         request_log_days: Days that files and rows are kept.
@@ -132,6 +134,8 @@ class Sync:
     retry_wait_max: float = 30.0
     retry_after_max: float = 300.0
     batch_timeout: float = 30.0
+    job_timeout: float = 3600.0
+    poll_wait: float = 1.0
     request_log: str | PathLike[str] | None = None
     request_log_table: bool = False
     request_log_days: float = 7.0
@@ -210,6 +214,11 @@ class Sync:
                 code="sync-mode",
                 hint=f"It supports {', '.join(sorted(able.modes))}.",
             )
+        if able.jobs and self.destination.publishes(self.mode):
+            raise ConfigError(
+                f"Sync {self.id!r}: {self.destination.name} can't both work by jobs and publish.",
+                code="sync-destination",
+            )
         if self.traits.removed != "on_removed" and self.on_removed != "nothing":
             raise ConfigError(
                 f"Sync {self.id!r}: on_removed has no meaning in mode {self.mode!r}.", code="sync-on-removed"
@@ -247,6 +256,8 @@ class Sync:
         number("retry_wait_max", 0, whole=False)
         number("retry_after_max", 0, whole=False)
         number("batch_timeout", 0.001, whole=False)
+        number("job_timeout", 0.001, whole=False)
+        number("poll_wait", 0.001, whole=False)
         number("request_log_days", 0, whole=False)
         if isinstance(self.max_removed, float) and self.max_removed > 1:
             raise ConfigError(

@@ -52,6 +52,7 @@ class Hook:
         workers = spec.get("together", 0)
         self._together = threading.Barrier(workers) if workers else None
         self._seen = 0
+        self._submissions = 0
         self._lock = threading.Lock()
         self._step = threading.local()
         self._reading = False
@@ -77,6 +78,14 @@ class Hook:
         """At a moment of a call of the destination."""
         if (call, moment) == self._call:
             self._act()
+
+    def submission(self, moment: str) -> None:
+        """At a moment of the submission of a job."""
+        if moment == "before":
+            with self._lock:
+                self._submissions += 1
+                self._step.submission = self._submissions
+        self.around(self._step.submission, moment)
 
     def _reach(self, step: Step, moment: str) -> None:
         if (step.value, moment) != self._at:
@@ -132,10 +141,11 @@ def run_once(spec: dict[str, Any]) -> dict[str, Any]:
     hook = Hook(world, spec)
     hook.wrap()
     lease = spec.get("lease", LONG_LEASE)
-    recorder = Recorder(world, hook.around)
-    sync = make_sync(world, spec.get("scenario", "plain"), recorder, spec.get("workers", 1), lease)
+    scenario = spec.get("scenario", "plain")
+    recorder = hook.submission if scenario.endswith("jobs") else Recorder(world, hook.around)
+    sync = make_sync(world, scenario, recorder, spec.get("workers", 1), lease, **spec.get("sizes", {}))
     try:
-        full = spec.get("scenario") == "full"
+        full = scenario == "full"
         with world.connect(lease, 0.0 if full else 100.0) as warehouse:
             run = warehouse.run(sync, wait=spec.get("wait", 0.0), observer=hook.observer)
     except CdcError as error:

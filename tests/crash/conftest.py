@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.crash.child import Nursery
-from tests.crash.world import OPENED, World
+from tests.crash.world import OPENED, World, keep, refused
 from tests.engines import athena
+from tests.job_service import JobService
 
 _NUMBERS = itertools.count(1)
+_SERVICES: dict[str, JobService] = {}
+"""By the name of a world's folder."""
 ON_TRINO = ("athena", "trino")
 """Engines whose runs take seconds."""
 FEW = ("test_killed_at[athena-commit-before]", "test_killed_at[trino-checkpoint-after]")
@@ -53,9 +59,12 @@ def nursery(_nursery: Nursery) -> Iterator[Nursery]:
 def make_world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., World]]:
     """Makes a world of its own, on the named engine."""
     made = []
+    services = contextlib.ExitStack()
 
     def make(engine: str) -> World:
         number = next(_NUMBERS)
+        service = JobService(refuses=refused)
+        _SERVICES[f"world{number}"] = service
         folder = tmp_path / f"world{number}"
         folder.mkdir()
         if engine in ("postgres", "postgres_old", "tables"):
@@ -76,12 +85,21 @@ def make_world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Calla
             world = World(f"duckdb:///{folder / 'warehouse.duckdb'}", "shop", str(folder))
         made.append(world)
         world.create()
+        world = replace(world, served=services.enter_context(service).url)
+        service.told = partial(keep, world)
         return world
 
     yield make
+    services.close()
     for world in made:
         if not world.in_a_file:
             world.drop()
+
+
+@pytest.fixture
+def service(world: World) -> JobService:
+    """The world's service."""
+    return _SERVICES[Path(world.folder).name]
 
 
 @pytest.fixture(

@@ -9,9 +9,9 @@ import pytest
 from warehouse_cdc.engine.transitions import Step
 
 STEPS = list(Step)
-SCENARIO = {Step.COPY_MODEL: "copied", Step.REJECTIONS: "files", Step.PUBLISH: "files"}
+SCENARIO = {Step.COPY_MODEL: "copied", Step.REJECTIONS: "files", Step.PUBLISH: "files", Step.JOB: "jobs"}
 """What reaches a step, if not the plain scenario."""
-NTH = {Step.READ: 2, Step.SEND: 6, Step.CHECKPOINT: 3, Step.REJECTIONS: 2, Step.PUBLISH: 2}
+NTH = {Step.READ: 2, Step.JOB: 9, Step.SEND: 6, Step.CHECKPOINT: 3, Step.REJECTIONS: 2, Step.PUBLISH: 2}
 """Which occurrence, of a step that occurs several times: one in the middle of delivery."""
 CLOSING = (Step.CLAIM, Step.CLOSE, Step.CHANGELOG, Step.SNAPSHOT, Step.SYNC_RUNS, Step.COMMIT)
 """What a run that closes an interrupted one does first."""

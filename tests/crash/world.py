@@ -22,8 +22,10 @@ from tests.conformance.bigquery_engine import BigQueryEngine
 from tests.conformance.helpers import Engine
 from tests.conformance.snowflake_engine import SnowflakeEngine
 from tests.conformance.trino_engine import TrinoEngine
+from tests.job_service import Held, Jobs
 from tests.stand_ins import connect_without_transactions
-from warehouse_cdc.destinations import Batch, JsonLines, Outcome, RunContext, Writer, rejected
+from warehouse_cdc.destinations import Batch, HttpRequest, JsonLines, Outcome, RunContext, Writer, rejected
+from warehouse_cdc.destinations.http import Request
 from warehouse_cdc.sync import OPERATIONS
 
 OPENED: dict[str, Callable[[str], Engine]] = {"bigquery": BigQueryEngine, "snowflake": SnowflakeEngine}
@@ -67,6 +69,8 @@ class World:
     folder: str
     tables: bool = False
     """Without transactions: runs are recorded in tables."""
+    served: str = ""
+    """Where a service is that the scenarios with jobs or HTTP send to."""
     behind: str = ""
     """Trino, by which the tables are looked at; its statements take their time."""
 
@@ -304,9 +308,9 @@ class Recorder:
             self._calls += 1
             call = self._calls
         self._around(call, "before")
-        refused = {i: "refused" for i, row in zip(batch.row_ids, batch.rows, strict=True) if _refused(row)}
+        bad = {i: "refused" for i, row in zip(batch.row_ids, batch.rows, strict=True) if refused(row)}
         rows = [
-            [batch.context.run_id, batch.operation, row_id, key, row, row_id not in refused]
+            [batch.context.run_id, batch.operation, row_id, key, row, row_id not in bad]
             for row_id, key, row in zip(batch.row_ids, batch.idempotency_keys, batch.rows, strict=True)
         ]
         append(self._world.log, {"rows": rows[:1]})
@@ -314,11 +318,20 @@ class Recorder:
         if rows[1:]:
             append(self._world.log, {"rows": rows[1:]})
         self._around(call, "after")
-        return refused
+        return bad
 
 
-def _refused(row: Values) -> bool:
+def refused(row: Values) -> bool:
     return str(row["name"]).startswith("refuse")
+
+
+def keep(world: World, job: Held, failed: set[int]) -> None:
+    """Write down what a job has done, as a recorder would."""
+    rows = [
+        [job.body["run"], job.operation, row["row_id"], row["key"], row["values"], at not in failed]
+        for at, row in enumerate(job.rows)
+    ]
+    append(world.log, {"rows": rows})
 
 
 class PickyFiles(JsonLines):
@@ -333,11 +346,11 @@ class _PickyWriter(Writer):
         self._writer = writer
 
     def write(self, batch: Batch) -> dict[int, Outcome]:
-        refused = {at: rejected("refused") for at, row in enumerate(batch.rows) if _refused(row)}
-        taken = [at for at in range(len(batch)) if at not in refused]
+        bad = {at: rejected("refused") for at, row in enumerate(batch.rows) if refused(row)}
+        taken = [at for at in range(len(batch)) if at not in bad]
         if taken:
             assert not self._writer.write(batch.take(taken))
-        return refused
+        return bad
 
     def publish(self, operation: str) -> None:
         self._writer.publish(operation)
@@ -352,11 +365,13 @@ def make_sync(
     destination: Any = None,
     concurrency: int = 1,
     lease: float = LONG_LEASE,
+    **sizes: int,
 ) -> wcdc.Sync:
     """The sync of a scenario.
 
     ``plain`` and ``full`` (plans) call a function, ``files`` publishes files, ``copied`` has a model not to
-    be read twice.
+    be read twice, ``jobs`` submits jobs, which ``blind jobs`` can't look for by their ids; ``http`` calls a
+    server.
     """
     source: dict[str, Any] = {"table": world.table}
     if scenario == "copied" and (world.behind or not world.server):  # where every model is copied
@@ -369,9 +384,20 @@ def make_sync(
         "batch_rows": BATCH_ROWS,
         "batch_timeout": lease * 0.8,
         "max_removed": None,
+        **sizes,
     }
     if scenario == "files":
         return wcdc.Sync(destination=PickyFiles(world.files), mode="diff", **common)
+    if scenario.endswith("jobs"):
+        jobs = Jobs(world.served, finds=scenario == "jobs", around=destination or (lambda moment: None))
+        patience = {"poll_wait": 0.02, "job_timeout": 20.0}
+        return wcdc.Sync(destination=jobs, on_removed="delete", concurrency=concurrency, **common, **patience)
+    if scenario == "http":
+        requests = {operation: Request(url="/rows") for operation in ("added", "changed")}
+        http = HttpRequest(world.served, **requests, removed=Request(url="/remove"), rate=None)
+        return wcdc.Sync(
+            destination=http, on_removed="delete", concurrency=concurrency, split_retries=True, **common
+        )
     function = wcdc.destinations.FunctionDestination(destination or Recorder(world), name="recorder")
     return wcdc.Sync(
         destination=function, mode="upsert", on_removed="delete", concurrency=concurrency, **common

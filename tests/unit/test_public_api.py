@@ -26,8 +26,8 @@ NAMES = [
 
 DESTINATIONS = [
     "Batch", "Capabilities", "Csv", "Destination", "FunctionDestination", "HttpFunction", "HttpRequest",
-    "JsonLines", "JsonRpc", "Outcome", "Parquet", "RunContext", "SqlTable", "Writer", "destination",
-    "rejected", "retryable", "unknown",
+    "JobWriter", "JsonLines", "JsonRpc", "Outcome", "Parquet", "RunContext", "SqlTable", "Writer",
+    "destination", "rejected", "retryable", "unknown",
 ]  # fmt: skip
 
 TREE = {

@@ -74,6 +74,7 @@ class Capabilities:
         row_rate: The same for rows.
         concurrency: Calls under way at once, unless the sync says otherwise.
         max_concurrency: The most calls under way at once that it can take.
+        jobs: Whether its writers are of the kind ``JobWriter``.
     """
 
     modes: frozenset[str]
@@ -88,6 +89,7 @@ class Capabilities:
     row_rate: str | None = None
     concurrency: int = 1
     max_concurrency: int = 64
+    jobs: bool = False
 
 
 @dataclass(frozen=True)
@@ -225,6 +227,57 @@ class Writer(ABC):
         """Release what the writer holds; what was not published is discarded."""
 
 
+class JobWriter(Writer):
+    """Sends each batch as a job that the destination works on by itself; the engine waits and asks.
+
+    All of it may be called from several threads. The id of a job is in the journal before the job is
+    submitted, its handle after: if the process dies, the next run asks for the outcome of its jobs.
+    """
+
+    @abstractmethod
+    def submit(self, batch: Batch, job_id: str) -> str:
+        """Hand over a batch.
+
+        Args:
+            batch: The rows.
+            job_id: An id for the job, which no other attempt has: a destination that can should take no
+                second job of one id.
+
+        Returns:
+            The job's handle, without secrets: what ``poll`` needs to ask for it, in this process or another.
+
+        Raises:
+            DestinationError: As of ``write``; if the outcome is unknown, ``find`` is asked for the job.
+        """
+
+    @abstractmethod
+    def poll(self, batch: Batch, handle: str) -> Outcomes | None:
+        """Ask how a job is doing.
+
+        Returns:
+            None while it isn't over; then what ``write`` would return, as often as it is asked.
+
+        Raises:
+            DestinationError: If it is retryable or the outcome unknown, the job is asked for again. Else the
+                job was refused as a whole, and nothing of it was applied.
+        """
+
+    def find(self, batch: Batch, job_id: str) -> str | None:
+        """Look for a job by its id; one that isn't known may have been submitted all the same.
+
+        Returns:
+            Its handle; None if the destination surely never got it, nor will.
+
+        Raises:
+            DestinationError: That can't be told.
+        """
+        raise DestinationError("The destination can't look for a job by its id.", retryable=False)
+
+    def write(self, batch: Batch) -> Outcomes:
+        """Nothing is written but by jobs."""
+        raise NotImplementedError("the engine submits jobs")
+
+
 class Destination(ABC):
     """Where rows go. Declarations are cheap: nothing is opened before ``check`` or ``open``."""
 
@@ -260,6 +313,23 @@ class Destination(ABC):
     def published(self, context: RunContext, operation: str) -> bool | None:
         """Whether an interrupted run's unit took effect; None if that can't be told."""
         return None
+
+
+def opened(destination: Destination, context: RunContext) -> Writer:
+    """A destination's writer, of the kind that it has declared.
+
+    Raises:
+        ConfigError: It is of the other kind.
+    """
+    writer = destination.open(context)
+    if isinstance(writer, JobWriter) != destination.capabilities.jobs:
+        writer.close()
+        raise ConfigError(
+            "The destination's capability `jobs` doesn't fit its writer.",
+            code="sync-destination",
+            hint="Declare jobs=True where writers are JobWriters, and only there.",
+        )
+    return writer
 
 
 def as_destination(value: Any) -> Destination:

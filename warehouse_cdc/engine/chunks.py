@@ -19,12 +19,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from warehouse_cdc.destinations.base import Batch, RunContext, Writer
+from warehouse_cdc.destinations.base import Batch, JobWriter, RunContext, Writer
+from warehouse_cdc.engine.jobs import JobSender, Wish
 from warehouse_cdc.engine.pool import Pool
 from warehouse_cdc.engine.request_log import RequestLog
 from warehouse_cdc.engine.sending import Sender, Sent, Standing
+from warehouse_cdc.errors import ConfigError
 from warehouse_cdc.limits import Limiter
-from warehouse_cdc.plan.record import Chunk
+from warehouse_cdc.plan.record import Chunk, Job
 from warehouse_cdc.sync import Sync
 
 _log = logging.getLogger("warehouse_cdc")
@@ -111,6 +113,7 @@ class ChunkSender(Sending):
         sending: Callable[[], AbstractContextManager[None]] = nullcontext,
         log: RequestLog | None = None,
         standing: Standing | None = None,
+        note: Callable[[Sequence[Job]], None] | None = None,
     ) -> None:
         """Prepare.
 
@@ -124,11 +127,23 @@ class ChunkSender(Sending):
             sending: A context around each batch.
             log: Keeps each call.
             standing: What another sender has learned of the destination.
+            note: Puts jobs in the journal; called by the thread that calls ``send``.
+
+        Raises:
+            ConfigError: The writer works by jobs, and nothing can be put in the journal.
         """
+        if isinstance(writer, JobWriter) and note is None:
+            raise ConfigError("Jobs are submitted by the process that writes the journal.", code="sync-parts")
         super().__init__(sync, cancelled)
         self._context = context
         self._sending = sending
-        self._sender = Sender(sync, writer, limiter, check_lease, cancelled, log, standing)
+        self._note = note
+        self._came: queue.SimpleQueue[Future[Sent] | Wish] = queue.SimpleQueue()
+        shared = (limiter, check_lease, cancelled, log, standing)
+        self._jobs = (
+            JobSender(sync, writer, *shared, self._came.put) if isinstance(writer, JobWriter) else None
+        )
+        self._sender = self._jobs or Sender(sync, writer, *shared)
         batch_rows = sync.batch_rows or sync.destination.capabilities.batch_rows
         self._batch_rows = min(filter(None, (batch_rows, limiter.most_rows)))
         self._concurrency = sync.at_once
@@ -150,7 +165,7 @@ class ChunkSender(Sending):
 
     def close(self) -> None:
         """Begin no batch any more, and let the threads end."""
-        self._sender.stopped.set()
+        self._sender.close()
         self._pool.close()
 
     def send(self, operation: str, rows: pa.Table, values: pa.Table) -> list[dict[str, Any]]:
@@ -168,13 +183,18 @@ class ChunkSender(Sending):
         parcels: list[_Parcel] = []
         following: list[deque[_Parcel]] = []
         under_way: dict[Future[Sent], int] = {}
-        done: queue.SimpleQueue[Future[Sent]] = queue.SimpleQueue()
+        done = self._came
         failures: list[dict[str, Any]] = []
+
+        if self._jobs is not None:
+            rows = rows.append_column("place", pa.array(np.arange(rows.num_rows)))
 
         def submit(lane: deque[_Parcel]) -> None:
             number = len(parcels)
             parcels.append(lane.popleft())
             following.append(lane)
+            if self._jobs is not None:
+                self._jobs.places[number] = parcels[number].rows.column("place").to_pylist()
             future = self._pool.submit(partial(self._observed, parcels[number].batch, number))
             under_way[future] = number
             future.add_done_callback(done.put)
@@ -189,8 +209,7 @@ class ChunkSender(Sending):
             submit(lane)
         looked = time.monotonic()
         while under_way:
-            with suppress(queue.Empty):
-                future = done.get(timeout=_LOOK)
+            for future in self._noted(taken(done, _LOOK)):
                 if future in under_way:
                     collect(future, future.result())
             if time.monotonic() - looked < _LOOK:
@@ -205,6 +224,15 @@ class ChunkSender(Sending):
                     size = parcels[under_way[future]].rows.num_rows
                     collect(future, Sent(unsent=list(range(size))))
         return failures
+
+    def _noted(self, came: list[Future[Sent] | Wish]) -> list[Future[Sent]]:
+        """What has come, once the jobs that wait for that are in the journal."""
+        wishes = [each for each in came if isinstance(each, Wish)]
+        if wishes and self._note is not None:
+            self._note([wish.job for wish in wishes])
+            for wish in wishes:
+                wish.noted.set()
+        return [each for each in came if not isinstance(each, Wish)]
 
     def _lanes(self, operation: str, rows: pa.Table, values: pa.Table) -> Iterator[deque[_Parcel]]:
         """A chunk's batches: those of one lane are sent one after the other, the lanes beside each other."""
@@ -250,27 +278,48 @@ class ChunkSender(Sending):
 
     def _collect(self, rows: pa.Table, sent: Sent) -> list[dict[str, Any]]:
         """A batch's failures as rows of the rejections table."""
-        now = datetime.now(timezone.utc)
-        ids, tries, since = (rows.column(name) for name in ("row_id", "tries", "failed_since"))
-        found = []
-        for at, (outcome, reason, permanent, attempts) in sent.failures.items():
-            found.append(
-                {
-                    "row_id": ids[at].as_py(),
-                    "outcome": outcome,
-                    "reason": reason,
-                    "permanent": permanent,
-                    "attempts": (tries[at].as_py() or 0) + attempts,
-                    "first_failed_at": since[at].as_py() or now,
-                    "last_failed_at": now,
-                    "cut": at in sent.cut,
-                }
-            )
+        found = rejected_rows(rows, sent)
         self.fatal = self.fatal or sent.fatal
-        self.count([failure for failure in found if not failure["cut"] or self.fatal])
+        self.count([failure for failure in found if not failure.get("cut") or self.fatal])
         if self.fatal:
             self._sender.stopped.set()
-        return found + [{"row_id": ids[at].as_py(), "outcome": "aborted"} for at in sent.unsent]
+        return found
+
+
+def taken(came: queue.SimpleQueue[Any], seconds: float) -> list[Any]:
+    """All that has come, or comes first within that time."""
+    found: list[Any] = []
+    with suppress(queue.Empty):
+        found.append(came.get(timeout=seconds))
+        while True:
+            found.append(came.get_nowait())
+    return found
+
+
+def rejected_rows(rows: pa.Table, sent: Sent) -> list[dict[str, Any]]:
+    """Rows of the table of rejections, but for ``op`` and ``chunk``.
+
+    Args:
+        rows: ``row_id``, ``tries`` and ``failed_since`` of what was to be sent.
+        sent: What became of them, by their places.
+    """
+    now = datetime.now(timezone.utc)
+    ids, tries, since = (rows.column(name) for name in ("row_id", "tries", "failed_since"))
+    found = []
+    for at, (outcome, reason, permanent, attempts) in sent.failures.items():
+        found.append(
+            {
+                "row_id": ids[at].as_py(),
+                "outcome": outcome,
+                "reason": reason,
+                "permanent": permanent,
+                "attempts": (tries[at].as_py() or 0) + attempts,
+                "first_failed_at": since[at].as_py() or now,
+                "last_failed_at": now,
+                "cut": at in sent.cut,
+            }
+        )
+    return found + [{"row_id": ids[at].as_py(), "outcome": "aborted"} for at in sent.unsent]
 
 
 def close_quietly(writer: Writer) -> None:

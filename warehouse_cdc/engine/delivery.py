@@ -26,7 +26,7 @@ from warehouse_cdc.engine.transitions import Observer, Step, observed
 from warehouse_cdc.errors import CdcError, LeaseLostError
 from warehouse_cdc.limits import Limiter, limiter
 from warehouse_cdc.mapping.values import tagged
-from warehouse_cdc.plan.record import Chunk, Ended, PlanRecord
+from warehouse_cdc.plan.record import Chunk, Ended, Job, PlanRecord
 from warehouse_cdc.plan.statements import Statements
 from warehouse_cdc.sync import OPERATIONS, Sync
 from warehouse_cdc.warehouses.base import Connection
@@ -96,8 +96,7 @@ class Delivery:
         self._table: RequestTable | None = None
         if sync.request_log_table:
             self._table = RequestTable(part.connection, part.statements, sync, part.context.run_id)
-        limits = limiter(sync.share_rate or sync.id, sync.rates) if sync.rates else Limiter()
-        limits.assume(*part.before)
+        limits = limits_of(part)
         self._sender: Sending
         if writer is None:
             assert part.parts is not None
@@ -113,6 +112,7 @@ class Delivery:
                 part.cancelled,
                 partial(observed, part.observer, Step.SEND),
                 self._log,
+                note=self._note_jobs,
             )
         self._total = sum(chunk.rows for chunk in part.record.chunks)
         self._done = 0
@@ -183,41 +183,13 @@ class Delivery:
         for taken in _grouped(numbered, STATEMENT_ROWS):
             whole = len(taken) == len(numbered)
             parts = _grouped(taken, PART_ROWS)
-            spool = self._read(operation, taken, [part[-1][1].high for part in parts], whole=whole)
+            spool = read(self._part, operation, taken, [part[-1][1].high for part in parts], whole=whole)
             try:
                 for place, part in enumerate(parts):
-                    for index, chunk, rows in _cut(spool.part(place), part):
-                        rows = self._with_attempts(rows)
+                    for index, chunk, rows in cut(self._part, spool.part(place), part):
                         yield index, chunk, rows, values_of(self._part, operation, rows)
             finally:
                 spool.close()
-
-    def _with_attempts(self, rows: pa.Table) -> pa.Table:
-        """Rows of a lean plan with what others know of earlier attempts: there were none."""
-        if not self._part.record.lean:
-            return rows
-        run_id, number = self._part.context.run_id, rows.num_rows
-        return (
-            rows.append_column("key_run", pa.repeat(run_id, number))
-            .append_column("tries", pa.nulls(number, pa.int32()))
-            .append_column("failed_since", pa.nulls(number, pa.timestamp("us", tz="UTC")))
-        )
-
-    def _read(self, operation: str, taken: Numbered, highs: list[int], *, whole: bool) -> Spool:
-        part = self._part
-        low, high = (None, None) if whole else (taken[0][1].low, taken[-1][1].high)
-        sql = part.statements.read(part.context.run_id, part.record, operation, low, high)
-        values = [c.previous if operation == "removed" else c.value for c in part.record.columns]
-        with observed(part.observer, Step.READ):
-            kinds = read_kinds(part.statements, values, lean=part.record.lean)
-            rows = part.connection.stream(
-                sql,
-                kinds,
-                idle_timeout=part.lease.idle_timeout,
-                expected_rows=sum(chunk.rows for _index, chunk in taken),
-            )
-            with closing(ahead(rows)) as batches:
-                return Spool(batches, highs)
 
     # -- durable steps ----------------------------------------------------------------------------
 
@@ -225,26 +197,15 @@ class Delivery:
         """Store the rejections and the checkpoint of all chunks below ``delivered``."""
         part = self._part
         with observed(part.observer, Step.CHECKPOINT), part.lease.fenced():
-            self.ended = self._counted(delivered)
-            part.lease.note(journal.CHECKPOINT, self.ended, self._rejections())
+            self.ended = counted(self.ended, delivered, self._pending)
+            part.lease.note(journal.CHECKPOINT, self.ended, rejections_of(self._pending))
         self._pending = []
 
-    def _rejections(self) -> pa.Table | None:
-        return pa.Table.from_pylist(self._pending, schema=REJECTIONS) if self._pending else None
-
-    def _counted(self, delivered: int) -> Ended:
-        ended = self.ended
-        failed, aborted = dict(ended.failed), dict(ended.aborted)
-        for row in self._pending:
-            counts = aborted if row["outcome"] == "aborted" else failed
-            counts[row["op"]] = counts.get(row["op"], 0) + 1
-        return replace(
-            ended,
-            delivered=delivered,
-            rejections=ended.rejections + len(self._pending),
-            failed=failed,
-            aborted=aborted,
-        )
+    def _note_jobs(self, jobs: Sequence[Job]) -> None:
+        """Store what is known of jobs, without which a successor couldn't ask for them."""
+        part = self._part
+        with observed(part.observer, Step.JOB), part.lease.fenced():
+            part.lease.note(journal.CHECKPOINT, replace(self.ended, jobs=tuple(jobs)))
 
     def _publish(self, operation: str) -> None:
         """A unit that is published whole: rejections first, then the effect, then the checkpoint (D29)."""
@@ -256,7 +217,7 @@ class Delivery:
         chunks = part.record.chunks
         delivered = next((i for i, c in enumerate(chunks) if c.operation in after), len(chunks))
         with observed(part.observer, Step.REJECTIONS), part.lease.fenced():
-            if (rejections := self._rejections()) is not None:
+            if (rejections := rejections_of(self._pending)) is not None:
                 part.lease.reject(rejections)
         part.lease.check()
         try:
@@ -275,10 +236,55 @@ class Delivery:
             self._pending = []
             return
         with observed(part.observer, Step.CHECKPOINT), part.lease.fenced():
-            self.ended = self._counted(delivered)
+            self.ended = counted(self.ended, delivered, self._pending)
             part.lease.note(journal.CHECKPOINT, self.ended)
         self._published += 1
         self._pending = []
+
+
+def limits_of(part: Part) -> Limiter:
+    """What keeps a run's calls within the destination's limits, those of the run before included."""
+    sync = part.sync
+    limits = limiter(sync.share_rate or sync.id, sync.rates) if sync.rates else Limiter()
+    limits.assume(*part.before)
+    return limits
+
+
+def rejections_of(rows: Sequence[dict[str, Any]]) -> pa.Table | None:
+    """Rows for the table of rejections, if there are any."""
+    return pa.Table.from_pylist(list(rows), schema=REJECTIONS) if rows else None
+
+
+def counted(ended: Ended, delivered: int, rejections: Sequence[dict[str, Any]]) -> Ended:
+    """A checkpoint of the first ``delivered`` chunks, whose last ones have brought these rejections."""
+    failed, aborted = dict(ended.failed), dict(ended.aborted)
+    for row in rejections:
+        counts = aborted if row["outcome"] == "aborted" else failed
+        counts[row["op"]] = counts.get(row["op"], 0) + 1
+    return replace(
+        ended,
+        delivered=delivered,
+        rejections=ended.rejections + len(rejections),
+        failed=failed,
+        aborted=aborted,
+    )
+
+
+def read(part: Part, operation: str, taken: Numbered, highs: list[int], *, whole: bool) -> Spool:
+    """Read chunks of an operation, all of which they are if ``whole``."""
+    low, high = (None, None) if whole else (taken[0][1].low, taken[-1][1].high)
+    sql = part.statements.read(part.context.run_id, part.record, operation, low, high)
+    values = [c.previous if operation == "removed" else c.value for c in part.record.columns]
+    with observed(part.observer, Step.READ):
+        kinds = read_kinds(part.statements, values, lean=part.record.lean)
+        rows = part.connection.stream(
+            sql,
+            kinds,
+            idle_timeout=part.lease.idle_timeout,
+            expected_rows=sum(chunk.rows for _index, chunk in taken),
+        )
+        with closing(ahead(rows)) as batches:
+            return Spool(batches, highs)
 
 
 def _grouped(chunks: Numbered, rows: int) -> list[Numbered]:
@@ -294,7 +300,7 @@ def _grouped(chunks: Numbered, rows: int) -> list[Numbered]:
     return groups
 
 
-def _cut(rows: pa.Table, chunks: Numbered) -> Iterator[tuple[int, Chunk, pa.Table]]:
+def cut(part: Part, rows: pa.Table, chunks: Numbered) -> Iterator[tuple[int, Chunk, pa.Table]]:
     """Cut rows into chunks, each sorted by row id (D14)."""
     highs = np.asarray([chunk.high for _index, chunk in chunks])
     places = pa.array(np.searchsorted(highs, rows.column("bucket").to_numpy()))
@@ -302,8 +308,20 @@ def _cut(rows: pa.Table, chunks: Numbered) -> Iterator[tuple[int, Chunk, pa.Tabl
     ordered = rows.take(pc.sort_indices(keys, [("place", "ascending"), ("row_id", "ascending")]))
     start = 0
     for index, chunk in chunks:
-        yield index, chunk, ordered.slice(start, chunk.rows)
+        yield index, chunk, _with_attempts(part, ordered.slice(start, chunk.rows))
         start += chunk.rows
+
+
+def _with_attempts(part: Part, rows: pa.Table) -> pa.Table:
+    """Rows of a lean plan with what others know of earlier attempts: there were none."""
+    if not part.record.lean:
+        return rows
+    run_id, number = part.context.run_id, rows.num_rows
+    return (
+        rows.append_column("key_run", pa.repeat(run_id, number))
+        .append_column("tries", pa.nulls(number, pa.int32()))
+        .append_column("failed_since", pa.nulls(number, pa.timestamp("us", tz="UTC")))
+    )
 
 
 def read_kinds(statements: Statements, values: Sequence[Any], *, lean: bool) -> list[Any]:

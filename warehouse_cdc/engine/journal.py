@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 
 from ulid import ULID
@@ -131,6 +131,9 @@ def fold(rows: Iterable[Row]) -> History:
             generation.plan = PlanRecord.from_json(data)
         else:
             ended = Ended.from_json(data)
+            if ended.jobs:
+                jobs = {job.id: job for job in (*generation.progress.jobs, *ended.jobs)}
+                ended = replace(ended, jobs=tuple(jobs.values()))
             generation.progress = ended
             generation.delivered = generation.delivered or event in (DELIVERED, COMMITTED)
             if event in (COMMITTED, FAILED):

@@ -131,8 +131,15 @@ class Lease(ABC):
         """Make the table of its rejections and journal it, inside a fence: from here on it is the state."""
 
     @abstractmethod
-    def take(self, generation: journal.Generation, ended: Ended) -> Ended | None:
+    def take(
+        self, generation: journal.Generation, ended: Ended, rejections: pa.Table | None = None
+    ) -> Ended | None:
         """Journal what became of a run that died, inside a fence: from here on it can't end by itself.
+
+        Args:
+            generation: The run.
+            ended: How it ended.
+            rejections: Rows for the table of its rejections, which count only if this end does.
 
         Returns:
             How it ended, as the first run that closes it has found; None if it has ended by itself.

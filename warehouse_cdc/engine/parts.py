@@ -59,6 +59,8 @@ class Parts:
             found = "parts must be a whole number of at least 1"
         elif sync.destination.publishes(sync.mode):
             found = "what takes effect as a whole is sent by one process"
+        elif sync.destination.capabilities.jobs:
+            found = "jobs are submitted by the process that writes the journal"
         elif sync.order_by is not None or sync.share_rate is not None:
             found = "order_by and share_rate hold within one process"
         elif sync.at_once < self.number:

@@ -437,6 +437,7 @@ class Planner:
             # Two rows alike leave no trace in it.
             checksum="" if rows.repeated else str(self.connection.dialect.combined(summary.checksums)),
             lean=self._lean,
+            jobs=sync.destination.capabilities.jobs,
             parts=self.parts,
             policy=self.sync.policy,
             refusals=bool(table) and self._refusals,

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pyarrow as pa
+
+from warehouse_cdc.compile.layout import Layout
 from warehouse_cdc.destinations.base import RunContext
-from warehouse_cdc.engine import journal
+from warehouse_cdc.engine.delivery import Part
+from warehouse_cdc.engine.settling import settle, settles
 from warehouse_cdc.engine.store import count_rejections
 from warehouse_cdc.plan.record import Ended, PlanRecord
 from warehouse_cdc.plan.statements import Statements
@@ -13,31 +17,40 @@ from warehouse_cdc.sync import OPERATIONS, Sync
 from warehouse_cdc.warehouses.base import Connection
 
 
-def how_it_ended(
-    connection: Connection,
-    statements: Statements,
-    generation: journal.Generation,
-    sync: Sync,
-    context: RunContext,
-) -> Ended:
-    """The end of a planned generation whose process is gone.
+def how_it_ended(part: Part, layout: Layout) -> tuple[Ended, pa.Table | None]:
+    """The end of a planned generation whose process is gone, and rejections that belong to it.
 
-    What the journal says is delivered, is. Delivery that was complete makes the run what it was; otherwise
-    what was under way since the last checkpoint is unknown and the rest was never sent.
+    What the journal says is delivered, is. Of jobs it says which there may be: their destination knows more.
+    Delivery that was complete makes the run what it was; otherwise what was under way since the last
+    checkpoint is unknown, unless it was to be sent by jobs, and the rest was never sent.
+
+    Args:
+        part: The generation, with the lease of the run that closes it.
+        layout: What the sync compares and sends now.
+
+    Raises:
+        Interrupted: The run was cancelled while it asked for jobs.
+        LeaseLostError: It isn't the sync's run any more.
     """
-    record = generation.plan
-    assert record is not None
-    progress = generation.progress
-    if generation.delivered:
-        return progress
+    record, progress, rejections = part.record, part.generation.progress, None
+    if part.generation.delivered:
+        return progress, None
     if record.kind == "reset":
-        return Ended("success")
+        return Ended("success"), None
     if record.publishes:
-        return _published(connection, statements, record, progress, sync, context)
+        return (
+            _published(part.connection, part.statements, record, progress, part.sync, part.context),
+            None,
+        )
+    may_be_sent = progress.jobs or not record.jobs
+    if progress.jobs and settles(part, layout):
+        progress, rejections = settle(part)
+        may_be_sent = False
+    progress = replace(progress, jobs=())
     if progress.delivered == len(record.chunks) and not any(progress.aborted.values()):
-        return replace(progress, status="success", error=None)
-    unknown = under_way(record, progress.delivered)
-    return replace(progress, status="failed", error="interrupted", unknown=unknown)
+        return replace(progress, status="success", error=None), rejections
+    unknown = under_way(record, progress.delivered) if may_be_sent else ()
+    return replace(progress, status="failed", error="interrupted", unknown=unknown), rejections
 
 
 def under_way(record: PlanRecord, delivered: int) -> tuple[int, ...]:

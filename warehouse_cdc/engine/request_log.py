@@ -55,10 +55,25 @@ class RequestLog:
         except OSError as error:
             self._give_up(error)
 
-    def keep(self, batch: Batch, outcomes: Outcomes, exchanges: Sequence[Exchange], seconds: float) -> None:
-        """Keep one call."""
+    def keep(
+        self,
+        batch: Batch,
+        outcomes: Outcomes,
+        exchanges: Sequence[Exchange],
+        seconds: float,
+        rest: str | None = "succeeded",
+    ) -> None:
+        """Keep one call.
+
+        Args:
+            batch: Its rows.
+            outcomes: What became of some of them.
+            exchanges: What went over the wire.
+            seconds: How long it took.
+            rest: What became of the others; None if it said nothing of any row.
+        """
         try:
-            text = self._line(batch, outcomes, exchanges, seconds)
+            text = self._line(batch, outcomes, exchanges, seconds, rest)
             with self._lock:
                 if self._file is not None:
                     self._file.write(text + "\n")
@@ -67,12 +82,18 @@ class RequestLog:
         except Exception as error:  # the call was made: whatever goes wrong here must not hide its outcome
             self._give_up(error)
 
-    def _line(self, batch: Batch, outcomes: Outcomes, exchanges: Sequence[Exchange], seconds: float) -> str:
+    def _line(
+        self,
+        batch: Batch,
+        outcomes: Outcomes,
+        exchanges: Sequence[Exchange],
+        seconds: float,
+        rest: str | None,
+    ) -> str:
         hide = self._hiding(batch)
         rows = []
-        for position, (row_id, row) in enumerate(
-            zip(batch.row_ids, to_rows(batch.arrow, strict=False), strict=True)
-        ):
+        told = () if rest is None else zip(batch.row_ids, to_rows(batch.arrow, strict=False), strict=True)
+        for position, (row_id, row) in enumerate(told):
             outcome = outcomes.get(position)
             rows.append(
                 {
@@ -80,7 +101,7 @@ class RequestLog:
                     "fields": {
                         name: HIDDEN if name in self._hidden else value for name, value in row.items()
                     },
-                    "outcome": "succeeded" if outcome is None else outcome.status,
+                    "outcome": rest if outcome is None else outcome.status,
                     "reason": None if outcome is None else hide(outcome.reason),
                 }
             )

@@ -178,8 +178,12 @@ class RowLease(Lease):
             self._connection.execute(self._statements.create_rejections(record.rejections_table))
         self.append(self.generation, journal.PLANNED, record.to_json())
 
-    def take(self, generation: journal.Generation, ended: Ended) -> Ended | None:
+    def take(
+        self, generation: journal.Generation, ended: Ended, rejections: pa.Table | None = None
+    ) -> Ended | None:
         """Append it: the fence keeps its process out."""
+        if rejections is not None:
+            self._reject(generation, rejections)
         self.append(generation, journal.DELIVERED, ended.to_json())
         return ended
 
@@ -191,8 +195,11 @@ class RowLease(Lease):
 
     def reject(self, rejections: pa.Table) -> None:
         """Insert them."""
-        assert self.generation.plan is not None
-        table = self.generation.plan.rejections_table
+        self._reject(self.generation, rejections)
+
+    def _reject(self, generation: journal.Generation, rejections: pa.Table) -> None:
+        assert generation.plan is not None
+        table = generation.plan.rejections_table
         self._connection.insert(self._statements.schemas.planner, table, rejections)
 
     def end(

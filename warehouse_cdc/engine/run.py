@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from warehouse_cdc.compile.layout import Layout, lay_out
 from warehouse_cdc.compile.parse import ModelQuery, read_model
-from warehouse_cdc.destinations.base import RunContext
+from warehouse_cdc.destinations.base import RunContext, opened
 from warehouse_cdc.engine import journal, planning
 from warehouse_cdc.engine.chunks import close_quietly
 from warehouse_cdc.engine.closing import Closer
@@ -288,8 +288,11 @@ class Runner:
             self._options.cancelled.wait(SLICE + self._sync.batch_timeout)
         closed = None
         for generation in history.open:
+            try:
+                self._close(lease, generation, layout, schema)
+            except Interrupted:
+                return self._cancelled(lease, closed)
             closed = generation.run_id
-            self._close(lease, generation, layout, schema)
         if closed is not None:
             listed = self._ledger.listing()
         state = history.state
@@ -359,7 +362,8 @@ class Runner:
             ended = Ended("success")
         else:
             context = self._context(run_id, lease.generation, layout, schema)
-            ended = self._deliver(lease, record, context, layout, _sent_before(history.last, lease))
+            part = self._part(lease, lease.generation, context, layout, _sent_before(history.last, lease))
+            ended = self._deliver(part)
         with observed(self._options.observer, Step.DELIVERED), lease.fenced():
             lease.note(journal.DELIVERED, ended)
         self._options.progress(Progress("reporting"))
@@ -414,20 +418,21 @@ class Runner:
 
     # -- delivery ---------------------------------------------------------------------------------
 
-    def _deliver(
+    def _part(
         self,
         lease: Lease,
-        record: PlanRecord,
+        generation: journal.Generation,
         context: RunContext,
         layout: Layout,
         before: tuple[int, float],
-    ) -> Ended:
-        part = Part(
+    ) -> Part:
+        assert generation.plan is not None
+        return Part(
             connection=self._connection,
             statements=self._statements,
             sync=self._sync,
-            record=record,
-            generation=lease.generation,
+            record=generation.plan,
+            generation=generation,
             lease=lease,
             context=context,
             fields=layout.fields,
@@ -437,11 +442,13 @@ class Runner:
             before=before,
             parts=self._options.parts,
         )
+
+    def _deliver(self, part: Part) -> Ended:
         if part.parts is not None:
             return Delivery(part, None).run()
-        lease.check()  # opening may sweep away what other runs left at the destination
+        part.lease.check()  # opening may sweep away what other runs left at the destination
         try:
-            writer = self._sync.destination.open(context)
+            writer = opened(self._sync.destination, part.context)
         except Exception as error:
             return Ended("failed", told(error))
         try:
@@ -455,12 +462,18 @@ class Runner:
         """End an interrupted run (D17)."""
         _log.warning("sync %r: run %s was interrupted; closing it", self._sync.id, generation.run_id)
         if generation.plan is None:
-            ended = Ended("failed", "interrupted")
+            ended, rejections = Ended("failed", "interrupted"), None
         else:
-            context = self._context(generation.run_id, generation, layout, schema)
-            ended = how_it_ended(self._connection, self._statements, generation, self._sync, context)
+            part = self._part(
+                lease,
+                generation,
+                self._context(generation.run_id, generation, layout, schema),
+                layout,
+                _sent_before(generation, lease),
+            )
+            ended, rejections = how_it_ended(part, layout)
         with observed(self._options.observer, Step.CLOSE), lease.fenced():
-            taken = lease.take(generation, ended)
+            taken = lease.take(generation, ended, rejections)
         if taken is None:
             return
         if generation.plan is None:

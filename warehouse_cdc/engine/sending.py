@@ -144,6 +144,10 @@ class Sender:
                 pieces += _halves(again)
         return sent
 
+    def close(self) -> None:
+        """Start no call any more."""
+        self.stopped.set()
+
     @property
     def standing(self) -> Standing:
         """What it has learned so far."""
@@ -160,15 +164,12 @@ class Sender:
         """Send some of a batch's rows until each has an outcome; returns those to be sent again in halves."""
         pending, tainted = piece, set[int]()
         for attempt in range(1, self._sync.max_attempts + 1):
-            with self._limiter.call(len(pending), lambda: self._halted) as place:
-                call = None if place is None else self._begin(number, pending, sent, tries, later, place)
-                if call is None:
-                    sent.unsent += [at for at in pending if tries[at] == 0]
-                    sent.cut.update(at for at in pending if tries[at])
-                    return []
-                whole = len(pending) == len(batch) and call.attempt == 1
-                part = batch if whole else batch.take(pending, attempt=call.attempt)
-                answer = self._attempt(part, number)
+            made = self._turn(batch, pending, number, sent, tries, later)
+            if made is None:
+                sent.unsent += [at for at in pending if tries[at] == 0]
+                sent.cut.update(at for at in pending if tries[at])
+                return []
+            part, answer = made
             last = attempt == self._sync.max_attempts
             again = []
             for position in pending:
@@ -197,6 +198,18 @@ class Sender:
                 sent.cut.update(pending)
                 return []
         return []
+
+    def _turn(
+        self, batch: Batch, pending: list[int], number: int, sent: Sent, tries: list[int], later: list[int]
+    ) -> tuple[Batch, _Answer] | None:
+        """One call, once its turn has come, with the rows that it had; None if the run has stopped before."""
+        with self._limiter.call(len(pending), lambda: self._halted) as place:
+            call = None if place is None else self._begin(number, pending, sent, tries, later, place)
+            if call is None:
+                return None
+            whole = len(pending) == len(batch) and call.attempt == 1
+            part = batch if whole else batch.take(pending, attempt=call.attempt)
+            return part, self._attempt(part, number)
 
     def _begin(
         self, number: int, pending: list[int], sent: Sent, tries: list[int], later: list[int], place: Place
@@ -291,28 +304,36 @@ class Sender:
             again=batch.attempt > 1,
         )
         if self._log is not None:
-            self._log.keep(batch, answer.outcomes, exchanges, seconds)
+            rest = "succeeded" if answer.handle is None else "submitted"
+            self._log.keep(batch, answer.outcomes, exchanges, seconds, rest)
         return answer
 
     def _call(self, batch: Batch, number: int) -> _Answer:
         try:
-            return _Answer(self._checked(batch, self._writer.write(batch)))
+            return self._write(batch, number)
         except LeaseLostError:
             raise
         except DestinationError as error:
-            answer = self._failed(batch, error)
-            own = error.outcomes if _known(batch, error.outcomes) else {}
-            return replace(
-                answer,
-                outcomes={**answer.outcomes, **own},
-                refused=[index for index in answer.refused if index not in own],
-            )
+            return self._said(batch, error)
         except Exception as error:
             # Whatever a writer did before it failed is not known; the type says enough for a reason.
             reason = f"{type(error).__name__} in the destination"
             return _Answer(_all(batch, unknown(reason)), failed=reason)
         finally:
             self.calls.pop(number, None)
+
+    def _write(self, batch: Batch, number: int) -> _Answer:
+        return _Answer(self._checked(batch, self._writer.write(batch)))
+
+    def _said(self, batch: Batch, error: DestinationError) -> _Answer:
+        """What an error says of its call's rows: some of them may have outcomes of their own."""
+        answer = self._failed(batch, error)
+        own = error.outcomes if _known(batch, error.outcomes) else {}
+        return replace(
+            answer,
+            outcomes={**answer.outcomes, **own},
+            refused=[index for index in answer.refused if index not in own],
+        )
 
     def _failed(self, batch: Batch, error: DestinationError) -> _Answer:
         """What an error says of all rows of its call."""
@@ -375,6 +396,7 @@ class _Answer:
         too_large: Whether it did so because of its size.
         failed: Why the call as a whole failed, whatever its rows.
         unreachable: Whether there was no answer at all.
+        handle: Of the job that will bring the outcomes, if it was submitted.
     """
 
     outcomes: Outcomes
@@ -385,6 +407,7 @@ class _Answer:
     too_large: bool = False
     failed: str | None = None
     unreachable: bool = False
+    handle: str | None = None
 
     @property
     def kind(self) -> str:

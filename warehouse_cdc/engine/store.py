@@ -162,7 +162,7 @@ def verify_rows(connection: Connection, statements: Statements, history: journal
         record, ended = plan.record, plan.ended
         plans, rejections = (statements.planner(t) for t in (record.plan_table, record.rejections_table))
         counts.append(f"(SELECT count(*) FROM {plans})")
-        counts.append(f"(SELECT count(*) FROM {rejections} WHERE chunk < {ended.delivered})")
+        counts.append(f"(SELECT count(*) FROM {rejections} WHERE {ended.counted})")
         written += [(record.plan_table, record.rows), (record.rejections_table, ended.rejections)]
     if not counts:
         return
@@ -247,7 +247,7 @@ def read_rejections(
         "SELECT row_id, op, "
         f"CASE WHEN outcome = 'unknown' THEN {unknown} ELSE reason END AS reason, "
         f"attempts, first_failed_at, last_failed_at FROM {statements.planner(record.rejections_table)} "
-        f"WHERE outcome IN ('failed', 'unknown') AND chunk < {ended.delivered} UNION ALL "
+        f"WHERE outcome IN ('failed', 'unknown') AND {ended.counted} UNION ALL "
         f"SELECT row_id, CASE WHEN coalesce(was, 'absent') = 'absent' THEN 'added' ELSE 'changed' END, "
         f"{duplicate}, CAST(1 AS INTEGER), {never}, {never} "
         f"FROM {statements.rows(record.plan_table, record.columns, lean=record.lean)} x "

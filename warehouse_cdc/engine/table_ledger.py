@@ -325,8 +325,13 @@ class TableLease(Lease):
         """The table of the run's rejections, which it also has where its plan needs none."""
         return self._statements.run_tables(self.generation.run_id)[1]
 
-    def take(self, generation: journal.Generation, ended: Ended) -> Ended | None:
+    def take(
+        self, generation: journal.Generation, ended: Ended, rejections: pa.Table | None = None
+    ) -> Ended | None:
         """Create the generation's end, before its own run can."""
+        if rejections is not None:  # they carry this run's generation: no other end counts them
+            log = self._statements.run_tables(generation.run_id)[1]
+            self._connection.insert(self._statements.schemas.planner, log, rejections)
         before = self.create("end", generation, [(LAST_ENTRY, journal.DELIVERED, ended.to_json())])
         if before is None:
             return ended

@@ -26,6 +26,8 @@ class Step(str, Enum):
     """The plan is in the journal, and there is a table for its rejections: from here on it is the state."""
     READ = "read"
     """A part of the plan was read and its result closed."""
+    JOB = "job"
+    """Jobs are in the journal: the ids of those to be submitted, the handles of those that were."""
     SEND = "send"
     """A batch went to the destination."""
     REJECTIONS = "rejections"

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import zlib
+from base64 import b64decode, b64encode
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+import numpy as np
 
 from warehouse_cdc.dialects import ColumnType
 from warehouse_cdc.errors import StateVersionError
@@ -74,6 +79,7 @@ class PlanRecord:
             them from any others.
         source_version: Of the model and its tables, from before they were read; empty if that can't be told.
         lean: Without the columns that tell of a former state: there was none.
+        jobs: Rows are sent by jobs that the journal names before: what no job has was never sent.
         change_hint: What the warehouse knew about the tables' changes then; empty if nothing.
         parts: How many chunks of one operation may be under way at once.
         policy: What was done with rows that are rejected again and again; empty if they are sent for ever.
@@ -114,6 +120,7 @@ class PlanRecord:
     source_version: str = ""
     change_hint: str = ""
     lean: bool = False
+    jobs: bool = False
     parts: int = 1
     policy: str = ""
     refusals: bool = False
@@ -164,6 +171,21 @@ class PlanRecord:
 
 
 @dataclass(frozen=True)
+class Job:
+    """A job that was submitted to a destination, or was about to be.
+
+    Attributes:
+        id: Chosen before it was submitted.
+        rows: Places of its rows in the chunk after the last checkpoint, whose rows are in order of row id.
+        handle: By which the destination knows it; None as long as it hasn't told.
+    """
+
+    id: str
+    rows: tuple[int, ...]
+    handle: str | None = None
+
+
+@dataclass(frozen=True)
 class Ended:
     """How a planned run ended: what the journal's last entry of its generation says.
 
@@ -175,6 +197,11 @@ class Ended:
         rejections: Rows of the rejections table that belong to delivered chunks.
         failed: Operations of delivered chunks that failed, by kind.
         aborted: Operations of delivered chunks that were never sent, by kind.
+        settled_by: The generation of the run that found out what became of the last delivered chunk's jobs,
+            after the run that had submitted them was gone: that chunk's rejections have its number, negative,
+            in place of the chunk's. Else 0.
+        jobs: Jobs of the chunk after the last delivered one. A checkpoint has those that are new or have a
+            handle since the one before, unless it is of another chunk.
     """
 
     status: str
@@ -184,10 +211,24 @@ class Ended:
     rejections: int = 0
     failed: dict[str, int] = field(default_factory=dict)
     aborted: dict[str, int] = field(default_factory=dict)
+    settled_by: int = 0
+    jobs: tuple[Job, ...] = ()
+
+    @property
+    def counted(self) -> str:
+        """The condition of the rejections that count, in SQL."""
+        if not self.settled_by:
+            return f"chunk < {self.delivered}"
+        return f"((chunk >= 0 AND chunk < {self.delivered - 1}) OR chunk = -{self.settled_by})"
 
     def to_json(self) -> str:
         """The entry as JSON text."""
-        return json.dumps({"format": FORMAT, **asdict(self)}, ensure_ascii=False)
+        data = asdict(self)
+        data["jobs"] = [[job.id, _packed(job.rows), job.handle] for job in self.jobs]
+        for name in ("settled_by", "jobs"):
+            if not data[name]:
+                del data[name]
+        return json.dumps({"format": FORMAT, **data}, ensure_ascii=False)
 
     def complete(self, record: PlanRecord) -> bool:
         """Whether every operation of the plan succeeded."""
@@ -204,4 +245,19 @@ class Ended:
         data: dict[str, Any] = json.loads(text)
         data.pop("format", None)
         data["unknown"] = tuple(data["unknown"])
+        data["jobs"] = tuple(
+            Job(job_id, _unpacked(rows), handle) for job_id, rows, handle in data.get("jobs", ())
+        )
         return cls(**data)
+
+
+def _packed(rows: Sequence[int]) -> str:
+    """Ascending numbers as short text."""
+    bits = np.zeros(max(rows, default=-1) + 1, dtype=bool)
+    bits[list(rows)] = True
+    return b64encode(zlib.compress(np.packbits(bits).tobytes())).decode()
+
+
+def _unpacked(text: str) -> tuple[int, ...]:
+    bits = np.unpackbits(np.frombuffer(zlib.decompress(b64decode(text)), dtype=np.uint8))
+    return tuple(np.flatnonzero(bits).tolist())

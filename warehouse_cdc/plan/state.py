@@ -68,7 +68,7 @@ class Part:
         rejections_table: Its qualified name.
         run_id: Its run, as a literal.
         has_rejections: Whether any row of the rejections table counts.
-        valid_chunks: Rejections of chunks below this number count.
+        counted: The condition of rejections that count.
         delivered: What was sent.
         unknown: What may have been sent.
         auto_removed: Removed rows left without a call.
@@ -85,7 +85,7 @@ class Part:
     rejections_table: str
     run_id: str
     has_rejections: bool
-    valid_chunks: int
+    counted: str
     delivered: tuple[Range, ...]
     unknown: tuple[Range, ...]
     auto_removed: bool
@@ -176,7 +176,7 @@ def part(
         rejections_table=dialect.table(planner, record.rejections_table),
         run_id=dialect.literal(plan.run_id),
         has_rejections=ended.rejections > 0,
-        valid_chunks=ended.delivered,
+        counted=ended.counted,
         delivered=ranges(record.chunks, ended.delivered),
         unknown=tuple(
             Range(chunk.operation, chunk.low, chunk.high)

@@ -171,7 +171,7 @@ def _settled(kept: Connection, statements: Statements) -> History:
     verify(statements, history, own_tables(kept, statements))
     verify_rows(kept, statements, history)
     rejections = statements.planner(state.plan.rejections_table)
-    lost = f"SELECT count(*) FROM {rejections} WHERE outcome = 'unknown' AND chunk < {state.ended.delivered}"
+    lost = f"SELECT count(*) FROM {rejections} WHERE outcome = 'unknown' AND {state.ended.counted}"
     if state.ended.unknown or kept.query(lost) != [(0,)]:
         raise _unsettled(statements)
     return history
