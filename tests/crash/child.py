@@ -26,6 +26,7 @@ import warehouse_cdc as wcdc
 from tests.crash.world import LONG_LEASE, Recorder, World, append, make_sync
 from warehouse_cdc.engine.lease import Lease
 from warehouse_cdc.engine.row_ledger import RowLease
+from warehouse_cdc.engine.table_ledger import TableLease
 from warehouse_cdc.engine.transitions import Step
 from warehouse_cdc.errors import CdcError
 from warehouse_cdc.warehouses.duckdb import DuckDBConnection
@@ -51,6 +52,8 @@ class Hook:
         self._call = tuple(spec.get("call") or ())
         workers = spec.get("together", 0)
         self._together = threading.Barrier(workers) if workers else None
+        self._beating = spec.get("beating", False)  # not before the lease's thread has a sign of life to send
+        self._due, self._acted = threading.Event(), threading.Event()
         self._seen = 0
         self._submissions = 0
         self._lock = threading.Lock()
@@ -96,7 +99,10 @@ class Hook:
         with self._lock:
             self._seen += 1
             act = self._seen == self._nth
-        if act:
+        if act and self._beating:
+            self._due.set()
+            self._acted.wait()
+        elif act:
             self._act()
 
     def _act(self) -> None:
@@ -119,6 +125,15 @@ class Hook:
             check(lease)
             hook.inside("checked")
 
+        beat = TableLease._beat
+
+        def watched_beat(lease: TableLease, *arguments: Any) -> None:
+            if hook._due.is_set() and not hook._acted.is_set():
+                hook._act()
+                hook._acted.set()
+            beat(lease, *arguments)
+
+        TableLease._beat = watched_beat  # type: ignore[method-assign]
         RowLease.fenced = watched_fence  # type: ignore[method-assign]
         Lease.check = watched_check  # type: ignore[method-assign]
         for kind in (DuckDBConnection, PostgresConnection):

@@ -30,6 +30,7 @@ SOME = {
         (Step.CHANGELOG, "after"),
         (Step.COMMIT, "before"),
     },
+    "spark": {(Step.CHECKPOINT, "before")},
 }
 """The points that are tried unless all are asked for."""
 

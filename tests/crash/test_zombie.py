@@ -124,6 +124,13 @@ def test_paused_at(world: World, nursery: Nursery, step: Step, moment: str) -> N
         check_harmless(paused)
 
 
+@pytest.mark.tables
+def test_paused_with_a_sign_of_life_on_its_way(make_world: Callable[[str], World], nursery: Nursery) -> None:
+    """It comes when nobody reads it any more, perhaps to a table that is made for it."""
+    story = Story(make_world("tables"))
+    check_harmless(Paused(story, nursery, at=(Step.CHANGELOG, "before"), beating=True))
+
+
 @pytest.mark.parametrize(("step", "moment"), points(*CLOSING[1:], only=("before", "committing")))
 def test_paused_while_closing(world: World, nursery: Nursery, step: Step, moment: str) -> None:
     """The paused run was closing an interrupted one."""

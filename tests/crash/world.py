@@ -21,6 +21,7 @@ import warehouse_cdc as wcdc
 from tests.conformance.bigquery_engine import BigQueryEngine
 from tests.conformance.helpers import Engine
 from tests.conformance.snowflake_engine import SnowflakeEngine
+from tests.conformance.spark_engine import SparkEngine
 from tests.conformance.trino_engine import TrinoEngine
 from tests.job_service import Held, Jobs
 from tests.stand_ins import connect_without_transactions
@@ -28,7 +29,11 @@ from warehouse_cdc.destinations import Batch, HttpRequest, JsonLines, Outcome, R
 from warehouse_cdc.destinations.http import Request
 from warehouse_cdc.sync import OPERATIONS
 
-OPENED: dict[str, Callable[[str], Engine]] = {"bigquery": BigQueryEngine, "snowflake": SnowflakeEngine}
+OPENED: dict[str, Callable[[str], Engine]] = {
+    "bigquery": BigQueryEngine,
+    "snowflake": SnowflakeEngine,
+    "spark": SparkEngine,
+}
 """Servers that worlds may be on."""
 SYNC = "customers"
 CHUNK_ROWS = 6
@@ -37,8 +42,8 @@ LEASE = 1.5
 """Seconds; of processes whose lease really runs out in a test."""
 LONG_LEASE = 30.0
 MARGIN = 0.2
-WAIT = 30.0
-"""More than enough for a lease to run out."""
+WAIT = 45.0
+"""More than enough for a lease to run out, even if a killed run's last sign of life came after all else."""
 
 Values = dict[str, Any]
 
@@ -85,12 +90,13 @@ class World:
     @property
     def patience(self) -> float:
         """How many times longer everything takes."""
-        return 8.0 if self.behind else 1.0
+        return 8.0 if self.behind or self.server == "spark" else 1.0
 
     @property
     def server(self) -> str:
         """The engine whose server it is on; empty for the two above."""
-        return "" if self.postgres or self.in_a_file else self.url.partition(":")[0]
+        scheme = self.url.partition(":")[0]
+        return "" if self.postgres or self.in_a_file else {"sc": "spark"}.get(scheme, scheme)
 
     @property
     def table(self) -> str:

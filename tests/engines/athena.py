@@ -41,6 +41,10 @@ _HIVE_NAME = r"`([^`]+)`\.`([^`]+)`"
 _NOT_IN_ICEBERG = re.compile(r"tinyint|smallint|char\(|time\(|time zone|uuid|json|interval|ipaddress")
 
 
+_ELSEWHERE = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|/\*.*?\*/""", re.DOTALL)
+"""Literals, names in quotes and comments: what is in them is no syntax."""
+
+
 class RefusedError(Exception):
     """An error of the API: its code and message."""
 
@@ -221,7 +225,7 @@ class Athena:
 
     def _translated(self, sql: str) -> tuple[str, tuple[str, str] | None, tuple[str, str] | None]:
         """A statement as Trino takes it; the table that it makes, and the one that it drops."""
-        bare = re.sub(r"'(?:[^']|'')*'", "''", sql)
+        bare = _ELSEWHERE.sub("''", sql)
         word = sql.split(None, 2)[:2]
         if word == ["CREATE", "TABLE"]:
             name = re.match(rf"CREATE TABLE {_NAME} ", sql)
