@@ -79,24 +79,6 @@ def test_update_changes_only_what_is_there(database: Database) -> None:
         assert content(database) == [(1, "x", 5), (3, "z", 7), (3, "z", 7)]
 
 
-def test_archive_appends_every_time(database: Database) -> None:
-    users(database, "")
-    context = make_context(SCHEMA, mode="archive")
-    for times in (1, 2):
-        assert send(database.table("users"), context, [(1, "a", 1), (None, "b", 2)]) == {}
-        assert database.rows("SELECT count(*) FROM users") == [(2 * times,)]
-
-
-@pytest.mark.parametrize("mode", ["upsert", "update"])
-def test_delete(database: Database, mode: str) -> None:
-    users(database)
-    database.run("INSERT INTO users (id, email, score) VALUES (1, 'a', 1), (2, 'b', 2)")
-    context = make_context(SCHEMA, mode=mode, on_removed="delete")
-    for _ in range(2):
-        assert send(database.table("users"), context, [(1, "whatever", 0), (9, "x", 0)], "removed") == {}
-        assert content(database) == [(2, "b", 2)]
-
-
 def test_clear(database: Database) -> None:
     users(database)
     database.run("INSERT INTO users VALUES (1, 'a', 1, 'mine'), (2, 'b', 2, 'kept')")
@@ -137,13 +119,6 @@ def test_mirror(database: Database) -> None:
     assert send(table, make_context(SCHEMA), [(3, "still upserts", 3)]) == {}
 
 
-def test_mirror_without_publication_changes_nothing(database: Database) -> None:
-    users(database)
-    database.run("INSERT INTO users (id, email, score) VALUES (1, 'old', 1)")
-    assert send(database.table("users"), make_context(SCHEMA, mode="mirror"), [(2, "b", 2)]) == {}
-    assert content(database) == [(1, "old", 1)] and database.tables() == ["users"]
-
-
 def test_mirror_drops_leftovers_of_its_own_sync(database: Database) -> None:
     users(database)
     database.run("CREATE TABLE users__wcdc_mine (id int)")
@@ -156,15 +131,6 @@ def test_mirror_drops_leftovers_of_its_own_sync(database: Database) -> None:
     crashed[1].close()
     with pytest.raises(DestinationError):
         crashed[0].publish("added")  # its staging table is gone
-    assert content(database) == []
-
-
-def test_mirror_of_an_empty_model_empties_the_table(database: Database) -> None:
-    users(database)
-    database.run("INSERT INTO users (id, email, score) VALUES (1, 'old', 1)")
-    writer = database.table("users").open(make_context(SCHEMA, mode="mirror"))
-    writer.publish("added")
-    writer.close()
     assert content(database) == []
 
 

@@ -53,6 +53,24 @@ def test_python_runs(page: Path, tmp_path: Path) -> None:
     assert ended.returncode == 0, f"{page}\n{ended.stdout}{ended.stderr}"
 
 
+@pytest.mark.crash
+def test_the_destination_that_is_shown_passes_the_suite(tmp_path: Path) -> None:
+    """As its page says: by pytest, in a module of its own."""
+    page = ROOT / "docs" / "destinations" / "writing-your-own.md"
+    (tmp_path / "test_shelf.py").write_text(_script(blocks(page, "python")), encoding="utf-8")
+    ended = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_shelf.py"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    passed = re.search(r"(\d+) passed", ended.stdout)
+    assert passed and int(passed[1]) >= 10, ended.stdout
+
+
 def _script(parts: list[Block]) -> str:
     return "\n".join(f"# {name_of(block.page)}:{block.line}\n{block.text}" for block in parts)
 

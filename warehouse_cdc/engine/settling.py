@@ -8,7 +8,6 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import pyarrow as pa
 
@@ -19,7 +18,7 @@ from warehouse_cdc.engine.delivery import Part, counted, cut, limits_of, read, r
 from warehouse_cdc.engine.interruption import Interrupted
 from warehouse_cdc.engine.jobs import JobSender
 from warehouse_cdc.engine.pool import Pool
-from warehouse_cdc.engine.request_log import RequestLog
+from warehouse_cdc.engine.request_log import log_of
 from warehouse_cdc.engine.sending import Sent, _all, _Answer, printable
 from warehouse_cdc.errors import CdcError
 from warehouse_cdc.plan.record import Ended, Job
@@ -121,7 +120,7 @@ def _answers(part: Part, whole: Batch, jobs: Sequence[Job]) -> Answers:
 def _asked(part: Part, writer: JobWriter, batches: Sequence[Batch], jobs: Sequence[Job]) -> Answers:
     """Ask for several jobs at once, all within the time that one may take."""
     sync = part.sync
-    log = None if sync.request_log is None else RequestLog(Path(sync.request_log), sync, part.context)
+    log = log_of(sync, part.context)
     sender = JobSender(sync, writer, limits_of(part), part.lease.check, part.cancelled, log)
     pool = Pool(min(len(jobs), sync.at_once))
     until = time.monotonic() + sync.job_timeout

@@ -38,7 +38,7 @@ STEPS = st.lists(
         }
     ),
     min_size=1,
-    max_size=4,
+    max_size=3,
 )
 
 
@@ -142,9 +142,13 @@ class DestinationConformance:
             self.discreet(text)
 
     def discreet(self, text: str) -> None:
-        """A text for logs, errors or people holds no secret and no value of a row."""
-        for secret in (*self.secrets, CANARY):
-            assert secret not in text, f"it shows {'a value' if secret == CANARY else 'a secret'}"
+        """A text for logs and errors holds no secret and no value of a row."""
+        self.keeps_secrets(text)
+        assert CANARY not in text, "it shows a value of a row"
+
+    def keeps_secrets(self, text: str) -> None:
+        """A text holds no secret."""
+        assert not any(secret in text for secret in self.secrets), "it shows a secret"
 
     @cached_property
     def _made(self) -> Destination:
@@ -340,7 +344,7 @@ class DestinationConformance:
                 assert run.status == "warning", f"mode {mode}: {run.status}, {run.error}"
                 refusals = sorted(trial.refusals(run))
                 assert [row_id for row_id, _reason in refusals] == ["3", "8"], f"mode {mode}: {refusals}"
-                assert all(reason.strip() for _row_id, reason in refusals)
+                assert all(reason.strip() for _row_id, reason in refusals), f"mode {mode}: no reason is given"
                 taken = [each for key, each in trial.model.items() if key not in (3, 8)]
                 trial.expect(taken, "records 3 and 8 are refused")
                 trial.put(record(3, 1), record(8, 1))
@@ -363,9 +367,11 @@ class DestinationConformance:
                 trial.expect(trial.content(), "every call came twice")
 
     def test_what_an_interruption_left_open_is_sent_again(self) -> None:
-        """Calls fail before their effect, or after it when nobody knows; the next run mends it."""
+        """Calls fail before their effect, or after it when nobody knows; repeats and the next run mend it."""
         for mode in self._modes("upsert", "update", "insert", "diff", *REPLACING):
             with self._prepared(mode) as trial:
+                trial.succeeds(fault=lambda number: usual if number % 2 else unmade)
+                trial.expect(trial.content(), "after calls whose first attempt was not made")
                 for turn, fault in enumerate((lost, crashed, unmade), 1):
                     changed = () if mode == "insert" else (record(1, turn), record(2, turn))
                     trial.put(*changed, *(() if mode == "update" else (record(10 * turn),)))
@@ -463,13 +469,13 @@ class DestinationConformance:
                 self._killed(mode, made.publishes(mode), mortals)
 
     def _killed(self, mode: str, publishes: bool, mortals: Mortals) -> None:
-        moments = [("before", 0), ("inside 0.3", 0), ("inside 0.7", 1), ("after", 1)]
+        moments = [("write 0", 1), ("write 0.3", 0), ("write 0.7", 1), ("write 1", 1)]
         if publishes:
-            moments = [("inside 0.5", 1), ("before publishing", 0), ("after publishing", 0)]
+            moments = [("write 0.5", 1), ("publish 0.5", 0), ("publish 1", 0)]
         with Trial(self, mode, self._removing(mode), file=self.folder / f"{mode}.duckdb") as trial:
             trial.put(*(record(key) for key in range(1, 10)))
             trial.succeeds(counted=trial.watched_files)
-            lines = max(trial.watch.lines.values())
+            lines = trial.watch.lines
             for turn, (moment, call) in enumerate(moments, 1):
                 before = trial.held()
                 trial.put(*(record(key, turn) for key in range(1, 10)))
@@ -481,7 +487,7 @@ class DestinationConformance:
                     mortals.killed(trial, moment, call, lines)
                 finally:
                     trial.open()
-                when, killed = f"killed {moment}, call {call}", trial.held()
+                when, killed = f"killed in {moment}, call {call}", trial.held()
                 trial.succeeds()
                 new = trial.as_shown(trial.model.values())
                 if MODES[mode].replaces and len(killed) == len(before):
@@ -501,7 +507,8 @@ class DestinationConformance:
     def test_any_history_converges(self) -> None:
         """Rows come, change and go while calls fail at random; after a run without faults, all is well."""
         families = (("upsert", "update"), ("insert",), ("diff",), REPLACING)
-        modes = [found[0] for family in families if (found := [m for m in self._modes() if m in family])]
+        declared = self._modes()
+        modes = [found[0] for family in families if (found := [m for m in family if m in declared])]
         if not modes:
             pytest.skip("it only appends")
         for mode in modes:
@@ -524,6 +531,7 @@ class DestinationConformance:
     def _history(self, mode: str, steps: list[dict[str, Any]]) -> None:
         drops = mode == "diff" or MODES[mode].replaces or self._removing(mode) == "delete"
         with self._prepared(mode) as trial:
+            trial.succeeds()
             versions = {key: [each] for key, each in trial.model.items()}
             for step in steps:
                 trial.put(*(record(key, version) for key, version in step["put"].items()))

@@ -18,10 +18,11 @@ import subprocess
 import sys
 import threading
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from warehouse_cdc.destinations.base import Outcomes
+from warehouse_cdc.destinations.base import Destination, Outcomes
 from warehouse_cdc.destinations.function import FunctionDestination
 from warehouse_cdc.model import Model
 from warehouse_cdc.sync import Sync
@@ -60,15 +61,15 @@ class Mortals:
         """End it."""
         self._process.communicate(timeout=_SECONDS)
 
-    def killed(self, trial: Trial, moment: str, call: int, lines: int) -> None:
+    def killed(self, trial: Trial, moment: str, call: int, lines: Mapping[str, int]) -> None:
         """Run the trial's sync, in whose delivery the process dies.
 
         Args:
             trial: A trial whose warehouse is in a file, and closed.
-            moment: ``before`` a call, ``after`` it, or ``inside`` of it with the share of its lines that have
-                run then; ``before publishing`` or ``after publishing``.
+            moment: ``write`` or ``publish``, and the share of its lines that have run then: 0 is before it, 1
+                after it.
             call: The number of the call or publication, from 0.
-            lines: The lines that a call runs.
+            lines: The lines that each runs.
         """
         suite = self._suite
         spec = {
@@ -81,7 +82,7 @@ class Mortals:
             "warehouse": str(trial.file),
             "moment": moment,
             "call": call,
-            "lines": lines,
+            "lines": dict(lines),
         }
         assert self._process.stdin and self._process.stdout and self._process.stderr
         self._process.stdin.write(json.dumps(spec) + "\n")
@@ -90,7 +91,9 @@ class Mortals:
         if ended != str(-signal.SIGKILL):
             self._process.kill()
             told = self._process.stderr.read()
-            raise AssertionError(f"no process was killed {moment} call {call}: it ended with {ended}\n{told}")
+            raise AssertionError(
+                f"no process was killed in {moment}, call {call}: it ended with {ended}\n{told}"
+            )
 
 
 def _warm_up() -> None:
@@ -109,9 +112,11 @@ def _serve() -> None:
     for line in sys.stdin:
         spec = json.loads(line)
         suite = _load(spec)
+        target = pickle.loads(base64.b64decode(spec["target"]))
+        destination = suite().destination(target, spec["mode"], spec["on_removed"])
         child = os.fork()
         if child == 0:
-            _run(suite, spec)
+            _run(suite, destination, target, spec)
         _child, status = os.waitpid(child, 0)
         print(os.waitstatus_to_exitcode(status), flush=True)
 
@@ -138,13 +143,14 @@ def _load(spec: dict[str, Any]) -> type[DestinationConformance]:
     return made
 
 
-def _run(suite: type[DestinationConformance], spec: dict[str, Any]) -> None:
+def _run(
+    suite: type[DestinationConformance], destination: Destination, target: Any, spec: dict[str, Any]
+) -> None:
     """Run the sync, and die in it."""
     code = 1
     try:
         from warehouse_cdc.testing.trial import Trial
 
-        target = pickle.loads(base64.b64decode(spec["target"]))
         trial = Trial(
             suite(),
             spec["mode"],
@@ -152,23 +158,18 @@ def _run(suite: type[DestinationConformance], spec: dict[str, Any]) -> None:
             target=target,
             file=Path(spec["warehouse"]),
             again=True,
+            destination=destination,
         )
-        moment, call = spec["moment"], spec["call"]
-        files = trial.watched_files
+        what, share = spec["moment"].split()
+        at, files = int(spec["lines"][what] * float(share)), trial.watched_files
 
-        def fault(number: int) -> Fault:
-            if number != call or moment.endswith("publishing"):
+        def dying(number: int) -> Fault:
+            if number != spec["call"]:
                 return usual
-            if moment == "before":
-                return lambda write: _die()
-            return lambda write: _inside(write, moment, spec["lines"], files)
+            return lambda call: _dying(call, float(share), at, files)
 
-        def publishing(number: int) -> Fault:
-            if number != call or not moment.endswith("publishing"):
-                return usual
-            return lambda publish: _die() if moment.startswith("before") else _after(publish)
-
-        run = trial.run(fault, publishing)
+        faults = {"write": dying} if what == "write" else {"publishing": dying}
+        run = trial.run(faults.get("write"), faults.get("publishing"))
         print(f"the run ended: {run}", file=sys.stderr)
         code = 0
     except BaseException:
@@ -178,16 +179,13 @@ def _run(suite: type[DestinationConformance], spec: dict[str, Any]) -> None:
         os._exit(code)
 
 
-def _inside(write: Write, moment: str, lines: int, files: tuple[str, ...]) -> Outcomes:
-    """Die once a share of the call's lines have run, at the latest when it is made."""
-    at = 0 if moment == "after" else max(1, int(lines * float(moment.split()[1])))
-    with running(files, at, _die):
-        return _after(write)
-
-
-def _after(write: Write) -> Outcomes:
-    write()
-    _die()
+def _dying(call: Write, share: float, at: int, files: tuple[str, ...]) -> Outcomes:
+    """Die before a call, once so many of its lines have run, or after it."""
+    if share == 0:
+        _die()
+    with running(files, at if share < 1 else 0, _die):
+        call()
+        _die()
 
 
 def _die() -> NoReturn:

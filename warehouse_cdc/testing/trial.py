@@ -172,7 +172,7 @@ class Trial:
             "max_removed": None,
             "require_rows": False,
             "batch_rows": min(3, able.batch_rows),
-            "chunk_rows": 12,
+            "chunk_rows": 12 if self.file is None else 3,  # where it is killed, most calls are checkpointed
             "concurrency": 1,
             "max_attempts": 2,
             "retry_wait": 0,
@@ -228,6 +228,9 @@ class Trial:
             run = self.warehouse.run(self.sync)
         finally:
             logging.getLogger().removeHandler(said)
+        failed = any(counts.failed for counts in run.counts.values())
+        for _row_id, reason in self.refusals(run) if failed else ():
+            self.suite.keeps_secrets(reason)
         told = [str(run.error), *run.notes, *said.messages, *self.watch.shown]
         for text in told:
             self.suite.discreet(text)

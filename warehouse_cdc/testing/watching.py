@@ -10,11 +10,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 from warehouse_cdc.destinations.base import Batch, Capabilities, Destination, Outcomes, RunContext, Writer
 from warehouse_cdc.errors import DestinationError
 
+T = TypeVar("T")
 Write = Callable[[], Outcomes]
 Fault = Callable[[Write], Outcomes]
 """Makes a call, or doesn't, and answers in its place."""
@@ -59,7 +60,7 @@ class Watch:
         rows: Operation and number of rows of each call.
         published: The operations that were published.
         most_at_once: The most calls that were under way at once.
-        lines: The most lines that a call of the operation ran in the watched files, if they are counted.
+        lines: The most lines that ran in the ``counted`` files in a call of ``write`` and of ``publish``.
         shown: What the destination and its writer show of themselves.
     """
 
@@ -88,7 +89,7 @@ class Watch:
             nonlocal made
             made += 1
             again = batch.take(range(len(batch)), attempt=batch.attempt + made - 1)
-            return self._counted(writer, batch if made == 1 else again)
+            return self._counted("write", lambda: writer.write(batch if made == 1 else again))
 
         try:
             return self.fault(number)(write)
@@ -96,13 +97,13 @@ class Watch:
             with self._lock:
                 self._under_way -= 1
 
-    def _counted(self, writer: Writer, batch: Batch) -> Outcomes:
+    def _counted(self, what: str, call: Callable[[], T]) -> T:
         if not self.counted:
-            return writer.write(batch)
+            return call()
         with running(self.counted) as lines:
-            outcomes = writer.write(batch)
-        self.lines[batch.operation] = max(lines.seen, self.lines.get(batch.operation, 0))
-        return outcomes
+            answer = call()
+        self.lines[what] = max(lines.seen, self.lines.get(what, 0))
+        return answer
 
     def publish(self, writer: Writer, operation: str) -> None:
         """A publication by the writer."""
@@ -111,7 +112,7 @@ class Watch:
         self.before_publishing(operation)
 
         def publish() -> Outcomes:
-            writer.publish(operation)
+            self._counted("publish", lambda: writer.publish(operation))
             return {}
 
         self.publishing(number)(publish)
