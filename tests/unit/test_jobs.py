@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -33,7 +34,9 @@ from warehouse_cdc.destinations import (
 )
 from warehouse_cdc.destinations.base import Outcomes, opened
 from warehouse_cdc.engine import journal
+from warehouse_cdc.engine.chunks import ChunkSender
 from warehouse_cdc.engine.jobs import JobSender, Left, Wish
+from warehouse_cdc.engine.parts import Parts
 from warehouse_cdc.engine.sending import Sent, _Answer
 from warehouse_cdc.engine.settling import combined
 from warehouse_cdc.errors import AuthenticationError, ConfigError, DestinationError, PayloadTooLargeError
@@ -436,6 +439,16 @@ def test_jobs_do_not_publish() -> None:
     assert caught.value.code == "sync-destination"
     with pytest.raises(NotImplementedError):
         Scripted(["h"], [{}], []).write(make_batch(CONTEXT, [(1,)]))
+
+
+def test_jobs_are_not_sent_in_parts() -> None:
+    with ThreadPoolExecutor(1) as executor, pytest.raises(ConfigError) as caught:
+        Parts(executor, 1).check(odd_sync(Odd(jobs=True)), 60)
+    assert caught.value.code == "sync-parts" and "journal" in caught.value.message
+    scene = Scene()
+    with pytest.raises(ConfigError) as caught:
+        ChunkSender(scene.sync, CONTEXT, scene.writer, Limiter(), lambda: None, scene.cancelled)
+    assert caught.value.code == "sync-parts"
 
 
 @pytest.mark.parametrize("option", ["job_timeout", "poll_wait"])
