@@ -180,6 +180,17 @@ def test_a_redacted_value_is_known_in_every_spelling(tmp_path: Path, name: str) 
     assert not [leaf for leaf in leaves if leaf in text], text
 
 
+def test_a_redacted_value_that_an_answer_cuts_off_is_known_by_its_beginning(tmp_path: Path) -> None:
+    answer = "x" * 490 + "confidential"
+    source = duckdb.connect()
+    source.execute("create table t as select 1 as id, 'confidential' as name")
+    with FaultServer(script=lambda number, path, body: Fault(status=400, body=answer)) as server:
+        ended = run(server, tmp_path, source, redact=["name"])
+    (call,) = kept(tmp_path, ended.run_id)
+    assert call["rows"][0]["reason"] == "status 400: " + "x" * 490 + "…"
+    assert "conf" not in (tmp_path / f"{ended.run_id}.jsonl").read_text("utf-8")
+
+
 def test_old_logs_are_deleted_and_nothing_else(tmp_path: Path) -> None:
     old = tmp_path / "01J9Z3M5T8Q2W4E6R8T0Y1V3J5.jsonl"
     for path in (old, tmp_path / "notes.jsonl"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from datetime import datetime, timezone
 from decimal import Decimal
@@ -297,3 +298,24 @@ def test_parse_makes_no_marks() -> None:
     assert json.loads(filled(JSON, '{% assign o = row.x | parse %}["{{ o.a }}"]', x=text)) == [
         "\ufffd, \ufffd"
     ]
+
+
+@pytest.mark.parametrize("format", [JSON, XML, URL, TEXT], ids=lambda each: each.name)
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("date: '%Hh%M'", "13h45"),
+        ("date: '%Y'", "2024"),
+        ("url_encode | size", "23"),
+        ("base64_encode", "MjAyNC0wMS0wMiAxMzo0NTo1OQ=="),
+        ("md5", hashlib.md5(b"2024-01-02 13:45:59").hexdigest()),
+        ("to_unix", "1704203159"),
+        ("size", "19"),
+        ("slice: 11, 2", "13"),
+    ],
+)
+def test_filters_read_what_the_author_wrote_in_each_format(
+    format: Format, expression: str, expected: str
+) -> None:
+    made = filled(format, f'{{% assign d = "2024-01-02 13:45:59" %}}"{{{{ d | {expression} }}}}"')
+    assert unquote(made) == f'"{expected}"'

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterator
 from decimal import Decimal
 from html import escape as html_escape
@@ -19,6 +20,9 @@ from warehouse_cdc.mapping.times import is_time_like
 from warehouse_cdc.mapping.values import to_list
 
 HIDDEN = "…"
+CUT = 500
+"""Characters of an answer that a reason shows."""
+_BEGINNING = 4
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _QUOTES = {'"': "&quot;", "'": "&apos;"}
 
@@ -75,9 +79,23 @@ def _parts(value: Any) -> Iterator[str]:
 
 
 def hiding(texts: Collection[str], shortest: int = 1) -> Callable[[str], str]:
-    """What puts an ellipsis in place of each of some texts; those that are shorter stay."""
+    """What puts an ellipsis in place of each of some texts; those that are shorter stay.
+
+    A long text may have been cut: then its end may be one's beginning.
+    """
     longest_first = sorted((text for text in texts if len(text) >= shortest), key=len, reverse=True)
     if not longest_first:
         return plain
     pattern = re.compile("|".join(map(re.escape, longest_first)))
-    return lambda text: pattern.sub(HIDDEN, text)
+    in_order = sorted(longest_first)
+
+    def hide(text: str) -> str:
+        text = pattern.sub(HIDDEN, text)
+        if len(text) >= CUT:
+            for size in range(min(CUT, len(longest_first[0])), _BEGINNING - 1, -1):
+                place = bisect_left(in_order, text[-size:])
+                if place < len(in_order) and in_order[place].startswith(text[-size:]):
+                    return text[:-size] + HIDDEN
+        return text
+
+    return hide

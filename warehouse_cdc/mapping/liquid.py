@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator
+from datetime import date
 from functools import cache, wraps
 from io import StringIO
 from typing import Any, TextIO
@@ -34,10 +35,10 @@ from warehouse_cdc.mapping.marks import (
     EMPTY,
     PATH_ENDS,
     Format,
-    Marked,
     RowRejectedError,
     json_text,
     kept,
+    plain_text,
     text_of,
     url_text,
 )
@@ -56,6 +57,10 @@ _INSERTING = {
     "push",
 }
 """Filters whose last argument becomes a part of the text."""
+_READING = {"date", "url_encode", "url_decode"} | {
+    f"base64_{safe}{way}code" for safe in ("", "url_safe_") for way in ("en", "de")
+}
+"""Those of Liquid's own that read a text."""
 
 
 class Template:
@@ -191,6 +196,8 @@ def _environment(format: Format) -> Environment:
     for name, function in made.filters.items():
         if function.__module__ == string_filters.__name__:
             made.add_filter(name, _keeping(_of_texts(function, format)))
+        if name in _READING:
+            made.add_filter(name, _of_plain(function))
     for name, function in FILTERS.items():
         made.add_filter(name, _keeping(function))
     made.add_filter("json", lambda value: json_text(value, format))
@@ -221,6 +228,17 @@ def _keeping(function: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
+def _of_plain(function: Callable[..., Any]) -> Callable[..., Any]:
+    """One of Liquid's filters that reads a text: it sees no marks."""
+
+    @wraps(function)
+    def wrapped(value: Any, *args: Any, **named: Any) -> Any:
+        shown = value if isinstance(value, (date, int, Undefined)) else plain_text(text_of(value))
+        return function(shown, *args, **named)
+
+    return wrapped
+
+
 def _of_texts(function: Callable[..., Any], format: Format) -> Callable[..., Any]:
     """One of Liquid's filters of text, which sees values as the texts that a template shows."""
 
@@ -236,7 +254,7 @@ def _of_texts(function: Callable[..., Any], format: Format) -> Callable[..., Any
 
 class _CaptureNode(CaptureNode):
     def _assign(self, context: RenderContext, buf: StringIO) -> None:
-        context.assign(self.name, Marked(buf.getvalue()))
+        context.assign(self.name, kept(buf.getvalue()))
 
 
 class _Capture(CaptureTag):
@@ -277,4 +295,4 @@ def _mark(expression: Any, format: Format) -> None:
 def _mark_literals(literals: Iterable[Any], format: Format) -> None:
     for literal in literals:
         if isinstance(literal, StringLiteral):
-            literal.value = Marked(literal.value.translate(format.marks))
+            literal.value = kept(literal.value.translate(format.marks))

@@ -22,7 +22,7 @@ import httpx2
 
 from warehouse_cdc.destinations.encoding import plain
 from warehouse_cdc.destinations.exchanges import Exchange, record, wanted
-from warehouse_cdc.destinations.spelling import HIDDEN, hiding, spelled
+from warehouse_cdc.destinations.spelling import CUT, HIDDEN, hiding, spelled
 from warehouse_cdc.errors import (
     AuthenticationError,
     ConfigError,
@@ -39,8 +39,6 @@ LONGEST_ANSWER = _MEGABYTE
 """Bytes of an answer that are read; the rest of it is left."""
 _LAST_LOOK = 0.05
 """Seconds for the body of an answer that begins when the call's time is over."""
-SHOWN = 500
-"""Characters of an answer that a reason shows."""
 NOT_APPLIED = frozenset({408, 425, 503})
 """Answers of a server that has not looked at the request, and may when asked again."""
 
@@ -351,6 +349,9 @@ class HttpClient:
             raise DestinationError(
                 f"{shown_url(url)}: {told} ({where}).", code="destination-timeout", outcome_unknown=True
             ) from None
+        except DestinationError as error:  # of the server of tokens: no call was made
+            told = error.message
+            raise
         finally:
             if wanted():
                 self._record(method, url, content, headers, response, body, told, time.monotonic() - began)
@@ -413,7 +414,7 @@ class HttpClient:
     def _refused(self, response: httpx2.Response, body: bytes, url: str) -> DestinationError:
         """What an answer that isn't a success means for the rows of its call."""
         status = response.status_code
-        text = self.scrubbed(" ".join(body.decode("utf-8", "replace").split()))[:SHOWN]
+        text = self.scrubbed(" ".join(body.decode("utf-8", "replace").split()))[:CUT]
         message = f"status {status}: {text}" if text else f"status {status}"
         wait = _retry_after(response.headers.get("Retry-After"))
         if status == 401:
