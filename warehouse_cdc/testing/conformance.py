@@ -328,7 +328,7 @@ class DestinationConformance:
                 trial.put(*(record(key, 1) for key in range(5, 45)))
                 trial.drop(*range(5))
                 trial.succeeds()
-            trial.expect(trial.model.values())
+            trial.expect(trial.content())
 
     # -- what goes wrong --------------------------------------------------------------------------
 
