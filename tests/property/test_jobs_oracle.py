@@ -138,7 +138,7 @@ def converges(steps: list[dict[str, Any]], *, finds: bool, concurrency: int) -> 
 
 
 SETTINGS = settings(
-    max_examples=12,
+    max_examples=10,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
