@@ -186,7 +186,7 @@ def test_d6_a_newer_journal_is_refused(engine: Engine, crm: Recorder) -> None:
     engine.table("id INTEGER", "(1)")
     warehouse, sync = engine.connect(), sync_of(crm)
     warehouse.run(sync)
-    engine.edit_journal("""data = replace(data, '"format": 2', '"format": 99')""")
+    engine.edit_journal("""data = replace(data, '"format": 3', '"format": 99')""")
     with pytest.raises(wcdc.StateVersionError) as caught:
         warehouse.run(sync)
     assert caught.value.hint

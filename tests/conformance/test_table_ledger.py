@@ -93,11 +93,11 @@ def test_generations_are_forgotten_several_at_once_and_not_too_soon(
 def test_a_claim_that_finds_a_newer_journal_is_given_back(tables: TablesEngine) -> None:
     warehouse, sync, ledger = tables.connect(), sync_of(Recorder()), ledger_of(tables)
     warehouse.run(sync)
-    tables.edit_journal("""data = replace(data, '"format": 2', '"format": 99')""")
+    tables.edit_journal("""data = replace(data, '"format": 3', '"format": 99')""")
     for _ in range(2):
         with pytest.raises(wcdc.StateVersionError):
             warehouse.run(sync)
-    tables.edit_journal("""data = replace(data, '"format": 99', '"format": 2')""")
+    tables.edit_journal("""data = replace(data, '"format": 99', '"format": 3')""")
     assert warehouse.run(sync).status == "success"
     assert len(ledger.load().generations) == 4
 

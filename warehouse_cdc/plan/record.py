@@ -14,7 +14,7 @@ import numpy as np
 from warehouse_cdc.dialects import ColumnType
 from warehouse_cdc.errors import StateVersionError
 
-FORMAT = 2
+FORMAT = 3
 """Version of the journal's entries; a newer one is refused, an older one is read."""
 
 
