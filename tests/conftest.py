@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from hypothesis import settings
 
-from tests.engines import ENGINES, Unavailable
+from tests.engines import BEHIND, ENGINES, Unavailable
 from tests.servers import postgres_server
 
 settings.register_profile("any machine", deadline=None)
@@ -36,8 +36,9 @@ def server_of() -> Iterator[Callable[[str], str]]:
 
         def url_of(name: str) -> str:
             if name not in found:
+                behind = [url_of(BEHIND[name])] if name in BEHIND else []
                 try:
-                    found[name] = stack.enter_context(ENGINES[name].server())
+                    found[name] = stack.enter_context(ENGINES[name].server(*behind))
                 except Unavailable as reason:
                     found[name] = reason
             url = found[name]
@@ -61,6 +62,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if needed <= asked:
             kept.append(item)
             for name in needed & ENGINES.keys() - QUICK:
-                item.add_marker(pytest.mark.xdist_group(name))
+                item.add_marker(pytest.mark.xdist_group(BEHIND.get(name, name)))
     items[:] = kept
     items.sort(key=lambda item: item.path.name != "test_oracle.py")

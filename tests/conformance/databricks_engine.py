@@ -12,11 +12,7 @@ from tests.engines.databricks import services
 GAPS: dict[str, str] = {}
 """Tests that fail on it, with the reason; one that passes is an error."""
 
-LEFT_OUT = ON_SPARK | {
-    "test_d1_the_canonical_text_of_keys",
-    "test_d22_and_d23_over_every_kind_of_outcome",
-    "test_a_plan_holds_what_differs_from_the_last_full_one",
-}
+LEFT_OUT = ON_SPARK | {"test_d1_the_canonical_text_of_keys"}
 """Tests that run only with ``WCDC_TEST_DATABRICKS=all``: what they send is Spark's."""
 
 

@@ -22,6 +22,11 @@ GAPS: dict[str, str] = {}
 
 LEFT_OUT = frozenset(
     {
+        "test_models_of_every_shape",
+        "test_d11_a_failed_removal_is_retried_and_a_row_that_comes_back_is_changed",
+        "test_d22_and_d23_over_every_kind_of_outcome",
+        "test_d25_only_rows_whose_content_differs_are_rewritten",
+        "test_a_plan_holds_what_differs_from_the_last_full_one",
         "test_d3_keep_one_keeps_the_first_copy_in_canonical_order",
         "test_one_history_gives_the_same_answers",
         "test_d5_text_keys_are_told_apart_byte_for_byte",

@@ -215,7 +215,7 @@ def test_the_statement_that_a_killed_run_left_running_is_ended_before_its_run_is
 WHOLE = os.environ.get("WCDC_TEST_ATHENA") == "all"
 
 
-@pytest.mark.parametrize("case", CASES if WHOLE else ["composite_key_keep_one", "upsert_every_type"])
+@pytest.mark.parametrize("case", CASES if WHOLE else ["upsert_every_type"])
 def test_every_golden_statement_runs_in_the_order_in_which_runs_send_them(
     athena: AthenaEngine, case: str
 ) -> None:

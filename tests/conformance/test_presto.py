@@ -189,7 +189,7 @@ def test_d17_a_killed_run_is_closed_and_continued(
     test_trino.test_d17_a_killed_run_is_closed_and_continued(presto, crm, tmp_path)
 
 
-@pytest.mark.parametrize("case", CASES if WHOLE else ["composite_key_keep_one", "upsert_every_type"])
+@pytest.mark.parametrize("case", CASES if WHOLE else ["upsert_every_type"])
 def test_every_golden_statement_runs_in_the_order_in_which_runs_send_them(
     presto: PrestoEngine, case: str
 ) -> None:

@@ -23,7 +23,7 @@ _SERVICES: dict[str, JobService] = {}
 """By the name of a world's folder."""
 ON_TRINO = ("athena", "trino")
 """Engines whose runs take seconds."""
-FEW = ("test_killed_at[athena-commit-before]", "test_killed_at[trino-checkpoint-after]")
+FEW = ("test_killed_at[trino-checkpoint-after]",)
 """What runs on them, unless ``WCDC_TEST_FAULTS=all``; each has tests of its own of killed runs, too."""
 
 

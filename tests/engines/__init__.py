@@ -33,4 +33,7 @@ ENGINES = {
 }
 """The mark of an engine's tests to its module."""
 
-__all__ = ["ENGINES", "Unavailable"]
+BEHIND = {"athena": "trino", "databricks": "spark"}
+"""Stand-ins to the engine that runs what they are sent, and whose server ``server`` takes."""
+
+__all__ = ["BEHIND", "ENGINES", "Unavailable"]

@@ -399,13 +399,16 @@ def behind(url: str) -> Athena:
 
 
 @contextlib.contextmanager
-def server() -> Iterator[str]:
-    """The URL of a stand-in in front of a Trino server, as ``connect`` takes it; both end with the block.
+def server(behind: str = "") -> Iterator[str]:
+    """The URL of a stand-in in front of a Trino server, as ``connect`` takes it; it ends with the block.
+
+    Args:
+        behind: The server, if one runs already.
 
     Raises:
         Unavailable: This machine can't run Trino.
     """
-    with on_trino.server() as trino_url:
+    with contextlib.nullcontext(behind) if behind else on_trino.server() as trino_url:
         athena = Athena(trino_url)
         handler = type("Handler", (_Handler,), {"athena": athena})
         listener = ThreadingHTTPServer(("127.0.0.1", 0), handler)

@@ -301,10 +301,11 @@ services: dict[str, Service] = {}
 
 
 @contextlib.contextmanager
-def server() -> Iterator[str]:
-    """Where the service is, in front of a Spark server of its own.
+def server(behind: str = "") -> Iterator[str]:
+    """Where the service is, in front of a Spark server; it ends with the block.
 
-    ``WCDC_TEST_SPARK_URL`` names one that runs already.
+    Args:
+        behind: The server, if one runs already.
 
     Raises:
         Unavailable: This machine can't run it.
@@ -318,7 +319,7 @@ def server() -> Iterator[str]:
     os.environ.setdefault("SPARK_HOME", "")
     folder = Path(tempfile.mkdtemp(prefix="wcdc-databricks-"))
     try:
-        with on_spark.server() as spark:
+        with contextlib.nullcontext(behind) if behind else on_spark.server() as spark:
             service = Service(spark)
             processor = TCLIService.Processor(service)
 
