@@ -37,7 +37,7 @@ from warehouse_cdc.engine import journal
 from warehouse_cdc.engine.chunks import ChunkSender
 from warehouse_cdc.engine.jobs import JobSender, Left, Wish
 from warehouse_cdc.engine.parts import Parts
-from warehouse_cdc.engine.sending import Sent, _Answer
+from warehouse_cdc.engine.sending import Answer, Sent
 from warehouse_cdc.engine.settling import combined
 from warehouse_cdc.errors import AuthenticationError, ConfigError, DestinationError, PayloadTooLargeError
 from warehouse_cdc.limits import Limiter, windows
@@ -372,10 +372,10 @@ def test_entries_add_up_until_the_next_checkpoint() -> None:
 def test_what_several_jobs_say_of_a_row() -> None:
     jobs = [Job("a", (0, 1, 2, 3)), Job("b", (1, 2)), Job("gone", (1, 4)), Job("c", (2,))]
     answers = {
-        "a": _Answer({1: retryable("later"), 2: unknown("perhaps"), 3: rejected("bad", permanent=True)}),
-        "b": _Answer({0: retryable("later still"), 1: rejected("no")}),  # by place in the job
+        "a": Answer({1: retryable("later"), 2: unknown("perhaps"), 3: rejected("bad", permanent=True)}),
+        "b": Answer({0: retryable("later still"), 1: rejected("no")}),  # by place in the job
         "gone": None,
-        "c": _Answer({}),
+        "c": Answer({}),
     }
     sent = combined(6, jobs, answers)
     assert sent.failures == {1: ("failed", "later still", False, 2), 3: ("failed", "bad", True, 1)}

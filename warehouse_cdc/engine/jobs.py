@@ -15,7 +15,7 @@ from ulid import ULID
 from warehouse_cdc.destinations.base import Batch, JobWriter, Outcomes, retryable, unknown
 from warehouse_cdc.destinations.exchanges import recorded
 from warehouse_cdc.engine.request_log import RequestLog
-from warehouse_cdc.engine.sending import Call, Sender, Sent, Standing, _all, _Answer, _Attempt
+from warehouse_cdc.engine.sending import Answer, Attempt, Call, Sender, Sent, Standing, all_of
 from warehouse_cdc.errors import AuthenticationError, DestinationError, LeaseLostError
 from warehouse_cdc.limits import Limiter, Place
 from warehouse_cdc.plan.record import Job
@@ -96,7 +96,7 @@ class JobSender(Sender):
     def _left(self, number: int) -> bool:
         return self._closed.is_set() or number in self._given_up
 
-    def settle(self, batch: Batch, number: int, job: Job, until: float) -> _Answer | None:
+    def settle(self, batch: Batch, number: int, job: Job, until: float) -> Answer | None:
         """Find out what became of a job that another process has submitted, or was about to.
 
         Args:
@@ -119,7 +119,7 @@ class JobSender(Sender):
             try:
                 handle = self._found(batch, number, job.id, until)
             except DestinationError as error:
-                return _Answer(_all(batch, unknown(error.message)))
+                return Answer(all_of(batch, unknown(error.message)))
             if handle is None:
                 return None
         return self._outcome(batch, number, handle, until, waited=False)
@@ -128,7 +128,7 @@ class JobSender(Sender):
 
     def _turn(
         self, batch: Batch, pending: list[int], number: int, sent: Sent, tries: list[int], later: list[int]
-    ) -> tuple[Batch, _Answer] | None:
+    ) -> tuple[Batch, Answer] | None:
         """One job, from the entry in the journal to its outcome."""
         if self._halted:
             return None
@@ -157,11 +157,11 @@ class JobSender(Sender):
             self._submitted[number] = call
         return call
 
-    def _write(self, batch: Batch, number: int) -> _Answer:
+    def _write(self, batch: Batch, number: int) -> Answer:
         handle = self._jobs.submit(batch, self._ids[number])
         if not isinstance(handle, str) or not handle:
             raise DestinationError("The writer didn't answer with a job's handle.", outcome_unknown=True)
-        return _Answer({}, handle=handle)
+        return Answer({}, handle=handle)
 
     def _note_down(self, job: Job, number: int) -> None:
         """Have the journal know a job.
@@ -175,7 +175,7 @@ class JobSender(Sender):
             if self._left(number):
                 raise Left
 
-    def _lost(self, batch: Batch, number: int, job: Job, answer: _Answer, until: float) -> _Answer:
+    def _lost(self, batch: Batch, number: int, job: Job, answer: Answer, until: float) -> Answer:
         """What a submission that failed comes to: there may be a job all the same."""
         if all(outcome.status != "unknown" for outcome in answer.outcomes.values()):
             return answer
@@ -184,8 +184,8 @@ class JobSender(Sender):
         except DestinationError:
             return answer
         if handle is not None:
-            return _Answer({}, handle=handle)
-        return replace(answer, outcomes=_all(batch, retryable(answer.failed or "there is no such job")))
+            return Answer({}, handle=handle)
+        return replace(answer, outcomes=all_of(batch, retryable(answer.failed or "there is no such job")))
 
     def _found(self, batch: Batch, number: int, job_id: str, until: float) -> str | None:
         """Look for a job until that can be told.
@@ -219,7 +219,7 @@ class JobSender(Sender):
 
     def _outcome(
         self, batch: Batch, number: int, handle: str, until: float, *, waited: bool = True
-    ) -> _Answer:
+    ) -> Answer:
         """Ask for a job until it is over."""
         attempt = broken = 0
         said = ""
@@ -231,7 +231,7 @@ class JobSender(Sender):
                 outcomes = self._ask(batch, number, partial(self._jobs.poll, batch, handle))
                 broken, said = 0, ""
             except AuthenticationError as error:
-                return _Answer(_all(batch, unknown(error.message)), fatal=error.message)
+                return Answer(all_of(batch, unknown(error.message)), fatal=error.message)
             except (LeaseLostError, Left):
                 raise
             except DestinationError as error:
@@ -250,16 +250,16 @@ class JobSender(Sender):
             if time.monotonic() >= until:
                 return self._unknown(batch, f"not over within {self._sync.job_timeout:g} s{said}")
 
-    def _ended(self, batch: Batch, outcomes: Outcomes) -> _Answer:
+    def _ended(self, batch: Batch, outcomes: Outcomes) -> Answer:
         try:
-            return _Answer(self._checked(batch, outcomes))
+            return Answer(self._checked(batch, outcomes))
         except DestinationError as error:
             return self._unknown(batch, error.message)
 
     @staticmethod
-    def _unknown(batch: Batch, reason: str) -> _Answer:
+    def _unknown(batch: Batch, reason: str) -> Answer:
         """Of a job that may be under way still: the run stops, so that no other has the same rows."""
-        return _Answer(_all(batch, unknown(f"job: {reason}")), fatal=f"A job of the destination: {reason}.")
+        return Answer(all_of(batch, unknown(f"job: {reason}")), fatal=f"A job of the destination: {reason}.")
 
     def _ask(self, batch: Batch, number: int, ask: Callable[[], T]) -> T:
         """One question: a call within the limits, with a time limit of its own.
@@ -301,7 +301,7 @@ class JobSender(Sender):
         Raises:
             Left: Nobody waits for the answer any more.
         """
-        seconds = self._waits(_Attempt(attempt))  # type: ignore[arg-type]
+        seconds = self._waits(Attempt(attempt))  # type: ignore[arg-type]
         end = min(time.monotonic() + seconds, until)
         while (left := end - time.monotonic()) > 0:
             self._closed.wait(min(left, _LOOK))

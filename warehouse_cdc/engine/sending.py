@@ -201,7 +201,7 @@ class Sender:
 
     def _turn(
         self, batch: Batch, pending: list[int], number: int, sent: Sent, tries: list[int], later: list[int]
-    ) -> tuple[Batch, _Answer] | None:
+    ) -> tuple[Batch, Answer] | None:
         """One call, once its turn has come, with the rows that it had; None if the run has stopped before."""
         with self._limiter.call(len(pending), lambda: self._halted) as place:
             call = None if place is None else self._begin(number, pending, sent, tries, later, place)
@@ -263,7 +263,7 @@ class Sender:
             self._budget -= 1
             return self._budget >= 0
 
-    def _down(self, answer: _Answer, *, last: bool) -> str | None:
+    def _down(self, answer: Answer, *, last: bool) -> str | None:
         """Why the destination counts as down, if it does (D21).
 
         One that can't be reached at all is after a call's last attempt. One that answers may have failed
@@ -289,7 +289,7 @@ class Sender:
         reason = printable(outcome.reason) or "no reason given"
         sent.failures[position] = (kind, reason, outcome.permanent, attempt)
 
-    def _attempt(self, batch: Batch, number: int) -> _Answer:
+    def _attempt(self, batch: Batch, number: int) -> Answer:
         """One call, counted, and kept by the request log."""
         began = time.monotonic()
         with recorded(wanted=self._log is not None) as exchanges:
@@ -308,7 +308,7 @@ class Sender:
             self._log.keep(batch, answer.outcomes, exchanges, seconds, rest)
         return answer
 
-    def _call(self, batch: Batch, number: int) -> _Answer:
+    def _call(self, batch: Batch, number: int) -> Answer:
         try:
             return self._write(batch, number)
         except LeaseLostError:
@@ -318,14 +318,14 @@ class Sender:
         except Exception as error:
             # Whatever a writer did before it failed is not known; the type says enough for a reason.
             reason = f"{type(error).__name__} in the destination"
-            return _Answer(_all(batch, unknown(reason)), failed=reason)
+            return Answer(all_of(batch, unknown(reason)), failed=reason)
         finally:
             self.calls.pop(number, None)
 
-    def _write(self, batch: Batch, number: int) -> _Answer:
-        return _Answer(self._checked(batch, self._writer.write(batch)))
+    def _write(self, batch: Batch, number: int) -> Answer:
+        return Answer(self._checked(batch, self._writer.write(batch)))
 
-    def _said(self, batch: Batch, error: DestinationError) -> _Answer:
+    def _said(self, batch: Batch, error: DestinationError) -> Answer:
         """What an error says of its call's rows: some of them may have outcomes of their own."""
         answer = self._failed(batch, error)
         own = error.outcomes if _known(batch, error.outcomes) else {}
@@ -335,28 +335,28 @@ class Sender:
             refused=[index for index in answer.refused if index not in own],
         )
 
-    def _failed(self, batch: Batch, error: DestinationError) -> _Answer:
+    def _failed(self, batch: Batch, error: DestinationError) -> Answer:
         """What an error says of all rows of its call."""
         message, pause, fatal = error.message, error.retry_after, None
         if isinstance(error, AuthenticationError):
-            return _Answer(_all(batch, Outcome("rejected", message)), fatal=message)
+            return Answer(all_of(batch, Outcome("rejected", message)), fatal=message)
         if pause is not None:
             longest = self._sync.retry_after_max
             self._limiter.pause(min(pause, longest))
             if pause > longest:
                 fatal = f"{message} The destination asks to wait {pause:g} s (retry_after_max: {longest:g})."
         if error.outcome_unknown:
-            return _Answer(_all(batch, unknown(message)), fatal, paused=pause is not None, failed=message)
+            return Answer(all_of(batch, unknown(message)), fatal, paused=pause is not None, failed=message)
         if error.retryable:
-            return _Answer(
-                _all(batch, retryable(message)),
+            return Answer(
+                all_of(batch, retryable(message)),
                 fatal,
                 paused=pause is not None,
                 failed=message,
                 unreachable=error.status is None and not isinstance(error, RateLimitedError),
             )
-        return _Answer(
-            _all(batch, Outcome("rejected", message)),
+        return Answer(
+            all_of(batch, Outcome("rejected", message)),
             fatal,
             refused=range(len(batch)),
             divisible=error.divisible,
@@ -371,9 +371,9 @@ class Sender:
             )
         return outcomes
 
-    def _pause(self, attempt: int, answer: _Answer) -> bool:
+    def _pause(self, attempt: int, answer: Answer) -> bool:
         """Wait before the next attempt; False if the run stops meanwhile."""
-        seconds = self._wait(_Attempt(attempt))  # type: ignore[arg-type]
+        seconds = self._wait(Attempt(attempt))  # type: ignore[arg-type]
         if answer.paused:
             seconds = min(seconds, self._sync.retry_wait) * random.random()  # the limiter waits as asked
         until = time.monotonic() + seconds
@@ -384,7 +384,7 @@ class Sender:
 
 
 @dataclass(frozen=True)
-class _Answer:
+class Answer:
     """What one call brought.
 
     Attributes:
@@ -420,7 +420,7 @@ class _Answer:
 
 
 @dataclass(frozen=True)
-class _Attempt:
+class Attempt:
     """What tenacity's waits look at."""
 
     attempt_number: int
@@ -454,5 +454,6 @@ def _halves(piece: list[int]) -> list[list[int]]:
     return [piece[middle:], piece[:middle]]
 
 
-def _all(batch: Batch, outcome: Outcome) -> Outcomes:
+def all_of(batch: Batch, outcome: Outcome) -> Outcomes:
+    """The same outcome for each row."""
     return dict.fromkeys(range(len(batch)), outcome)

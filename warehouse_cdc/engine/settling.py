@@ -19,14 +19,14 @@ from warehouse_cdc.engine.interruption import Interrupted
 from warehouse_cdc.engine.jobs import JobSender
 from warehouse_cdc.engine.pool import Pool
 from warehouse_cdc.engine.request_log import log_of
-from warehouse_cdc.engine.sending import Sent, _all, _Answer, printable
+from warehouse_cdc.engine.sending import Answer, Sent, all_of, printable
 from warehouse_cdc.errors import CdcError
 from warehouse_cdc.plan.record import Ended, Job
 
 _LOOK = 0.2
 """Seconds between two looks at what has come, and at calls whose time is over."""
 
-Answers = Mapping[str, _Answer | None]
+Answers = Mapping[str, Answer | None]
 """What jobs brought by their ids; None if there surely never was such a job."""
 
 
@@ -109,7 +109,7 @@ def _answers(part: Part, whole: Batch, jobs: Sequence[Job]) -> Answers:
         assert isinstance(writer, JobWriter)
     except Exception as error:
         reason = unknown(error.message if isinstance(error, CdcError) else type(error).__name__)
-        return {job.id: _Answer(_all(batch, reason)) for job, batch in zip(jobs, batches, strict=True)}
+        return {job.id: Answer(all_of(batch, reason)) for job, batch in zip(jobs, batches, strict=True)}
     try:
         return _asked(part, writer, batches, jobs)
     finally:
@@ -124,8 +124,8 @@ def _asked(part: Part, writer: JobWriter, batches: Sequence[Batch], jobs: Sequen
     sender = JobSender(sync, writer, limits_of(part), part.lease.check, part.cancelled, log)
     pool = Pool(min(len(jobs), sync.at_once))
     until = time.monotonic() + sync.job_timeout
-    answers: dict[str, _Answer | None] = {}
-    under_way: dict[Future[_Answer | None], int] = {}
+    answers: dict[str, Answer | None] = {}
+    under_way: dict[Future[Answer | None], int] = {}
     for number, (batch, job) in enumerate(zip(batches, jobs, strict=True)):
         under_way[pool.submit(partial(sender.settle, batch, number, job, until))] = number
     try:
@@ -143,7 +143,7 @@ def _asked(part: Part, writer: JobWriter, batches: Sequence[Batch], jobs: Sequen
                 if (sent := sender.give_up(number)) is not None or late:
                     del under_way[future]
                     reason = "no answer" if sent is None else next(iter(sent.failures.values()))[1]
-                    answers[jobs[number].id] = _Answer(_all(batches[number], unknown(f"job: {reason}")))
+                    answers[jobs[number].id] = Answer(all_of(batches[number], unknown(f"job: {reason}")))
     finally:
         sender.close()
         pool.close()
