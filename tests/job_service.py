@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-import httpx
+import httpx2
 
 from warehouse_cdc.destinations import Batch, Capabilities, Destination, JobWriter, Outcome, RunContext
 from warehouse_cdc.errors import (
@@ -279,7 +279,7 @@ class Jobs(Destination):
 class _Jobs(JobWriter):
     def __init__(self, jobs: Jobs) -> None:
         self._jobs = jobs
-        self._client = httpx.Client(base_url=jobs.url, timeout=jobs.timeout)
+        self._client = httpx2.Client(base_url=jobs.url, timeout=jobs.timeout)
 
     def close(self) -> None:
         self._client.close()
@@ -310,9 +310,9 @@ class _Jobs(JobWriter):
     def _call(self, method: str, path: str, body: Any = None) -> Any:
         try:
             answer = self._client.request(method, path, json=body)
-        except httpx.ConnectError as error:
+        except httpx2.ConnectError as error:
             raise DestinationError("unreachable") from error
-        except httpx.TransportError as error:
+        except httpx2.TransportError as error:
             raise DestinationError("no answer", outcome_unknown=True) from error
         if answer.status_code == 429:
             raise RateLimitedError("slow down", status=429, retry_after=0.01)

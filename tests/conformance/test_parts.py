@@ -178,6 +178,21 @@ def test_attempts_are_counted_over_tasks(threads: Executor, monkeypatch: pytest.
         assert row["attempts"] == 3 and len(server.calls) == 3
 
 
+def test_tasks_shorter_than_a_call_still_class_every_row(
+    threads: Executor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each has time for one call of a batch that is refused as a whole: the next one goes on with its halves."""
+    monkeypatch.setattr("warehouse_cdc.engine.parts.SLICE", 0.05)
+    script = lambda *call: Fault(stall=0.1, applied=True)  # noqa: E731
+    with FaultServer(script=script, poison=lambda row: row["id"] in (3, 12)) as server:
+        with wcdc.connect(model_of(16)) as warehouse:
+            sync = sync_to(server.url, split_retries=True, batch_rows=8, max_attempts=2, concurrency=1)
+            run = warehouse.run(sync, executor=threads, parts=1)
+            assert run.rejections().arrow.column("row_id").to_pylist() == ["12", "3"]
+            assert len(server.calls) <= 2 * 15
+        assert set(server.table) == set(range(16)) - {3, 12}
+
+
 @wcdc.destination(concurrency=2, batch_size=5)
 def dies(batch: Batch) -> None:
     """Takes rows into a folder, a file each; its process dies when it is told to."""

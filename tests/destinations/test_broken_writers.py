@@ -6,7 +6,7 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +16,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+from hypothesis import Phase, settings
 
 from tests.destinations import test_conformance as right
 from warehouse_cdc.destinations import Batch, Capabilities, Destination, RunContext, Writer, rejected
@@ -356,6 +357,16 @@ BROKEN: list[tuple[type[Bending], type[BentWriter] | str, str, str]] = [
 ]
 
 
+@pytest.fixture
+def unshrunk() -> Iterator[None]:
+    """A failure is enough; nobody reads the smallest one, which takes a minute to find."""
+    settings.register_profile("unshrunk", settings.get_profile("any machine"), phases=[Phase.generate])
+    settings.load_profile("unshrunk")
+    yield
+    settings.load_profile("any machine")
+
+
+@pytest.mark.usefixtures("unshrunk")
 @pytest.mark.parametrize(
     ("suite", "bend", "test", "told"),
     [

@@ -178,7 +178,8 @@ class ChunkSender(Sending):
 
         Returns:
             A row of the table of rejections for each that was not delivered, but for ``op`` and ``chunk``;
-            with ``cut`` if it would have been tried again, had the sender not been stopped.
+            with ``cut``, a row id of those that it would have been tried again with, had the sender not been
+            stopped.
         """
         parcels: list[_Parcel] = []
         following: list[deque[_Parcel]] = []
@@ -280,7 +281,7 @@ class ChunkSender(Sending):
         """A batch's failures as rows of the rejections table."""
         found = rejected_rows(rows, sent)
         self.fatal = self.fatal or sent.fatal
-        self.count([failure for failure in found if not failure.get("cut") or self.fatal])
+        self.count([failure for failure in found if failure.get("cut") is None or self.fatal])
         if self.fatal:
             self._sender.stopped.set()
         return found
@@ -316,7 +317,7 @@ def rejected_rows(rows: pa.Table, sent: Sent) -> list[dict[str, Any]]:
                 "attempts": (tries[at].as_py() or 0) + attempts,
                 "first_failed_at": since[at].as_py() or now,
                 "last_failed_at": now,
-                "cut": at in sent.cut,
+                "cut": ids[sent.cut[at]].as_py() if at in sent.cut else None,
             }
         )
     return found + [{"row_id": ids[at].as_py(), "outcome": "aborted"} for at in sent.unsent]

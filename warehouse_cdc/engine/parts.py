@@ -178,11 +178,21 @@ def _unsent(rows: pa.Table) -> list[dict[str, Any]]:
 
 @dataclass
 class _Turn:
-    """Rows of a chunk that are to be sent yet, each with so many attempts left."""
+    """Rows of a chunk that are to be sent yet, each with so many attempts left.
+
+    Attributes:
+        batch_rows: How many of them go together; None leaves that to the sync.
+    """
 
     rows: pa.Table
     values: pa.Table
     attempts: int
+    batch_rows: int | None = None
+
+    def taken(self, at: list[int]) -> _Turn:
+        """Some of its rows."""
+        places = pa.array(at, pa.int64())
+        return replace(self, rows=self.rows.take(places), values=self.values.take(places))
 
 
 @dataclass
@@ -222,37 +232,39 @@ class _UnderWay:
         self.future = None
         rows = {failure["row_id"]: failure for failure in failures}
         unsent = {row_id for row_id, failure in rows.items() if failure["outcome"] == "aborted"}
-        cut = {row_id for row_id, failure in rows.items() if failure.get("cut")}
+        cut = {row_id for row_id, failure in rows.items() if failure.get("cut") is not None}
         self.unknown |= {row_id for row_id, failure in rows.items() if failure["outcome"] == "unknown"}
         if stopping:
             unsent, cut = set(), set()
         self.failures += [self._final(f) for row_id, f in rows.items() if row_id not in unsent | cut]
+        places = {row_id: at for at, row_id in enumerate(turn.rows.column("row_id").to_pylist())}
         if unsent:
-            self.turns.appendleft(self._rest(turn, unsent, turn.attempts))
-        if cut:
-            self.before |= {row_id: rows[row_id] for row_id in cut}
-            again = self._rest(turn, cut, turn.attempts)
-            tries = again.rows.column("tries").fill_null(0).to_pylist()
-            ids = again.rows.column("row_id").to_pylist()
-            failed = [self.before[row_id] for row_id in ids]
-            again.attempts -= max(f["attempts"] - n for f, n in zip(failed, tries, strict=True))
-            for name, key in (("tries", "attempts"), ("failed_since", "first_failed_at")):
-                at = again.rows.schema.get_field_index(name)
-                values = pa.array([failure[key] for failure in failed], again.rows.schema.field(at).type)
-                again.rows = again.rows.set_column(at, again.rows.schema.field(at), values)
-            self.turns.appendleft(again)
+            self.turns.appendleft(turn.taken(sorted(places[row_id] for row_id in unsent)))
+        pieces: dict[str, list[int]] = {}
+        for row_id in sorted(cut, key=places.__getitem__):
+            self.before[row_id] = rows[row_id]
+            pieces.setdefault(rows[row_id]["cut"], []).append(places[row_id])
+        for size in sorted({len(piece) for piece in pieces.values()}):
+            again = [at for piece in pieces.values() if len(piece) == size for at in piece]
+            self.turns.appendleft(self._again(turn, turn.taken(again), size))
+
+    def _again(self, turn: _Turn, left: _Turn, size: int) -> _Turn:
+        """Rows of pieces of one size: what went together goes together, with what was learned of each row."""
+        failed = [self.before[row_id] for row_id in left.rows.column("row_id").to_pylist()]
+        tries = left.rows.column("tries").fill_null(0).to_pylist()
+        used = max(failure["attempts"] - before for failure, before in zip(failed, tries, strict=True))
+        rows = left.rows
+        for name, key in (("tries", "attempts"), ("failed_since", "first_failed_at")):
+            at = rows.schema.get_field_index(name)
+            values = pa.array([failure[key] for failure in failed], rows.schema.field(at).type)
+            rows = rows.set_column(at, rows.schema.field(at), values)
+        return _Turn(rows, left.values, max(1, turn.attempts - used), size)
 
     def drop(self) -> None:
         """Send nothing more of it."""
         for turn in self.turns:
             self.failures += [self._final(failure) for failure in _unsent(turn.rows)]
         self.turns.clear()
-
-    @staticmethod
-    def _rest(turn: _Turn, ids: set[str], attempts: int) -> _Turn:
-        at = [at for at, row_id in enumerate(turn.rows.column("row_id").to_pylist()) if row_id in ids]
-        taken = pa.array(at, pa.int64())
-        return _Turn(turn.rows.take(taken), turn.values.take(taken), attempts)
 
     def _final(self, failure: dict[str, Any]) -> dict[str, Any]:
         if failure["outcome"] == "aborted":
@@ -344,8 +356,8 @@ class PartsSender(Sending):
         turn, sync, limit = chunk.turns[0], self._share, self._sync.max_rejected
         if limit is not None:
             sync = replace(sync, max_rejected=max(0, limit - self.rejected))
-        if turn.attempts != sync.max_attempts:
-            sync = replace(sync, max_attempts=turn.attempts)
+        if turn.attempts != sync.max_attempts or turn.batch_rows is not None:
+            sync = replace(sync, max_attempts=turn.attempts, batch_rows=turn.batch_rows or sync.batch_rows)
         seconds = min(SLICE, self._lease.left() - sync.batch_timeout)
         if seconds <= 0:  # the lease is about to be extended, or lost
             time.sleep(_LOOK)

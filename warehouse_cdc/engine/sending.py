@@ -34,13 +34,14 @@ class Sent:
         failures: Position to (outcome, reason, permanent, attempts) of rows that failed; outcome is
             ``failed`` or ``unknown``.
         unsent: Positions that were never attempted.
-        cut: Positions among the failures that would have been tried again, had the sender not been stopped.
+        cut: Positions among the failures that would have been tried again, had the sender not been
+            stopped, to the first position of those that would have gone together.
         fatal: Why the run can't go on, or None.
     """
 
     failures: dict[int, tuple[str, str, bool, int]] = field(default_factory=dict)
     unsent: list[int] = field(default_factory=list)
-    cut: set[int] = field(default_factory=set)
+    cut: dict[int, int] = field(default_factory=dict)
     fatal: str | None = None
 
 
@@ -136,7 +137,7 @@ class Sender:
                 if fresh:
                     sent.unsent += piece
                 else:
-                    sent.cut.update(piece)
+                    sent.cut |= dict.fromkeys(piece, piece[0])
                 continue
             later = [row for each in pieces for row in each]
             again = piece if self._too_many(piece) else self._piece(batch, piece, number, sent, tries, later)
@@ -167,7 +168,7 @@ class Sender:
             made = self._turn(batch, pending, number, sent, tries, later)
             if made is None:
                 sent.unsent += [at for at in pending if tries[at] == 0]
-                sent.cut.update(at for at in pending if tries[at])
+                sent.cut |= {at: pending[0] for at in pending if tries[at]}
                 return []
             part, answer = made
             last = attempt == self._sync.max_attempts
@@ -195,7 +196,7 @@ class Sender:
             if not pending or sent.fatal or last:
                 return []
             if not self._pause(attempt, answer):
-                sent.cut.update(pending)
+                sent.cut |= dict.fromkeys(pending, pending[0])
                 return []
         return []
 
