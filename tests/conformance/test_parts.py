@@ -181,7 +181,7 @@ def test_attempts_are_counted_over_tasks(threads: Executor, monkeypatch: pytest.
 def test_tasks_shorter_than_a_call_still_class_every_row(
     threads: Executor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each has time for one call of a batch that is refused as a whole: the next one goes on with its halves."""
+    """Each has time for one call of a batch that is refused as a whole; the next goes on with its halves."""
     monkeypatch.setattr("warehouse_cdc.engine.parts.SLICE", 0.05)
     script = lambda *call: Fault(stall=0.1, applied=True)  # noqa: E731
     with FaultServer(script=script, poison=lambda row: row["id"] in (3, 12)) as server:
