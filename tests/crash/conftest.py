@@ -27,9 +27,16 @@ FEW = ("test_killed_at[trino-checkpoint-after]",)
 """What runs on them, unless ``WCDC_TEST_FAULTS=all``; each has tests of its own of killed runs, too."""
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave out what takes too long, and moments inside of transactions where there are none."""
+    """Leave out what takes too long, and moments inside of transactions where there are none.
+
+    Each step on the stand-in without transactions takes minutes: they are asked for by name.
+    """
     items[:] = [item for item in items if _runs(item)]
+    for item in items:
+        if item.path.name in ("test_kill.py", "test_zombie.py") and item.get_closest_marker("tables"):
+            item.add_marker(pytest.mark.stand_in)
 
 
 def _runs(item: pytest.Item) -> bool:
