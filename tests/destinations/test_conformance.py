@@ -19,6 +19,7 @@ import psycopg
 import pyarrow.parquet as pq
 import pytest
 
+from tests.job_service import Jobs, JobService
 from warehouse_cdc.destinations import (
     Batch,
     Csv,
@@ -285,6 +286,58 @@ class TestHttp(DestinationConformance):
 
     def unusable(self) -> Destination:
         return HttpRequest("http://127.0.0.1:1", added=Request())
+
+
+class TestJobs(DestinationConformance):
+    """A service that works by jobs; its calls are disturbed, and so are its jobs."""
+
+    examples = 1  # tests/property/test_jobs_oracle.py has more
+    refused = {"name": "refused"}
+    kinds = ["text", "integer", "float", "boolean"]
+    durable = False  # tests/crash/test_jobs.py kills processes with it
+    options = {"poll_wait": 0.01, "split_retries": True}
+
+    @pytest.fixture(autouse=True)
+    def _services(self) -> Iterator[None]:
+        with ExitStack() as self.stack:
+            self.services: dict[str, JobService] = {}
+            yield
+
+    def target(self, fields: Mapping[str, str], mode: str) -> Any:
+        service = JobService(refuses=lambda values: values.get("name") == "refused")
+        self.services[service.url] = self.stack.enter_context(service)
+        return service.url
+
+    def destination(self, target: Any, mode: str, on_removed: str) -> Destination:
+        return Jobs(target, modes=frozenset({"insert", "upsert"}))
+
+    def read(self, target: Any) -> Iterable[Record]:
+        return list(self.services[target].table.values())
+
+    def disturbances(self, target: Any) -> Mapping[str, AbstractContextManager[Any]]:
+        service = self.services[target]
+        return {
+            **{fault: _faulty(service, fault) for fault in ("lost", "cut", "busy", "limited", "refused")},
+            **{fate: _fateful(service, fate) for fate in ("fails", "unknown", "retry")},
+        }
+
+    def unusable(self) -> Destination:
+        return Jobs("http://127.0.0.1:1", modes=frozenset({"insert", "upsert"}))
+
+
+@contextmanager
+def _faulty(service: JobService, fault: str) -> Iterator[None]:
+    """Every second call of a kind goes wrong."""
+    service.script = lambda kind, number: None if number % 2 else fault
+    yield
+    service.script = lambda kind, number: None
+
+
+@contextmanager
+def _fateful(service: JobService, fate: str) -> Iterator[None]:
+    service.fate = lambda number, rows: fate
+    yield
+    service.fate = lambda number, rows: None
 
 
 @contextmanager

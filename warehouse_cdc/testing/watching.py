@@ -12,7 +12,15 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, TypeVar
 
-from warehouse_cdc.destinations.base import Batch, Capabilities, Destination, Outcomes, RunContext, Writer
+from warehouse_cdc.destinations.base import (
+    Batch,
+    Capabilities,
+    Destination,
+    JobWriter,
+    Outcomes,
+    RunContext,
+    Writer,
+)
 from warehouse_cdc.errors import DestinationError
 
 T = TypeVar("T")
@@ -60,7 +68,8 @@ class Watch:
         rows: Operation and number of rows of each call.
         published: The operations that were published.
         most_at_once: The most calls that were under way at once.
-        lines: The most lines that ran in the ``counted`` files in a call of ``write`` and of ``publish``.
+        lines: The most lines that ran in the ``counted`` files in a call of ``write`` (or ``submit``) and of
+            ``publish``.
         shown: What the destination and its writer show of themselves.
     """
 
@@ -78,6 +87,20 @@ class Watch:
 
     def write(self, writer: Writer, batch: Batch) -> Outcomes:
         """A call of the writer."""
+        return self._called(batch, lambda again: writer.write(again))
+
+    def submit(self, writer: JobWriter, batch: Batch, job_id: str) -> str:
+        """A call of the writer that submits a job."""
+        handles: list[str] = []
+
+        def submit(again: Batch) -> Outcomes:
+            handles.append(writer.submit(again, job_id))
+            return {}
+
+        self._called(batch, submit)
+        return handles[-1]
+
+    def _called(self, batch: Batch, call: Callable[[Batch], Outcomes]) -> Outcomes:
         with self._lock:
             number = len(self.rows)
             self.rows.append((batch.operation, len(batch)))
@@ -89,7 +112,7 @@ class Watch:
             nonlocal made
             made += 1
             again = batch.take(range(len(batch)), attempt=batch.attempt + made - 1)
-            return self._counted("write", lambda: writer.write(batch if made == 1 else again))
+            return self._counted("write", lambda: call(batch if made == 1 else again))
 
         try:
             return self.fault(number)(write)
@@ -148,6 +171,8 @@ class Watched(Destination):
         """A watched writer."""
         writer = self._inner.open(context)
         self._watch.shown.append(repr(writer))
+        if isinstance(writer, JobWriter):
+            return _WatchedJobs(writer, self._watch)
         return _WatchedWriter(writer, self._watch)
 
     def published(self, context: RunContext, operation: str) -> bool | None:
@@ -165,6 +190,24 @@ class _WatchedWriter(Writer):
 
     def publish(self, operation: str) -> None:
         self._watch.publish(self._inner, operation)
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+class _WatchedJobs(JobWriter):
+    def __init__(self, inner: JobWriter, watch: Watch) -> None:
+        self._inner = inner
+        self._watch = watch
+
+    def submit(self, batch: Batch, job_id: str) -> str:
+        return self._watch.submit(self._inner, batch, job_id)
+
+    def poll(self, batch: Batch, handle: str) -> Outcomes | None:
+        return self._inner.poll(batch, handle)
+
+    def find(self, batch: Batch, job_id: str) -> str | None:
+        return self._inner.find(batch, job_id)
 
     def close(self) -> None:
         self._inner.close()
