@@ -61,6 +61,7 @@ class _Ended:
     first: float
     last: float
     weight: int
+    own: bool = True
 
 
 @dataclass(frozen=True)
@@ -68,11 +69,11 @@ class Usage:
     """What is taken of each window, by a clock that only counts from now.
 
     Attributes:
-        windows: For each window, pairs of (seconds until it is free, calls or rows).
+        windows: For each window, (seconds until it is free, calls or rows, whether they are its own).
         pause: Seconds in which no call may begin.
     """
 
-    windows: tuple[tuple[tuple[float, int], ...], ...] = ()
+    windows: tuple[tuple[tuple[float, int, bool], ...], ...] = ()
     pause: float = 0.0
 
 
@@ -103,7 +104,7 @@ class _Used:
         self.busy -= weight
         self.resting += weight
         at = now + self.window.seconds * CLOCKS
-        if self.ended and at - self.ended[-1].first < self.window.seconds * COARSE:
+        if self.ended and self.ended[-1].own and at - self.ended[-1].first < self.window.seconds * COARSE:
             self.ended[-1].last = at
             self.ended[-1].weight += weight
         else:
@@ -170,24 +171,38 @@ class Limiter:
                     used.resting += used.window.limit
                     used.ended.append(_Ended(now + left, now + left, used.window.limit))
 
-    def usage(self) -> Usage:
-        """What is taken, for a limiter that goes on elsewhere; calls under way as if they ended now."""
+    def usage(self, *, own: bool = True) -> Usage:
+        """What is taken, for a limiter that goes on elsewhere; calls under way as if they ended now.
+
+        Args:
+            own: Whether the calls that this one has seen count as that one's own.
+        """
         with self._changed:
             now = time.monotonic()
             taken = []
             for used in self._used:
                 used.free_in(0, now)
-                busy = ((used.window.seconds * CLOCKS, used.busy),) if used.busy else ()
-                taken.append((*((each.last - now, each.weight) for each in used.ended), *busy))
+                busy = ((used.window.seconds * CLOCKS, used.busy, own),) if used.busy else ()
+                ended = ((each.last - now, each.weight, own and each.own) for each in used.ended)
+                taken.append((*ended, *busy))
             return Usage(tuple(taken), max(0.0, self._not_before - now))
 
-    def resume(self, usage: Usage) -> None:
-        """Count what another limiter of the same windows, or of shares of them, has taken until now."""
+    def resume(self, usage: Usage, *, own: bool = False) -> None:
+        """Count what another limiter of the same windows, or of shares of them, has taken until now.
+
+        Args:
+            usage: What it has taken.
+            own: Only what is its own: the rest was counted here.
+        """
         self.pause(usage.pause)
         with self._changed:
             now = time.monotonic()
             for used, taken in zip(self._used, usage.windows, strict=False):
-                found = [_Ended(now + left, now + left, weight) for left, weight in taken]
+                found = [
+                    _Ended(now + left, now + left, weight, mine)
+                    for left, weight, mine in taken
+                    if mine or not own
+                ]
                 used.resting += sum(each.weight for each in found)
                 used.ended = deque(sorted((*used.ended, *found), key=lambda each: each.last))
 

@@ -107,7 +107,9 @@ class Warehouse:
             WarehouseError: A statement failed; the next run goes on from the journal.
         """
         scaled = None if executor is None else Parts(executor, parts)
-        released = None if release is False else () if release is True else tuple(release)
+        released: tuple[str, ...] | None = () if release is True else None
+        if release and release is not True:
+            released = (release,) if isinstance(release, str) else tuple(release)
         return self._run("run", sync, wait, allow_removed, allow_empty, progress, observer, scaled, released)
 
     def full_resync(

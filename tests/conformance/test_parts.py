@@ -24,6 +24,7 @@ from distributed import Client, LocalCluster
 import warehouse_cdc as wcdc
 from warehouse_cdc.destinations import Batch, Csv, HttpRequest
 from warehouse_cdc.destinations.http import Request
+from warehouse_cdc.limits import limiter
 from warehouse_cdc.testing import Fault, FaultServer
 
 ROWS = 400
@@ -191,6 +192,38 @@ def test_tasks_shorter_than_a_call_still_class_every_row(
             assert run.rejections().arrow.column("row_id").to_pylist() == ["12", "3"]
             assert len(server.calls) <= 2 * 15
         assert set(server.table) == set(range(16)) - {3, 12}
+
+
+def test_what_may_have_been_applied_goes_again_as_it_went(
+    threads: Executor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("warehouse_cdc.engine.parts.SLICE", 0.5)
+    faults = {0: Fault(status=500, applied=True, stall=0.6), 1: Fault(status=400, body="no")}
+    script = lambda number, *call: faults.get(number)  # noqa: E731
+    with FaultServer(script=script) as server, wcdc.connect(model_of(4)) as warehouse:
+        sync = sync_to(server.url, retry_wait=1.0, split_retries=True, batch_rows=4, concurrency=1)
+        assert warehouse.run(sync, executor=threads, parts=1).counts["added"].failed == 4
+        assert [len(call.rows) for call in server.calls] == [4, 4]
+
+
+def test_the_usage_of_a_rate_does_not_grow_by_itself(threads: Executor) -> None:
+    source = model_of(40)
+    with FaultServer() as server, wcdc.connect(source) as warehouse:
+        sync = sync_to(server.url, rate="200/hour")
+        for _run in range(4):
+            assert warehouse.run(sync, executor=threads, parts=4).status == "success"
+            source.execute("update t set value = value + 1 where id < 10")
+        (used,) = limiter("s", sync.rates).usage().windows
+        assert sum(weight for _left, weight, _own in used) == len(server.calls)
+
+
+def test_an_executor_that_is_shut_down_stops_the_run(threads: Executor) -> None:
+    script = lambda *call: Fault(stall=0.1, applied=True)  # noqa: E731
+    with FaultServer(script=script) as server, wcdc.connect(model_of(ROWS)) as warehouse:
+        executor = ThreadPoolExecutor(1)
+        threading.Timer(1.0, lambda: executor.shutdown(wait=False, cancel_futures=True)).start()
+        run = warehouse.run(sync_to(server.url, concurrency=2), executor=executor, parts=2)
+        assert run.status == "failed" and run.counts["added"].succeeded == len(server.table)
 
 
 @wcdc.destination(concurrency=2, batch_size=5)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import warehouse_cdc as wcdc
 from tests.conformance.helpers import Engine, Recorder, ids, sync_of
 from warehouse_cdc.destinations import unknown
+from warehouse_cdc.errors import AuthenticationError, DestinationError
 
 ROWS = ["(1, 'a', 10)", "(2, 'b', 20)", "(3, 'c', 30)"]
 
@@ -181,6 +182,67 @@ def test_a_dry_run_tells(engine: Engine, crm: Recorder, compaction: float) -> No
     warehouse.run(sync)
     plan = warehouse.plan(sync)
     assert plan.counts["added"] == 0 and any("1 rejected rows" in note for note in plan.notes)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        AuthenticationError("401"),
+        DestinationError("down", retryable=True),
+        DestinationError("404", retryable=False),
+    ],
+)
+def test_an_outage_is_no_refusal_of_a_row(
+    engine: Engine, crm: Recorder, compaction: float, error: DestinationError
+) -> None:
+    warehouse, sync = begin(engine, crm, compaction, on_rejected="drop", rejected_runs=2, max_attempts=1)
+    down = [True]
+
+    def fail(batch: Any) -> None:
+        if down[0]:
+            raise error
+
+    crm.during = fail
+    for _run in range(3):
+        warehouse.run(sync)
+        crm.take()
+    down[0] = False
+    assert warehouse.run(sync).status == "success" and set(crm.held) == {"1", "2", "3"}
+
+
+def test_a_run_with_nothing_to_do_leaves_what_waits_as_it_is(engine: Engine, crm: Recorder) -> None:
+    warehouse, sync = begin(engine, crm, 100.0, rejected_runs=1)
+    crm.refuse = {"2": "no"}
+    warehouse.run(sync)
+    engine.execute("insert into people values (4, 'd', 40)")
+    for _run in range(3):
+        warehouse.run(sync)
+        if engine.capabilities.row_level_dml:
+            assert snapshot(engine)["2"] == ("added", "failed", "quarantined: no")
+            assert snapshot(engine)["4"][1] == "succeeded"
+
+
+def test_a_release_that_was_stopped_is_not_forgotten(
+    engine: Engine, crm: Recorder, compaction: float
+) -> None:
+    warehouse, sync = begin(engine, crm, compaction, rejected_runs=1)
+    crm.refuse = dict.fromkeys("123", "no")
+    warehouse.run(sync)
+    warehouse.run(sync)
+    crm.take()
+    crm.refuse = {}
+
+    def cancel(step: Any, moment: str) -> None:
+        if (step.value, moment) == ("read", "before"):
+            warehouse.cancel()
+
+    assert warehouse.run(sync, release=["1", "3"], observer=cancel).counts["added"].aborted == 2
+    warehouse.run(sync)
+    assert crm.take() == ids("added", 1, 3)
+    warehouse.run(sync, release=[])
+    assert crm.take() == set()
+    warehouse.run(sync, release="2")
+    assert crm.take() == ids("added", 2)
 
 
 STEPS = st.lists(

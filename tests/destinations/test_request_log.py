@@ -23,6 +23,7 @@ from tests.destinations.support import make_batch, make_context
 from warehouse_cdc.destinations import HttpRequest, rejected
 from warehouse_cdc.destinations.exchanges import recorded
 from warehouse_cdc.destinations.http import Form, Json, JsonColumn, Request, Xml
+from warehouse_cdc.destinations.spelling import spelled
 from warehouse_cdc.engine.request_log import RequestLog, calls
 from warehouse_cdc.engine.sending import without_values
 from warehouse_cdc.mapping.times import iso_date
@@ -371,3 +372,17 @@ def test_a_table_that_cannot_be_written_harms_no_run(caplog: pytest.LogCaptureFi
     with wcdc.connect(source) as warehouse:
         assert warehouse.run(sync).status == "success"
     assert caplog.text.count("request log can't be written") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a/b", "a\\/b"),
+        ("a&b", "a\\u0026b"),
+        ("Zoë", "Zo\\u00EB"),
+        ("O'Brien", "O&#39;Brien"),
+        ("a/b=c", "a%2fb%3dc"),
+    ],
+)
+def test_spellings_of_other_writers_are_known(text: str, shown: str) -> None:
+    assert shown in spelled(text)

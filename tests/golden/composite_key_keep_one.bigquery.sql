@@ -162,7 +162,7 @@ SELECT p.*,
     ELSE 'aborted'
   END AS outcome
 FROM (SELECT wcdc_lean.*, CAST(NULL AS STRING) AS was, CAST(NULL AS BOOLEAN) AS pending, CAST(NULL AS INT64) AS base_hash, CAST(NULL AS INT64) AS was_hash, CAST(NULL AS STRING) AS was_version, CAST(NULL AS BOOLEAN) AS confirmed, CAST(NULL AS STRING) AS key_run, CAST(NULL AS STRING) AS try_run, CAST(NULL AS STRING) AS try_of, CAST(NULL AS INTEGER) AS tries, CAST(NULL AS TIMESTAMP) AS failed_since, CAST(NULL AS STRING) AS p_1, CAST(NULL AS INT64) AS p_2, CAST(NULL AS STRING) AS p_3, CAST(NULL AS FLOAT64) AS p_4 FROM `hightouch_planner`.`it_s_a_sync_5fc7e05c_00000000000000000000000001_plan` wcdc_lean) p
-LEFT JOIN (SELECT * FROM `hightouch_planner`.`it_s_a_sync_5fc7e05c_00000000000000000000000001_rejections` WHERE chunk < 3) r ON r.row_id = p.row_id
+LEFT JOIN (SELECT * FROM `hightouch_planner`.`it_s_a_sync_5fc7e05c_00000000000000000000000001_rejections` WHERE (chunk >= 0 AND chunk < 3)) r ON r.row_id = p.row_id
 WHERE p.op IN ('added', 'changed', 'removed') OR p.copies > 1
 
 ) o
@@ -212,7 +212,7 @@ SELECT p.*,
     ELSE 'aborted'
   END AS outcome
 FROM (SELECT wcdc_lean.*, CAST(NULL AS STRING) AS was, CAST(NULL AS BOOLEAN) AS pending, CAST(NULL AS INT64) AS base_hash, CAST(NULL AS INT64) AS was_hash, CAST(NULL AS STRING) AS was_version, CAST(NULL AS BOOLEAN) AS confirmed, CAST(NULL AS STRING) AS key_run, CAST(NULL AS STRING) AS try_run, CAST(NULL AS STRING) AS try_of, CAST(NULL AS INTEGER) AS tries, CAST(NULL AS TIMESTAMP) AS failed_since, CAST(NULL AS STRING) AS p_1, CAST(NULL AS INT64) AS p_2, CAST(NULL AS STRING) AS p_3, CAST(NULL AS FLOAT64) AS p_4 FROM `hightouch_planner`.`it_s_a_sync_5fc7e05c_00000000000000000000000001_plan` wcdc_lean) p
-LEFT JOIN (SELECT * FROM `hightouch_planner`.`it_s_a_sync_5fc7e05c_00000000000000000000000001_rejections` WHERE chunk < 3) r ON r.row_id = p.row_id
+LEFT JOIN (SELECT * FROM `hightouch_planner`.`it_s_a_sync_5fc7e05c_00000000000000000000000001_rejections` WHERE (chunk >= 0 AND chunk < 3)) r ON r.row_id = p.row_id
 
 ) o
 WHERE op NOT IN ('null_key', 'gone')
@@ -266,7 +266,7 @@ SELECT p.*,
     ELSE 'aborted'
   END AS outcome
 FROM (SELECT wcdc_lean.*, CAST(NULL AS STRING) AS was, CAST(NULL AS BOOLEAN) AS pending, CAST(NULL AS INT64) AS base_hash, CAST(NULL AS INT64) AS was_hash, CAST(NULL AS STRING) AS was_version, CAST(NULL AS BOOLEAN) AS confirmed, CAST(NULL AS STRING) AS key_run, CAST(NULL AS STRING) AS try_run, CAST(NULL AS STRING) AS try_of, CAST(NULL AS INTEGER) AS tries, CAST(NULL AS TIMESTAMP) AS failed_since, CAST(NULL AS STRING) AS p_1, CAST(NULL AS INT64) AS p_2, CAST(NULL AS STRING) AS p_3, CAST(NULL AS FLOAT64) AS p_4 FROM `hightouch_planner`.`it_s_a_sync_5fc7e05c_00000000000000000000000001_plan` wcdc_lean) p
-LEFT JOIN (SELECT * FROM `hightouch_planner`.`it_s_a_sync_5fc7e05c_00000000000000000000000001_rejections` WHERE chunk < 3) r ON r.row_id = p.row_id
+LEFT JOIN (SELECT * FROM `hightouch_planner`.`it_s_a_sync_5fc7e05c_00000000000000000000000001_rejections` WHERE (chunk >= 0 AND chunk < 3)) r ON r.row_id = p.row_id
 
 ) o
 WHERE op NOT IN ('null_key', 'gone')
@@ -384,7 +384,7 @@ SELECT p.*,
     ELSE 'aborted'
   END AS outcome
 FROM (SELECT wcdc_lean.*, CAST(NULL AS STRING) AS was, CAST(NULL AS BOOLEAN) AS pending, CAST(NULL AS INT64) AS base_hash, CAST(NULL AS INT64) AS was_hash, CAST(NULL AS STRING) AS was_version, CAST(NULL AS BOOLEAN) AS confirmed, CAST(NULL AS STRING) AS key_run, CAST(NULL AS STRING) AS try_run, CAST(NULL AS STRING) AS try_of, CAST(NULL AS INTEGER) AS tries, CAST(NULL AS TIMESTAMP) AS failed_since, CAST(NULL AS STRING) AS p_1, CAST(NULL AS INT64) AS p_2, CAST(NULL AS STRING) AS p_3, CAST(NULL AS FLOAT64) AS p_4 FROM `hightouch_planner`.`it_s_a_sync_5fc7e05c_00000000000000000000000001_plan` wcdc_lean) p
-LEFT JOIN (SELECT * FROM `hightouch_planner`.`it_s_a_sync_5fc7e05c_00000000000000000000000001_rejections` WHERE chunk < 3) r ON r.row_id = p.row_id
+LEFT JOIN (SELECT * FROM `hightouch_planner`.`it_s_a_sync_5fc7e05c_00000000000000000000000001_rejections` WHERE (chunk >= 0 AND chunk < 3)) r ON r.row_id = p.row_id
 
   ) o
   WHERE outcome NOT IN ('none', 'succeeded') OR copies > 1
@@ -469,7 +469,7 @@ SELECT p.*,
     ELSE 'aborted'
   END AS outcome
 FROM (SELECT wcdc_lean.*, CAST(NULL AS STRING) AS was, CAST(NULL AS BOOLEAN) AS pending, CAST(NULL AS INT64) AS base_hash, CAST(NULL AS INT64) AS was_hash, CAST(NULL AS STRING) AS was_version, CAST(NULL AS BOOLEAN) AS confirmed, CAST(NULL AS STRING) AS key_run, CAST(NULL AS STRING) AS try_run, CAST(NULL AS STRING) AS try_of, CAST(NULL AS INTEGER) AS tries, CAST(NULL AS TIMESTAMP) AS failed_since, CAST(NULL AS STRING) AS p_1, CAST(NULL AS INT64) AS p_2, CAST(NULL AS STRING) AS p_3, CAST(NULL AS FLOAT64) AS p_4 FROM `hightouch_planner`.`it_s_a_sync_5fc7e05c_00000000000000000000000001_plan` wcdc_lean) p
-LEFT JOIN (SELECT * FROM `hightouch_planner`.`it_s_a_sync_5fc7e05c_00000000000000000000000001_rejections` WHERE chunk < 3) r ON r.row_id = p.row_id
+LEFT JOIN (SELECT * FROM `hightouch_planner`.`it_s_a_sync_5fc7e05c_00000000000000000000000001_rejections` WHERE (chunk >= 0 AND chunk < 3)) r ON r.row_id = p.row_id
 WHERE p.row_id IN (SELECT row_id FROM `hightouch_planner`.`it_s_a_sync_5fc7e05c_00000000000000000000000002_keys`)
 
   ) o
@@ -688,7 +688,7 @@ SELECT p.*,
     ELSE 'aborted'
   END AS outcome
 FROM `hightouch_planner`.`it_s_a_sync_5fc7e05c_00000000000000000000000002_plan` p
-LEFT JOIN (SELECT * FROM `hightouch_planner`.`it_s_a_sync_5fc7e05c_00000000000000000000000002_rejections` WHERE chunk < 3) r ON r.row_id = p.row_id
+LEFT JOIN (SELECT * FROM `hightouch_planner`.`it_s_a_sync_5fc7e05c_00000000000000000000000002_rejections` WHERE (chunk >= 0 AND chunk < 3)) r ON r.row_id = p.row_id
 WHERE p.op IN ('added', 'changed', 'removed') OR p.copies > 1
 
 ) o
@@ -745,7 +745,7 @@ SELECT p.*,
     ELSE 'aborted'
   END AS outcome
 FROM `hightouch_planner`.`it_s_a_sync_5fc7e05c_00000000000000000000000002_plan` p
-LEFT JOIN (SELECT * FROM `hightouch_planner`.`it_s_a_sync_5fc7e05c_00000000000000000000000002_rejections` WHERE chunk < 3) r ON r.row_id = p.row_id
+LEFT JOIN (SELECT * FROM `hightouch_planner`.`it_s_a_sync_5fc7e05c_00000000000000000000000002_rejections` WHERE (chunk >= 0 AND chunk < 3)) r ON r.row_id = p.row_id
 WHERE p.row_id IS NOT NULL
 
 ) o
@@ -800,7 +800,7 @@ SELECT p.*,
     ELSE 'aborted'
   END AS outcome
 FROM `hightouch_planner`.`it_s_a_sync_5fc7e05c_00000000000000000000000002_plan` p
-LEFT JOIN (SELECT * FROM `hightouch_planner`.`it_s_a_sync_5fc7e05c_00000000000000000000000002_rejections` WHERE chunk < 3) r ON r.row_id = p.row_id
+LEFT JOIN (SELECT * FROM `hightouch_planner`.`it_s_a_sync_5fc7e05c_00000000000000000000000002_rejections` WHERE (chunk >= 0 AND chunk < 3)) r ON r.row_id = p.row_id
 WHERE p.row_id IS NOT NULL
 
 ) o

@@ -167,7 +167,7 @@ SELECT p.*,
     ELSE 'aborted'
   END AS outcome
 FROM (SELECT wcdc_lean.*, CAST(NULL AS VARCHAR) AS was, CAST(NULL AS BOOLEAN) AS pending, CAST(NULL AS UBIGINT) AS base_hash, CAST(NULL AS UBIGINT) AS was_hash, CAST(NULL AS VARCHAR) AS was_version, CAST(NULL AS BOOLEAN) AS confirmed, CAST(NULL AS VARCHAR) AS key_run, CAST(NULL AS VARCHAR) AS try_run, CAST(NULL AS VARCHAR) AS try_of, CAST(NULL AS INTEGER) AS tries, CAST(NULL AS TIMESTAMP WITH TIME ZONE) AS failed_since, CAST(NULL AS VARCHAR) AS p_1, CAST(NULL AS BIGINT) AS p_2, CAST(NULL AS VARCHAR) AS p_3, CAST(NULL AS DOUBLE) AS p_4 FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000001_plan" wcdc_lean) p
-LEFT JOIN (SELECT * FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000001_rejections" WHERE chunk < 3) r ON r.row_id = p.row_id
+LEFT JOIN (SELECT * FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000001_rejections" WHERE (chunk >= 0 AND chunk < 3)) r ON r.row_id = p.row_id
 WHERE p.op IN ('added', 'changed', 'removed') OR p.copies > 1
 
 ) o
@@ -214,7 +214,7 @@ SELECT p.*,
     ELSE 'aborted'
   END AS outcome
 FROM (SELECT wcdc_lean.*, CAST(NULL AS VARCHAR) AS was, CAST(NULL AS BOOLEAN) AS pending, CAST(NULL AS UBIGINT) AS base_hash, CAST(NULL AS UBIGINT) AS was_hash, CAST(NULL AS VARCHAR) AS was_version, CAST(NULL AS BOOLEAN) AS confirmed, CAST(NULL AS VARCHAR) AS key_run, CAST(NULL AS VARCHAR) AS try_run, CAST(NULL AS VARCHAR) AS try_of, CAST(NULL AS INTEGER) AS tries, CAST(NULL AS TIMESTAMP WITH TIME ZONE) AS failed_since, CAST(NULL AS VARCHAR) AS p_1, CAST(NULL AS BIGINT) AS p_2, CAST(NULL AS VARCHAR) AS p_3, CAST(NULL AS DOUBLE) AS p_4 FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000001_plan" wcdc_lean) p
-LEFT JOIN (SELECT * FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000001_rejections" WHERE chunk < 3) r ON r.row_id = p.row_id
+LEFT JOIN (SELECT * FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000001_rejections" WHERE (chunk >= 0 AND chunk < 3)) r ON r.row_id = p.row_id
 
 ) o
 WHERE op NOT IN ('null_key', 'gone')
@@ -266,7 +266,7 @@ SELECT p.*,
     ELSE 'aborted'
   END AS outcome
 FROM (SELECT wcdc_lean.*, CAST(NULL AS VARCHAR) AS was, CAST(NULL AS BOOLEAN) AS pending, CAST(NULL AS UBIGINT) AS base_hash, CAST(NULL AS UBIGINT) AS was_hash, CAST(NULL AS VARCHAR) AS was_version, CAST(NULL AS BOOLEAN) AS confirmed, CAST(NULL AS VARCHAR) AS key_run, CAST(NULL AS VARCHAR) AS try_run, CAST(NULL AS VARCHAR) AS try_of, CAST(NULL AS INTEGER) AS tries, CAST(NULL AS TIMESTAMP WITH TIME ZONE) AS failed_since, CAST(NULL AS VARCHAR) AS p_1, CAST(NULL AS BIGINT) AS p_2, CAST(NULL AS VARCHAR) AS p_3, CAST(NULL AS DOUBLE) AS p_4 FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000001_plan" wcdc_lean) p
-LEFT JOIN (SELECT * FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000001_rejections" WHERE chunk < 3) r ON r.row_id = p.row_id
+LEFT JOIN (SELECT * FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000001_rejections" WHERE (chunk >= 0 AND chunk < 3)) r ON r.row_id = p.row_id
 
 ) o
 WHERE op NOT IN ('null_key', 'gone')
@@ -372,7 +372,7 @@ SELECT p.*,
     ELSE 'aborted'
   END AS outcome
 FROM (SELECT wcdc_lean.*, CAST(NULL AS VARCHAR) AS was, CAST(NULL AS BOOLEAN) AS pending, CAST(NULL AS UBIGINT) AS base_hash, CAST(NULL AS UBIGINT) AS was_hash, CAST(NULL AS VARCHAR) AS was_version, CAST(NULL AS BOOLEAN) AS confirmed, CAST(NULL AS VARCHAR) AS key_run, CAST(NULL AS VARCHAR) AS try_run, CAST(NULL AS VARCHAR) AS try_of, CAST(NULL AS INTEGER) AS tries, CAST(NULL AS TIMESTAMP WITH TIME ZONE) AS failed_since, CAST(NULL AS VARCHAR) AS p_1, CAST(NULL AS BIGINT) AS p_2, CAST(NULL AS VARCHAR) AS p_3, CAST(NULL AS DOUBLE) AS p_4 FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000001_plan" wcdc_lean) p
-LEFT JOIN (SELECT * FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000001_rejections" WHERE chunk < 3) r ON r.row_id = p.row_id
+LEFT JOIN (SELECT * FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000001_rejections" WHERE (chunk >= 0 AND chunk < 3)) r ON r.row_id = p.row_id
 
   ) o
   WHERE outcome NOT IN ('none', 'succeeded') OR copies > 1
@@ -454,7 +454,7 @@ SELECT p.*,
     ELSE 'aborted'
   END AS outcome
 FROM (SELECT wcdc_lean.*, CAST(NULL AS VARCHAR) AS was, CAST(NULL AS BOOLEAN) AS pending, CAST(NULL AS UBIGINT) AS base_hash, CAST(NULL AS UBIGINT) AS was_hash, CAST(NULL AS VARCHAR) AS was_version, CAST(NULL AS BOOLEAN) AS confirmed, CAST(NULL AS VARCHAR) AS key_run, CAST(NULL AS VARCHAR) AS try_run, CAST(NULL AS VARCHAR) AS try_of, CAST(NULL AS INTEGER) AS tries, CAST(NULL AS TIMESTAMP WITH TIME ZONE) AS failed_since, CAST(NULL AS VARCHAR) AS p_1, CAST(NULL AS BIGINT) AS p_2, CAST(NULL AS VARCHAR) AS p_3, CAST(NULL AS DOUBLE) AS p_4 FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000001_plan" wcdc_lean) p
-LEFT JOIN (SELECT * FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000001_rejections" WHERE chunk < 3) r ON r.row_id = p.row_id
+LEFT JOIN (SELECT * FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000001_rejections" WHERE (chunk >= 0 AND chunk < 3)) r ON r.row_id = p.row_id
 WHERE p.row_id IN (SELECT row_id FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000002_keys")
 
   ) o
@@ -667,7 +667,7 @@ SELECT p.*,
     ELSE 'aborted'
   END AS outcome
 FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000002_plan" p
-LEFT JOIN (SELECT * FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000002_rejections" WHERE chunk < 3) r ON r.row_id = p.row_id
+LEFT JOIN (SELECT * FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000002_rejections" WHERE (chunk >= 0 AND chunk < 3)) r ON r.row_id = p.row_id
 WHERE p.op IN ('added', 'changed', 'removed') OR p.copies > 1
 
 ) o
@@ -721,7 +721,7 @@ SELECT p.*,
     ELSE 'aborted'
   END AS outcome
 FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000002_plan" p
-LEFT JOIN (SELECT * FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000002_rejections" WHERE chunk < 3) r ON r.row_id = p.row_id
+LEFT JOIN (SELECT * FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000002_rejections" WHERE (chunk >= 0 AND chunk < 3)) r ON r.row_id = p.row_id
 WHERE p.row_id IS NOT NULL
 
 ) o
@@ -774,7 +774,7 @@ SELECT p.*,
     ELSE 'aborted'
   END AS outcome
 FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000002_plan" p
-LEFT JOIN (SELECT * FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000002_rejections" WHERE chunk < 3) r ON r.row_id = p.row_id
+LEFT JOIN (SELECT * FROM "hightouch_planner"."it_s_a_sync_5fc7e05c_00000000000000000000000002_rejections" WHERE (chunk >= 0 AND chunk < 3)) r ON r.row_id = p.row_id
 WHERE p.row_id IS NOT NULL
 
 ) o

@@ -100,7 +100,7 @@ SELECT p.*,
     ELSE 'aborted'
   END AS outcome
 FROM (SELECT wcdc_lean.*, CAST(NULL AS STRING) AS was, CAST(NULL AS BOOLEAN) AS pending, CAST(NULL AS INT64) AS base_hash, CAST(NULL AS INT64) AS was_hash, CAST(NULL AS STRING) AS was_version, CAST(NULL AS BOOLEAN) AS confirmed, CAST(NULL AS STRING) AS key_run, CAST(NULL AS STRING) AS try_run, CAST(NULL AS STRING) AS try_of, CAST(NULL AS INTEGER) AS tries, CAST(NULL AS TIMESTAMP) AS failed_since, CAST(NULL AS INT64) AS p_1, CAST(NULL AS STRING) AS p_2, CAST(NULL AS NUMERIC) AS p_3, CAST(NULL AS NUMERIC) AS p_4, CAST(NULL AS NUMERIC) AS p_5, CAST(NULL AS NUMERIC) AS p_6, CAST(NULL AS NUMERIC) AS p_7 FROM `hightouch_planner`.`people_00000000000000000000000001_plan` wcdc_lean) p
-LEFT JOIN (SELECT * FROM `hightouch_planner`.`people_00000000000000000000000001_rejections` WHERE chunk < 3) r ON r.row_id = p.row_id
+LEFT JOIN (SELECT * FROM `hightouch_planner`.`people_00000000000000000000000001_rejections` WHERE (chunk >= 0 AND chunk < 3)) r ON r.row_id = p.row_id
 WHERE p.op IN ('added', 'changed', 'removed') OR p.copies > 1
 
 ) o

@@ -156,7 +156,7 @@ SELECT p.*,
     ELSE 'aborted'
   END AS outcome
 FROM (SELECT wcdc_lean.*, CAST(NULL AS STRING) AS was, CAST(NULL AS BOOLEAN) AS pending, CAST(NULL AS INT64) AS base_hash, CAST(NULL AS INT64) AS was_hash, CAST(NULL AS STRING) AS was_version, CAST(NULL AS BOOLEAN) AS confirmed, CAST(NULL AS STRING) AS key_run, CAST(NULL AS STRING) AS try_run, CAST(NULL AS STRING) AS try_of, CAST(NULL AS INTEGER) AS tries, CAST(NULL AS TIMESTAMP) AS failed_since, CAST(NULL AS INT64) AS p_1, CAST(NULL AS DATE) AS p_2 FROM `hightouch_planner`.`people_00000000000000000000000001_plan` wcdc_lean) p
-LEFT JOIN (SELECT * FROM `hightouch_planner`.`people_00000000000000000000000001_rejections` WHERE chunk < 3) r ON r.row_id = p.row_id
+LEFT JOIN (SELECT * FROM `hightouch_planner`.`people_00000000000000000000000001_rejections` WHERE (chunk >= 0 AND chunk < 3)) r ON r.row_id = p.row_id
 WHERE p.op IN ('added', 'changed', 'removed') OR p.copies > 1
 
 ) o
@@ -206,7 +206,7 @@ SELECT p.*,
     ELSE 'aborted'
   END AS outcome
 FROM (SELECT wcdc_lean.*, CAST(NULL AS STRING) AS was, CAST(NULL AS BOOLEAN) AS pending, CAST(NULL AS INT64) AS base_hash, CAST(NULL AS INT64) AS was_hash, CAST(NULL AS STRING) AS was_version, CAST(NULL AS BOOLEAN) AS confirmed, CAST(NULL AS STRING) AS key_run, CAST(NULL AS STRING) AS try_run, CAST(NULL AS STRING) AS try_of, CAST(NULL AS INTEGER) AS tries, CAST(NULL AS TIMESTAMP) AS failed_since, CAST(NULL AS INT64) AS p_1, CAST(NULL AS DATE) AS p_2 FROM `hightouch_planner`.`people_00000000000000000000000001_plan` wcdc_lean) p
-LEFT JOIN (SELECT * FROM `hightouch_planner`.`people_00000000000000000000000001_rejections` WHERE chunk < 3) r ON r.row_id = p.row_id
+LEFT JOIN (SELECT * FROM `hightouch_planner`.`people_00000000000000000000000001_rejections` WHERE (chunk >= 0 AND chunk < 3)) r ON r.row_id = p.row_id
 
 ) o
 WHERE op NOT IN ('null_key', 'gone')
@@ -260,7 +260,7 @@ SELECT p.*,
     ELSE 'aborted'
   END AS outcome
 FROM (SELECT wcdc_lean.*, CAST(NULL AS STRING) AS was, CAST(NULL AS BOOLEAN) AS pending, CAST(NULL AS INT64) AS base_hash, CAST(NULL AS INT64) AS was_hash, CAST(NULL AS STRING) AS was_version, CAST(NULL AS BOOLEAN) AS confirmed, CAST(NULL AS STRING) AS key_run, CAST(NULL AS STRING) AS try_run, CAST(NULL AS STRING) AS try_of, CAST(NULL AS INTEGER) AS tries, CAST(NULL AS TIMESTAMP) AS failed_since, CAST(NULL AS INT64) AS p_1, CAST(NULL AS DATE) AS p_2 FROM `hightouch_planner`.`people_00000000000000000000000001_plan` wcdc_lean) p
-LEFT JOIN (SELECT * FROM `hightouch_planner`.`people_00000000000000000000000001_rejections` WHERE chunk < 3) r ON r.row_id = p.row_id
+LEFT JOIN (SELECT * FROM `hightouch_planner`.`people_00000000000000000000000001_rejections` WHERE (chunk >= 0 AND chunk < 3)) r ON r.row_id = p.row_id
 
 ) o
 WHERE op NOT IN ('null_key', 'gone')
@@ -370,7 +370,7 @@ SELECT p.*,
     ELSE 'aborted'
   END AS outcome
 FROM (SELECT wcdc_lean.*, CAST(NULL AS STRING) AS was, CAST(NULL AS BOOLEAN) AS pending, CAST(NULL AS INT64) AS base_hash, CAST(NULL AS INT64) AS was_hash, CAST(NULL AS STRING) AS was_version, CAST(NULL AS BOOLEAN) AS confirmed, CAST(NULL AS STRING) AS key_run, CAST(NULL AS STRING) AS try_run, CAST(NULL AS STRING) AS try_of, CAST(NULL AS INTEGER) AS tries, CAST(NULL AS TIMESTAMP) AS failed_since, CAST(NULL AS INT64) AS p_1, CAST(NULL AS DATE) AS p_2 FROM `hightouch_planner`.`people_00000000000000000000000001_plan` wcdc_lean) p
-LEFT JOIN (SELECT * FROM `hightouch_planner`.`people_00000000000000000000000001_rejections` WHERE chunk < 3) r ON r.row_id = p.row_id
+LEFT JOIN (SELECT * FROM `hightouch_planner`.`people_00000000000000000000000001_rejections` WHERE (chunk >= 0 AND chunk < 3)) r ON r.row_id = p.row_id
 
   ) o
   WHERE outcome NOT IN ('none', 'succeeded') OR copies > 1
@@ -451,7 +451,7 @@ SELECT p.*,
     ELSE 'aborted'
   END AS outcome
 FROM (SELECT wcdc_lean.*, CAST(NULL AS STRING) AS was, CAST(NULL AS BOOLEAN) AS pending, CAST(NULL AS INT64) AS base_hash, CAST(NULL AS INT64) AS was_hash, CAST(NULL AS STRING) AS was_version, CAST(NULL AS BOOLEAN) AS confirmed, CAST(NULL AS STRING) AS key_run, CAST(NULL AS STRING) AS try_run, CAST(NULL AS STRING) AS try_of, CAST(NULL AS INTEGER) AS tries, CAST(NULL AS TIMESTAMP) AS failed_since, CAST(NULL AS INT64) AS p_1, CAST(NULL AS DATE) AS p_2 FROM `hightouch_planner`.`people_00000000000000000000000001_plan` wcdc_lean) p
-LEFT JOIN (SELECT * FROM `hightouch_planner`.`people_00000000000000000000000001_rejections` WHERE chunk < 3) r ON r.row_id = p.row_id
+LEFT JOIN (SELECT * FROM `hightouch_planner`.`people_00000000000000000000000001_rejections` WHERE (chunk >= 0 AND chunk < 3)) r ON r.row_id = p.row_id
 WHERE p.row_id IN (SELECT row_id FROM `hightouch_planner`.`people_00000000000000000000000002_keys`)
 
   ) o
@@ -651,7 +651,7 @@ SELECT p.*,
     ELSE 'aborted'
   END AS outcome
 FROM `hightouch_planner`.`people_00000000000000000000000002_plan` p
-LEFT JOIN (SELECT * FROM `hightouch_planner`.`people_00000000000000000000000002_rejections` WHERE chunk < 3) r ON r.row_id = p.row_id
+LEFT JOIN (SELECT * FROM `hightouch_planner`.`people_00000000000000000000000002_rejections` WHERE (chunk >= 0 AND chunk < 3)) r ON r.row_id = p.row_id
 WHERE p.op IN ('added', 'changed', 'removed') OR p.copies > 1
 
 ) o
@@ -708,7 +708,7 @@ SELECT p.*,
     ELSE 'aborted'
   END AS outcome
 FROM `hightouch_planner`.`people_00000000000000000000000002_plan` p
-LEFT JOIN (SELECT * FROM `hightouch_planner`.`people_00000000000000000000000002_rejections` WHERE chunk < 3) r ON r.row_id = p.row_id
+LEFT JOIN (SELECT * FROM `hightouch_planner`.`people_00000000000000000000000002_rejections` WHERE (chunk >= 0 AND chunk < 3)) r ON r.row_id = p.row_id
 WHERE p.row_id IS NOT NULL
 
 ) o
@@ -763,7 +763,7 @@ SELECT p.*,
     ELSE 'aborted'
   END AS outcome
 FROM `hightouch_planner`.`people_00000000000000000000000002_plan` p
-LEFT JOIN (SELECT * FROM `hightouch_planner`.`people_00000000000000000000000002_rejections` WHERE chunk < 3) r ON r.row_id = p.row_id
+LEFT JOIN (SELECT * FROM `hightouch_planner`.`people_00000000000000000000000002_rejections` WHERE (chunk >= 0 AND chunk < 3)) r ON r.row_id = p.row_id
 WHERE p.row_id IS NOT NULL
 
 ) o

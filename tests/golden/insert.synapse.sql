@@ -146,7 +146,7 @@ SELECT p.*,
     ELSE 'aborted'
   END AS outcome
 FROM (SELECT wcdc_lean.*, CAST(NULL AS NVARCHAR(MAX)) AS was, CAST(NULL AS BIT) AS pending, CAST(NULL AS BIGINT) AS base_hash, CAST(NULL AS BIGINT) AS was_hash, CAST(NULL AS NVARCHAR(MAX)) AS was_version, CAST(NULL AS BIT) AS confirmed, CAST(NULL AS NVARCHAR(MAX)) AS key_run, CAST(NULL AS NVARCHAR(MAX)) AS try_run, CAST(NULL AS NVARCHAR(MAX)) AS try_of, CAST(NULL AS INTEGER) AS tries, CAST(NULL AS DATETIME2(6)) AS failed_since, CAST(NULL AS BIGINT) AS p_1, CAST(NULL AS DATE) AS p_2 FROM [hightouch_planner].[people_00000000000000000000000001_plan] wcdc_lean) p
-LEFT JOIN (SELECT * FROM [hightouch_planner].[people_00000000000000000000000001_rejections] WHERE chunk < 3) r ON CAST(HASHBYTES('SHA2_256', r.row_id) AS VARBINARY(32)) = CAST(HASHBYTES('SHA2_256', p.row_id) AS VARBINARY(32))
+LEFT JOIN (SELECT * FROM [hightouch_planner].[people_00000000000000000000000001_rejections] WHERE (chunk >= 0 AND chunk < 3)) r ON CAST(HASHBYTES('SHA2_256', r.row_id) AS VARBINARY(32)) = CAST(HASHBYTES('SHA2_256', p.row_id) AS VARBINARY(32))
 WHERE p.op IN ('added', 'changed', 'removed') OR p.copies > 1
 
 ) o
@@ -195,7 +195,7 @@ SELECT p.*,
     ELSE 'aborted'
   END AS outcome
 FROM (SELECT wcdc_lean.*, CAST(NULL AS NVARCHAR(MAX)) AS was, CAST(NULL AS BIT) AS pending, CAST(NULL AS BIGINT) AS base_hash, CAST(NULL AS BIGINT) AS was_hash, CAST(NULL AS NVARCHAR(MAX)) AS was_version, CAST(NULL AS BIT) AS confirmed, CAST(NULL AS NVARCHAR(MAX)) AS key_run, CAST(NULL AS NVARCHAR(MAX)) AS try_run, CAST(NULL AS NVARCHAR(MAX)) AS try_of, CAST(NULL AS INTEGER) AS tries, CAST(NULL AS DATETIME2(6)) AS failed_since, CAST(NULL AS BIGINT) AS p_1, CAST(NULL AS DATE) AS p_2 FROM [hightouch_planner].[people_00000000000000000000000001_plan] wcdc_lean) p
-LEFT JOIN (SELECT * FROM [hightouch_planner].[people_00000000000000000000000001_rejections] WHERE chunk < 3) r ON CAST(HASHBYTES('SHA2_256', r.row_id) AS VARBINARY(32)) = CAST(HASHBYTES('SHA2_256', p.row_id) AS VARBINARY(32))
+LEFT JOIN (SELECT * FROM [hightouch_planner].[people_00000000000000000000000001_rejections] WHERE (chunk >= 0 AND chunk < 3)) r ON CAST(HASHBYTES('SHA2_256', r.row_id) AS VARBINARY(32)) = CAST(HASHBYTES('SHA2_256', p.row_id) AS VARBINARY(32))
 
 ) o
 WHERE op NOT IN ('null_key', 'gone')
@@ -247,7 +247,7 @@ SELECT p.*,
     ELSE 'aborted'
   END AS outcome
 FROM (SELECT wcdc_lean.*, CAST(NULL AS NVARCHAR(MAX)) AS was, CAST(NULL AS BIT) AS pending, CAST(NULL AS BIGINT) AS base_hash, CAST(NULL AS BIGINT) AS was_hash, CAST(NULL AS NVARCHAR(MAX)) AS was_version, CAST(NULL AS BIT) AS confirmed, CAST(NULL AS NVARCHAR(MAX)) AS key_run, CAST(NULL AS NVARCHAR(MAX)) AS try_run, CAST(NULL AS NVARCHAR(MAX)) AS try_of, CAST(NULL AS INTEGER) AS tries, CAST(NULL AS DATETIME2(6)) AS failed_since, CAST(NULL AS BIGINT) AS p_1, CAST(NULL AS DATE) AS p_2 FROM [hightouch_planner].[people_00000000000000000000000001_plan] wcdc_lean) p
-LEFT JOIN (SELECT * FROM [hightouch_planner].[people_00000000000000000000000001_rejections] WHERE chunk < 3) r ON CAST(HASHBYTES('SHA2_256', r.row_id) AS VARBINARY(32)) = CAST(HASHBYTES('SHA2_256', p.row_id) AS VARBINARY(32))
+LEFT JOIN (SELECT * FROM [hightouch_planner].[people_00000000000000000000000001_rejections] WHERE (chunk >= 0 AND chunk < 3)) r ON CAST(HASHBYTES('SHA2_256', r.row_id) AS VARBINARY(32)) = CAST(HASHBYTES('SHA2_256', p.row_id) AS VARBINARY(32))
 
 ) o
 WHERE op NOT IN ('null_key', 'gone')
@@ -354,7 +354,7 @@ SELECT p.*,
     ELSE 'aborted'
   END AS outcome
 FROM (SELECT wcdc_lean.*, CAST(NULL AS NVARCHAR(MAX)) AS was, CAST(NULL AS BIT) AS pending, CAST(NULL AS BIGINT) AS base_hash, CAST(NULL AS BIGINT) AS was_hash, CAST(NULL AS NVARCHAR(MAX)) AS was_version, CAST(NULL AS BIT) AS confirmed, CAST(NULL AS NVARCHAR(MAX)) AS key_run, CAST(NULL AS NVARCHAR(MAX)) AS try_run, CAST(NULL AS NVARCHAR(MAX)) AS try_of, CAST(NULL AS INTEGER) AS tries, CAST(NULL AS DATETIME2(6)) AS failed_since, CAST(NULL AS BIGINT) AS p_1, CAST(NULL AS DATE) AS p_2 FROM [hightouch_planner].[people_00000000000000000000000001_plan] wcdc_lean) p
-LEFT JOIN (SELECT * FROM [hightouch_planner].[people_00000000000000000000000001_rejections] WHERE chunk < 3) r ON CAST(HASHBYTES('SHA2_256', r.row_id) AS VARBINARY(32)) = CAST(HASHBYTES('SHA2_256', p.row_id) AS VARBINARY(32))
+LEFT JOIN (SELECT * FROM [hightouch_planner].[people_00000000000000000000000001_rejections] WHERE (chunk >= 0 AND chunk < 3)) r ON CAST(HASHBYTES('SHA2_256', r.row_id) AS VARBINARY(32)) = CAST(HASHBYTES('SHA2_256', p.row_id) AS VARBINARY(32))
 
   ) o
   WHERE outcome NOT IN ('none', 'succeeded') OR copies > 1
@@ -433,7 +433,7 @@ SELECT p.*,
     ELSE 'aborted'
   END AS outcome
 FROM (SELECT wcdc_lean.*, CAST(NULL AS NVARCHAR(MAX)) AS was, CAST(NULL AS BIT) AS pending, CAST(NULL AS BIGINT) AS base_hash, CAST(NULL AS BIGINT) AS was_hash, CAST(NULL AS NVARCHAR(MAX)) AS was_version, CAST(NULL AS BIT) AS confirmed, CAST(NULL AS NVARCHAR(MAX)) AS key_run, CAST(NULL AS NVARCHAR(MAX)) AS try_run, CAST(NULL AS NVARCHAR(MAX)) AS try_of, CAST(NULL AS INTEGER) AS tries, CAST(NULL AS DATETIME2(6)) AS failed_since, CAST(NULL AS BIGINT) AS p_1, CAST(NULL AS DATE) AS p_2 FROM [hightouch_planner].[people_00000000000000000000000001_plan] wcdc_lean) p
-LEFT JOIN (SELECT * FROM [hightouch_planner].[people_00000000000000000000000001_rejections] WHERE chunk < 3) r ON CAST(HASHBYTES('SHA2_256', r.row_id) AS VARBINARY(32)) = CAST(HASHBYTES('SHA2_256', p.row_id) AS VARBINARY(32))
+LEFT JOIN (SELECT * FROM [hightouch_planner].[people_00000000000000000000000001_rejections] WHERE (chunk >= 0 AND chunk < 3)) r ON CAST(HASHBYTES('SHA2_256', r.row_id) AS VARBINARY(32)) = CAST(HASHBYTES('SHA2_256', p.row_id) AS VARBINARY(32))
 WHERE p.row_id IN (SELECT row_id FROM [hightouch_planner].[people_00000000000000000000000002_keys])
 
   ) o
@@ -631,7 +631,7 @@ SELECT p.*,
     ELSE 'aborted'
   END AS outcome
 FROM [hightouch_planner].[people_00000000000000000000000002_plan] p
-LEFT JOIN (SELECT * FROM [hightouch_planner].[people_00000000000000000000000002_rejections] WHERE chunk < 3) r ON CAST(HASHBYTES('SHA2_256', r.row_id) AS VARBINARY(32)) = CAST(HASHBYTES('SHA2_256', p.row_id) AS VARBINARY(32))
+LEFT JOIN (SELECT * FROM [hightouch_planner].[people_00000000000000000000000002_rejections] WHERE (chunk >= 0 AND chunk < 3)) r ON CAST(HASHBYTES('SHA2_256', r.row_id) AS VARBINARY(32)) = CAST(HASHBYTES('SHA2_256', p.row_id) AS VARBINARY(32))
 WHERE p.op IN ('added', 'changed', 'removed') OR p.copies > 1
 
 ) o
@@ -687,7 +687,7 @@ SELECT p.*,
     ELSE 'aborted'
   END AS outcome
 FROM [hightouch_planner].[people_00000000000000000000000002_plan] p
-LEFT JOIN (SELECT * FROM [hightouch_planner].[people_00000000000000000000000002_rejections] WHERE chunk < 3) r ON CAST(HASHBYTES('SHA2_256', r.row_id) AS VARBINARY(32)) = CAST(HASHBYTES('SHA2_256', p.row_id) AS VARBINARY(32))
+LEFT JOIN (SELECT * FROM [hightouch_planner].[people_00000000000000000000000002_rejections] WHERE (chunk >= 0 AND chunk < 3)) r ON CAST(HASHBYTES('SHA2_256', r.row_id) AS VARBINARY(32)) = CAST(HASHBYTES('SHA2_256', p.row_id) AS VARBINARY(32))
 WHERE p.row_id IS NOT NULL
 
 ) o
@@ -740,7 +740,7 @@ SELECT p.*,
     ELSE 'aborted'
   END AS outcome
 FROM [hightouch_planner].[people_00000000000000000000000002_plan] p
-LEFT JOIN (SELECT * FROM [hightouch_planner].[people_00000000000000000000000002_rejections] WHERE chunk < 3) r ON CAST(HASHBYTES('SHA2_256', r.row_id) AS VARBINARY(32)) = CAST(HASHBYTES('SHA2_256', p.row_id) AS VARBINARY(32))
+LEFT JOIN (SELECT * FROM [hightouch_planner].[people_00000000000000000000000002_rejections] WHERE (chunk >= 0 AND chunk < 3)) r ON CAST(HASHBYTES('SHA2_256', r.row_id) AS VARBINARY(32)) = CAST(HASHBYTES('SHA2_256', p.row_id) AS VARBINARY(32))
 WHERE p.row_id IS NOT NULL
 
 ) o

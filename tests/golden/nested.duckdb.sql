@@ -80,7 +80,7 @@ SELECT p.*,
     ELSE 'aborted'
   END AS outcome
 FROM (SELECT wcdc_lean.*, CAST(NULL AS VARCHAR) AS was, CAST(NULL AS BOOLEAN) AS pending, CAST(NULL AS UBIGINT) AS base_hash, CAST(NULL AS UBIGINT) AS was_hash, CAST(NULL AS VARCHAR) AS was_version, CAST(NULL AS BOOLEAN) AS confirmed, CAST(NULL AS VARCHAR) AS key_run, CAST(NULL AS VARCHAR) AS try_run, CAST(NULL AS VARCHAR) AS try_of, CAST(NULL AS INTEGER) AS tries, CAST(NULL AS TIMESTAMP WITH TIME ZONE) AS failed_since, CAST(NULL AS BIGINT) AS p_1, CAST(NULL AS JSON) AS p_2, CAST(NULL AS MAP(TEXT, INT)) AS p_3, CAST(NULL AS STRUCT(a INT, b TEXT)[]) AS p_4 FROM "hightouch_planner"."people_00000000000000000000000001_plan" wcdc_lean) p
-LEFT JOIN (SELECT * FROM "hightouch_planner"."people_00000000000000000000000001_rejections" WHERE chunk < 3) r ON r.row_id = p.row_id
+LEFT JOIN (SELECT * FROM "hightouch_planner"."people_00000000000000000000000001_rejections" WHERE (chunk >= 0 AND chunk < 3)) r ON r.row_id = p.row_id
 WHERE p.op IN ('added', 'changed', 'removed') OR p.copies > 1
 
 ) o

@@ -174,7 +174,7 @@ SELECT p.*,
     ELSE 'aborted'
   END AS outcome
 FROM (SELECT wcdc_lean.*, CAST(NULL AS STRING) AS was, CAST(NULL AS BOOLEAN) AS pending, CAST(NULL AS BIGINT) AS base_hash, CAST(NULL AS BIGINT) AS was_hash, CAST(NULL AS STRING) AS was_version, CAST(NULL AS BOOLEAN) AS confirmed, CAST(NULL AS STRING) AS key_run, CAST(NULL AS STRING) AS try_run, CAST(NULL AS STRING) AS try_of, CAST(NULL AS INTEGER) AS tries, CAST(NULL AS TIMESTAMP) AS failed_since, CAST(NULL AS BIGINT) AS p_1, CAST(NULL AS BOOLEAN) AS p_2, CAST(NULL AS DATE) AS p_3, CAST(NULL AS STRING) AS p_4, CAST(NULL AS STRING) AS p_5, CAST(NULL AS DECIMAL(12, 2)) AS p_6, CAST(NULL AS STRING) AS p_7, CAST(NULL AS DOUBLE) AS p_8, CAST(NULL AS TIMESTAMP_NTZ) AS p_9, CAST(NULL AS STRING) AS p_10, CAST(NULL AS TIMESTAMP) AS p_11 FROM `hightouch_planner`.`people_00000000000000000000000001_plan` wcdc_lean) p
-LEFT JOIN (SELECT * FROM `hightouch_planner`.`people_00000000000000000000000001_rejections` WHERE chunk < 3) r ON r.row_id = p.row_id
+LEFT JOIN (SELECT * FROM `hightouch_planner`.`people_00000000000000000000000001_rejections` WHERE (chunk >= 0 AND chunk < 3)) r ON r.row_id = p.row_id
 WHERE p.op IN ('added', 'changed', 'removed') OR p.copies > 1
 
 ) o
@@ -223,7 +223,7 @@ SELECT p.*,
     ELSE 'aborted'
   END AS outcome
 FROM (SELECT wcdc_lean.*, CAST(NULL AS STRING) AS was, CAST(NULL AS BOOLEAN) AS pending, CAST(NULL AS BIGINT) AS base_hash, CAST(NULL AS BIGINT) AS was_hash, CAST(NULL AS STRING) AS was_version, CAST(NULL AS BOOLEAN) AS confirmed, CAST(NULL AS STRING) AS key_run, CAST(NULL AS STRING) AS try_run, CAST(NULL AS STRING) AS try_of, CAST(NULL AS INTEGER) AS tries, CAST(NULL AS TIMESTAMP) AS failed_since, CAST(NULL AS BIGINT) AS p_1, CAST(NULL AS BOOLEAN) AS p_2, CAST(NULL AS DATE) AS p_3, CAST(NULL AS STRING) AS p_4, CAST(NULL AS STRING) AS p_5, CAST(NULL AS DECIMAL(12, 2)) AS p_6, CAST(NULL AS STRING) AS p_7, CAST(NULL AS DOUBLE) AS p_8, CAST(NULL AS TIMESTAMP_NTZ) AS p_9, CAST(NULL AS STRING) AS p_10, CAST(NULL AS TIMESTAMP) AS p_11 FROM `hightouch_planner`.`people_00000000000000000000000001_plan` wcdc_lean) p
-LEFT JOIN (SELECT * FROM `hightouch_planner`.`people_00000000000000000000000001_rejections` WHERE chunk < 3) r ON r.row_id = p.row_id
+LEFT JOIN (SELECT * FROM `hightouch_planner`.`people_00000000000000000000000001_rejections` WHERE (chunk >= 0 AND chunk < 3)) r ON r.row_id = p.row_id
 
 ) o
 WHERE op NOT IN ('null_key', 'gone')
@@ -278,7 +278,7 @@ SELECT p.*,
     ELSE 'aborted'
   END AS outcome
 FROM (SELECT wcdc_lean.*, CAST(NULL AS STRING) AS was, CAST(NULL AS BOOLEAN) AS pending, CAST(NULL AS BIGINT) AS base_hash, CAST(NULL AS BIGINT) AS was_hash, CAST(NULL AS STRING) AS was_version, CAST(NULL AS BOOLEAN) AS confirmed, CAST(NULL AS STRING) AS key_run, CAST(NULL AS STRING) AS try_run, CAST(NULL AS STRING) AS try_of, CAST(NULL AS INTEGER) AS tries, CAST(NULL AS TIMESTAMP) AS failed_since, CAST(NULL AS BIGINT) AS p_1, CAST(NULL AS BOOLEAN) AS p_2, CAST(NULL AS DATE) AS p_3, CAST(NULL AS STRING) AS p_4, CAST(NULL AS STRING) AS p_5, CAST(NULL AS DECIMAL(12, 2)) AS p_6, CAST(NULL AS STRING) AS p_7, CAST(NULL AS DOUBLE) AS p_8, CAST(NULL AS TIMESTAMP_NTZ) AS p_9, CAST(NULL AS STRING) AS p_10, CAST(NULL AS TIMESTAMP) AS p_11 FROM `hightouch_planner`.`people_00000000000000000000000001_plan` wcdc_lean) p
-LEFT JOIN (SELECT * FROM `hightouch_planner`.`people_00000000000000000000000001_rejections` WHERE chunk < 3) r ON r.row_id = p.row_id
+LEFT JOIN (SELECT * FROM `hightouch_planner`.`people_00000000000000000000000001_rejections` WHERE (chunk >= 0 AND chunk < 3)) r ON r.row_id = p.row_id
 
 ) o
 WHERE op NOT IN ('null_key', 'gone')
@@ -415,7 +415,7 @@ SELECT p.*,
     ELSE 'aborted'
   END AS outcome
 FROM (SELECT wcdc_lean.*, CAST(NULL AS STRING) AS was, CAST(NULL AS BOOLEAN) AS pending, CAST(NULL AS BIGINT) AS base_hash, CAST(NULL AS BIGINT) AS was_hash, CAST(NULL AS STRING) AS was_version, CAST(NULL AS BOOLEAN) AS confirmed, CAST(NULL AS STRING) AS key_run, CAST(NULL AS STRING) AS try_run, CAST(NULL AS STRING) AS try_of, CAST(NULL AS INTEGER) AS tries, CAST(NULL AS TIMESTAMP) AS failed_since, CAST(NULL AS BIGINT) AS p_1, CAST(NULL AS BOOLEAN) AS p_2, CAST(NULL AS DATE) AS p_3, CAST(NULL AS STRING) AS p_4, CAST(NULL AS STRING) AS p_5, CAST(NULL AS DECIMAL(12, 2)) AS p_6, CAST(NULL AS STRING) AS p_7, CAST(NULL AS DOUBLE) AS p_8, CAST(NULL AS TIMESTAMP_NTZ) AS p_9, CAST(NULL AS STRING) AS p_10, CAST(NULL AS TIMESTAMP) AS p_11 FROM `hightouch_planner`.`people_00000000000000000000000001_plan` wcdc_lean) p
-LEFT JOIN (SELECT * FROM `hightouch_planner`.`people_00000000000000000000000001_rejections` WHERE chunk < 3) r ON r.row_id = p.row_id
+LEFT JOIN (SELECT * FROM `hightouch_planner`.`people_00000000000000000000000001_rejections` WHERE (chunk >= 0 AND chunk < 3)) r ON r.row_id = p.row_id
 
   ) o
   WHERE outcome NOT IN ('none', 'succeeded') OR copies > 1
@@ -513,7 +513,7 @@ SELECT p.*,
     ELSE 'aborted'
   END AS outcome
 FROM (SELECT wcdc_lean.*, CAST(NULL AS STRING) AS was, CAST(NULL AS BOOLEAN) AS pending, CAST(NULL AS BIGINT) AS base_hash, CAST(NULL AS BIGINT) AS was_hash, CAST(NULL AS STRING) AS was_version, CAST(NULL AS BOOLEAN) AS confirmed, CAST(NULL AS STRING) AS key_run, CAST(NULL AS STRING) AS try_run, CAST(NULL AS STRING) AS try_of, CAST(NULL AS INTEGER) AS tries, CAST(NULL AS TIMESTAMP) AS failed_since, CAST(NULL AS BIGINT) AS p_1, CAST(NULL AS BOOLEAN) AS p_2, CAST(NULL AS DATE) AS p_3, CAST(NULL AS STRING) AS p_4, CAST(NULL AS STRING) AS p_5, CAST(NULL AS DECIMAL(12, 2)) AS p_6, CAST(NULL AS STRING) AS p_7, CAST(NULL AS DOUBLE) AS p_8, CAST(NULL AS TIMESTAMP_NTZ) AS p_9, CAST(NULL AS STRING) AS p_10, CAST(NULL AS TIMESTAMP) AS p_11 FROM `hightouch_planner`.`people_00000000000000000000000001_plan` wcdc_lean) p
-LEFT JOIN (SELECT * FROM `hightouch_planner`.`people_00000000000000000000000001_rejections` WHERE chunk < 3) r ON r.row_id = p.row_id
+LEFT JOIN (SELECT * FROM `hightouch_planner`.`people_00000000000000000000000001_rejections` WHERE (chunk >= 0 AND chunk < 3)) r ON r.row_id = p.row_id
 WHERE p.row_id IN (SELECT row_id FROM `hightouch_planner`.`people_00000000000000000000000002_keys`)
 
   ) o
@@ -792,7 +792,7 @@ SELECT p.*,
     ELSE 'aborted'
   END AS outcome
 FROM `hightouch_planner`.`people_00000000000000000000000002_plan` p
-LEFT JOIN (SELECT * FROM `hightouch_planner`.`people_00000000000000000000000002_rejections` WHERE chunk < 3) r ON r.row_id = p.row_id
+LEFT JOIN (SELECT * FROM `hightouch_planner`.`people_00000000000000000000000002_rejections` WHERE (chunk >= 0 AND chunk < 3)) r ON r.row_id = p.row_id
 WHERE p.op IN ('added', 'changed', 'removed') OR p.copies > 1
 
 ) o
@@ -853,7 +853,7 @@ SELECT p.*,
     ELSE 'aborted'
   END AS outcome
 FROM `hightouch_planner`.`people_00000000000000000000000002_plan` p
-LEFT JOIN (SELECT * FROM `hightouch_planner`.`people_00000000000000000000000002_rejections` WHERE chunk < 3) r ON r.row_id = p.row_id
+LEFT JOIN (SELECT * FROM `hightouch_planner`.`people_00000000000000000000000002_rejections` WHERE (chunk >= 0 AND chunk < 3)) r ON r.row_id = p.row_id
 WHERE p.row_id IS NOT NULL
 
 ) o
@@ -909,7 +909,7 @@ SELECT p.*,
     ELSE 'aborted'
   END AS outcome
 FROM `hightouch_planner`.`people_00000000000000000000000002_plan` p
-LEFT JOIN (SELECT * FROM `hightouch_planner`.`people_00000000000000000000000002_rejections` WHERE chunk < 3) r ON r.row_id = p.row_id
+LEFT JOIN (SELECT * FROM `hightouch_planner`.`people_00000000000000000000000002_rejections` WHERE (chunk >= 0 AND chunk < 3)) r ON r.row_id = p.row_id
 WHERE p.row_id IS NOT NULL
 
 ) o

@@ -241,7 +241,7 @@ def test_a_cancelled_run_waits_for_its_job_and_begins_no_other() -> None:
 
     scene.writer.answers["poll"] = [poll]
     sent = scene.send()
-    assert sent.failures == {0: ("failed", "later", False, 1)} and not sent.unsent
+    assert sent.failures == {0: ("failed", "later", None, 1)} and not sent.unsent
     assert scene.writer.kinds().count("submit") == 1
     assert scene.send().unsent == [0, 1, 2]
     assert scene.writer.kinds().count("submit") == 1
@@ -340,7 +340,7 @@ def test_entries_without_jobs_are_as_they_ever_were() -> None:
     assert {"jobs", "settled_by"}.isdisjoint(json.loads(Ended("success").to_json()))
     old = '{"format": 2, "status": "failed", "error": null, "delivered": 3, "unknown": [1], "rejections": 2}'
     assert Ended.from_json(old) == Ended("failed", delivered=3, unknown=(1,), rejections=2)
-    assert Ended("success", delivered=3).counted == "chunk < 3"
+    assert Ended("success", delivered=3).counted == "(chunk >= 0 AND chunk < 3)"
 
 
 def test_entries_add_up_until_the_next_checkpoint() -> None:
@@ -378,7 +378,7 @@ def test_what_several_jobs_say_of_a_row() -> None:
         "c": Answer({}),
     }
     sent = combined(6, jobs, answers)
-    assert sent.failures == {1: ("failed", "later still", False, 2), 3: ("failed", "bad", True, 1)}
+    assert sent.failures == {1: ("failed", "later still", None, 2), 3: ("failed", "bad", True, 1)}
     assert sent.unsent == [4, 5]
     sent = combined(6, jobs[:2], answers)
     assert sent.failures[2] == ("unknown", "no", False, 2)

@@ -319,3 +319,10 @@ def test_filters_read_what_the_author_wrote_in_each_format(
 ) -> None:
     made = filled(format, f'{{% assign d = "2024-01-02 13:45:59" %}}"{{{{ d | {expression} }}}}"')
     assert unquote(made) == f'"{expected}"'
+
+
+def test_an_authors_text_beside_a_named_argument_and_path_parameters() -> None:
+    shown = Template('<x>{{ row.a | default: "<nil/>", allow_false: true }}</x>', XML, "body")
+    assert shown.render(row={"a": None}) == "<x><nil/></x>"
+    with pytest.raises(RowRejectedError):
+        Template("/c/{{ row.a }};v=1", URL, "url").render_url("https://h", row={"a": ".."})

@@ -24,6 +24,10 @@ CUT = 500
 """Characters of an answer that a reason shows."""
 _BEGINNING = 4
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_WARY = re.compile("[<>&'+]")
+"""What some writers of JSON escape, so that it may stand in a page."""
+_ESCAPE = re.compile(r"\\u[0-9a-f]{4}")
+_PERCENT = re.compile("%[0-9A-F]{2}")
 _QUOTES = {'"': "&quot;", "'": "&apos;"}
 
 
@@ -32,15 +36,20 @@ def spelled(text: str) -> set[str]:
     found = {text, " ".join(text.split()), _SURROGATE.sub("\ufffd", text)}
     for each in list(found):
         data = each.encode("utf-8", "replace")
+        in_json = {json.dumps(each, ensure_ascii=False)[1:-1], json.dumps(each)[1:-1]}
+        in_json |= {_WARY.sub(lambda found: f"\\u{ord(found[0]):04x}", each) for each in in_json}
+        in_json |= {_ESCAPE.sub(lambda found: found[0][:2] + found[0][2:].upper(), each) for each in in_json}
+        in_url = {quote(data, safe=""), quote(data), quote_plus(data)}
         found |= {
-            json.dumps(each, ensure_ascii=False)[1:-1],
-            json.dumps(each)[1:-1],
+            *in_json,
+            *(each.replace("/", "\\/") for each in in_json),
+            *in_url,
+            *(_PERCENT.sub(lambda found: found[0].lower(), each) for each in in_url),
+            html_escape(each).replace("&#x27;", "&#39;"),
+            html_escape(each).replace("&#x27;", "&#39;").replace("&quot;", "&#34;"),
             xml_escape(each),
             xml_escape(each, _QUOTES),
             html_escape(each),
-            quote(data, safe=""),
-            quote(data),
-            quote_plus(data),
             base64.b64encode(data).decode(),
             base64.urlsafe_b64encode(data).decode(),
         }

@@ -168,19 +168,23 @@ class ChunkSender(Sending):
         self._sender.close()
         self._pool.close()
 
-    def send(self, operation: str, rows: pa.Table, values: pa.Table) -> list[dict[str, Any]]:
+    def send(
+        self, operation: str, rows: pa.Table, values: pa.Table, tainted: frozenset[str] = frozenset()
+    ) -> list[dict[str, Any]]:
         """Send a chunk's batches.
 
         Args:
             operation: What happened to the rows.
             rows: ``row_id``, ``key_run``, ``tries`` and ``failed_since`` of each.
             values: Their values, in the destination's field names.
+            tainted: Ids of rows that earlier attempts of this run may have applied.
 
         Returns:
             A row of the table of rejections for each that was not delivered, but for ``op`` and ``chunk``;
             with ``cut``, a row id of those that it would have been tried again with, had the sender not been
             stopped.
         """
+        self._sender.tainted = tainted
         parcels: list[_Parcel] = []
         following: list[deque[_Parcel]] = []
         under_way: dict[Future[Sent], int] = {}

@@ -181,6 +181,8 @@ class JobSender(Sender):
             return answer
         try:
             handle = self._found(batch, number, job.id, until)
+        except AuthenticationError as error:
+            return replace(answer, fatal=error.message)
         except DestinationError:
             return answer
         if handle is not None:

@@ -28,7 +28,7 @@ from warehouse_cdc.limits import CLOCKS, Limiter, Usage, Window, share
 from warehouse_cdc.plan.record import Chunk
 from warehouse_cdc.sync import Sync
 
-SLICE = 15.0
+SLICE = 5.0
 """Seconds that a task may send, at most."""
 _LOOK = 0.2
 """Seconds between two looks at whether the run is to stop."""
@@ -125,6 +125,7 @@ class _Task:
     seconds: float
     until: float
     part: int
+    tainted: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -161,7 +162,7 @@ def perform(task: _Task) -> _Done:
         task.sync, task.context, writer, limiter, look, over, log=log, standing=task.known.standing
     )
     try:
-        failures = sender.send(task.operation, task.rows, task.values)
+        failures = sender.send(task.operation, task.rows, task.values, task.tainted)
         calls = log.take() if log is not None else []
         return _Done(failures, sender.fatal, _Known(limiter.usage(), sender.standing), calls)
     finally:
@@ -310,9 +311,10 @@ class PartsSender(Sending):
             budget = sync.retry_budget
             if budget is not None:
                 budget = budget // number + (part < budget % number)
-            self._known.append(_Known(limiter.usage(), Standing(budget=budget, most_rows=most_rows)))
+            self._known.append(_Known(limiter.usage(own=False), Standing(budget=budget, most_rows=most_rows)))
         self._free = list(range(number))
         self._calls: list[str] = []
+        self._not_before = 0.0
         self._window: deque[_UnderWay] = deque()
 
     def deliver(
@@ -349,7 +351,7 @@ class PartsSender(Sending):
     def close(self) -> None:
         """Tell this process's limiter what the parts have used."""
         for known in self._known:
-            self._limiter.resume(known.usage)
+            self._limiter.resume(known.usage, own=True)
 
     def _begin(self, operation: str, chunk: _UnderWay) -> None:
         """Send what is left of a chunk for a while."""
@@ -358,6 +360,7 @@ class PartsSender(Sending):
             sync = replace(sync, max_rejected=max(0, limit - self.rejected))
         if turn.attempts != sync.max_attempts or turn.batch_rows is not None:
             sync = replace(sync, max_attempts=turn.attempts, batch_rows=turn.batch_rows or sync.batch_rows)
+        known = self._known[chunk.part]
         seconds = min(SLICE, self._lease.left() - sync.batch_timeout)
         if seconds <= 0:  # the lease is about to be extended, or lost
             time.sleep(_LOOK)
@@ -369,10 +372,13 @@ class PartsSender(Sending):
             rows=turn.rows,
             values=turn.values,
             windows=self._windows,
-            known=self._known[chunk.part],
+            known=replace(
+                known, usage=replace(known.usage, pause=max(0.0, self._not_before - time.monotonic()))
+            ),
             seconds=seconds,
             until=chunk.until,
             part=chunk.part,
+            tainted=frozenset(chunk.unknown),
         )
         try:
             chunk.future = self._executor.submit(perform, task)
@@ -387,7 +393,12 @@ class PartsSender(Sending):
             wait(under_way, _LOOK, FIRST_COMPLETED)
         self._lease.check()
         for future, chunk in under_way.items():
-            if future.done():
+            if self.stopping and future.cancel() or future.cancelled():
+                failed = None if self.stopping else "The executor has cancelled a task."
+                self._take(
+                    operation, chunk, _Done(_unsent(chunk.turns[0].rows), failed, self._known[chunk.part])
+                )
+            elif future.done():
                 error = future.exception()
                 self._take(operation, chunk, future.result() if error is None else self._lost(chunk, error))
             elif self.stopping and time.time() > chunk.until + self._sync.batch_timeout:
@@ -395,11 +406,12 @@ class PartsSender(Sending):
 
     def _take(self, operation: str, chunk: _UnderWay, done: _Done) -> None:
         self._known[chunk.part] = done.known
+        self._not_before = max(self._not_before, time.monotonic() + done.known.usage.pause)
         self._calls += done.calls
-        self.fatal = self.fatal or done.fatal
         before = len(chunk.failures)
-        chunk.take(done.failures, stopping=self.stopping)
+        chunk.take(done.failures, stopping=self.stopping or done.fatal is not None)
         self.count(chunk.failures[before:])
+        self.fatal = self.fatal or done.fatal
         if self.stopping:
             before = len(chunk.failures)
             chunk.drop()
@@ -426,6 +438,6 @@ class PartsSender(Sending):
             }
             for row_id, attempts, first in zip(ids, tries, since, strict=True)
         ]
-        full = tuple(((window.seconds * CLOCKS, window.limit),) for window in self._windows)
+        full = tuple(((window.seconds * CLOCKS, window.limit, True),) for window in self._windows)
         standing = self._known[chunk.part].standing
         return _Done(failures, f"A task was lost ({type(error).__name__}).", _Known(Usage(full), standing))

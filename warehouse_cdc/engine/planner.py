@@ -75,7 +75,7 @@ class Planner:
     notes: list[str]
     cancelled: threading.Event
     rows: tuple[str, str] | None = None
-    parts: int = 1
+    parts: int = 0
     released: tuple[str, ...] | None = None
     known: list[bool] = field(default_factory=list)
 

@@ -55,7 +55,7 @@ def how_it_ended(part: Part, layout: Layout) -> tuple[Ended, pa.Table | None]:
 
 def under_way(record: PlanRecord, delivered: int) -> tuple[int, ...]:
     """The chunks after a checkpoint that may have been begun."""
-    following = record.chunks[delivered : delivered + record.parts]
+    following = record.chunks[delivered : delivered + max(1, record.parts)]
     same = (chunk.operation == following[0].operation for chunk in following)
     return tuple(at for at, begun in enumerate(same, delivered) if begun)
 

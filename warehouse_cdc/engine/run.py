@@ -283,9 +283,11 @@ class Runner:
         lived = [self._connection.end_statements(generation.run_id) for generation in history.open]
         if any(lived):
             history, listed = self._begin(lease)
-        if any(g.plan is not None and g.plan.parts > 1 for g in history.open) and lease.idle_timeout is None:
-            # Its lease ended with its process, which its tasks may outlive.
-            self._options.cancelled.wait(SLICE + self._sync.batch_timeout)
+        scaled = any(g.plan is not None and g.plan.parts for g in history.open)
+        # The lease of such a run ended with its process, which its tasks may outlive.
+        outlive = SLICE + self._sync.batch_timeout
+        if scaled and lease.idle_timeout is None and self._options.cancelled.wait(outlive):
+            return self._cancelled(lease, None)
         closed = None
         for generation in history.open:
             try:
@@ -372,7 +374,7 @@ class Runner:
 
     @property
     def _parts(self) -> int:
-        return 1 if self._options.parts is None else self._options.parts.number
+        return 0 if self._options.parts is None else self._options.parts.number
 
     def _begin(self, lease: Lease) -> tuple[journal.History, Listing]:
         """What the ledger knows of other runs, and the planner schema's tables."""

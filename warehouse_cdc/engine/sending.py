@@ -32,14 +32,14 @@ class Sent:
 
     Attributes:
         failures: Position to (outcome, reason, permanent, attempts) of rows that failed; outcome is
-            ``failed`` or ``unknown``.
+            ``failed`` or ``unknown``; permanent is None if the row itself was not refused.
         unsent: Positions that were never attempted.
         cut: Positions among the failures that would have been tried again, had the sender not been
             stopped, to the first position of those that would have gone together.
         fatal: Why the run can't go on, or None.
     """
 
-    failures: dict[int, tuple[str, str, bool, int]] = field(default_factory=dict)
+    failures: dict[int, tuple[str, str, bool | None, int]] = field(default_factory=dict)
     unsent: list[int] = field(default_factory=list)
     cut: dict[int, int] = field(default_factory=dict)
     fatal: str | None = None
@@ -61,7 +61,7 @@ class Call:
     began: float
     positions: tuple[int, ...]
     attempt: int
-    failures: dict[int, tuple[str, str, bool, int]]
+    failures: dict[int, tuple[str, str, bool | None, int]]
     unsent: tuple[int, ...]
     place: Place
 
@@ -110,6 +110,8 @@ class Sender:
         self._lock = threading.Lock()
         self.stopped = threading.Event()
         """Set when the run can't go on: no new batch starts."""
+        self.tainted: frozenset[str] = frozenset()
+        """Ids of rows that earlier attempts may have applied: they go again only as they went."""
         self.calls: dict[int, Call] = {}
         """Number of a batch to its call under way."""
 
@@ -140,7 +142,12 @@ class Sender:
                     sent.cut |= dict.fromkeys(piece, piece[0])
                 continue
             later = [row for each in pieces for row in each]
-            again = piece if self._too_many(piece) else self._piece(batch, piece, number, sent, tries, later)
+            whole = any(batch.row_ids[at] in self.tainted for at in piece)
+            again = (
+                piece
+                if self._too_many(piece) and not whole
+                else self._piece(batch, piece, number, sent, tries, later)
+            )
             if again:
                 pieces += _halves(again)
         return sent
@@ -163,7 +170,7 @@ class Sender:
         self, batch: Batch, piece: list[int], number: int, sent: Sent, tries: list[int], later: list[int]
     ) -> list[int]:
         """Send some of a batch's rows until each has an outcome; returns those to be sent again in halves."""
-        pending, tainted = piece, set[int]()
+        pending, tainted = piece, {at for at in piece if batch.row_ids[at] in self.tainted}
         for attempt in range(1, self._sync.max_attempts + 1):
             made = self._turn(batch, pending, number, sent, tries, later)
             if made is None:
@@ -175,11 +182,13 @@ class Sender:
             again = []
             for position in pending:
                 sent.failures.pop(position, None)
+            alone = len(pending) == 1
             for index, outcome in sorted(answer.outcomes.items()):
                 position = pending[index]
                 if outcome.status == "unknown":
                     tainted.add(position)
-                self._note(sent, position, outcome, position in tainted, tries[position])
+                own = outcome.status == "rejected" and (alone or index not in answer.refused)
+                self._note(sent, position, outcome, position in tainted, tries[position], own)
                 if outcome.status != "rejected":
                     again.append(position)
             refused = [pending[index] for index in answer.refused]
@@ -284,11 +293,11 @@ class Sender:
             return f"{self._failing} calls in a row failed as a whole; the last: {answer.failed}"
 
     @staticmethod
-    def _note(sent: Sent, position: int, outcome: Outcome, tainted: bool, attempt: int) -> None:
+    def _note(sent: Sent, position: int, outcome: Outcome, tainted: bool, attempt: int, own: bool) -> None:
         """One unknown attempt makes the operation's outcome unknown (D10)."""
         kind = "unknown" if tainted else "failed"
         reason = printable(outcome.reason) or "no reason given"
-        sent.failures[position] = (kind, reason, outcome.permanent, attempt)
+        sent.failures[position] = (kind, reason, outcome.permanent if own else None, attempt)
 
     def _attempt(self, batch: Batch, number: int) -> Answer:
         """One call, counted, and kept by the request log."""
@@ -340,7 +349,7 @@ class Sender:
         """What an error says of all rows of its call."""
         message, pause, fatal = error.message, error.retry_after, None
         if isinstance(error, AuthenticationError):
-            return Answer(all_of(batch, Outcome("rejected", message)), fatal=message)
+            return Answer(all_of(batch, retryable(message)), fatal=message)
         if pause is not None:
             longest = self._sync.retry_after_max
             self._limiter.pause(min(pause, longest))

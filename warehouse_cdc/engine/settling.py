@@ -19,8 +19,9 @@ from warehouse_cdc.engine.interruption import Interrupted
 from warehouse_cdc.engine.jobs import JobSender
 from warehouse_cdc.engine.pool import Pool
 from warehouse_cdc.engine.request_log import log_of
+from warehouse_cdc.engine.request_table import RequestTable
 from warehouse_cdc.engine.sending import Answer, Sent, all_of, printable
-from warehouse_cdc.errors import CdcError
+from warehouse_cdc.errors import CdcError, DestinationError
 from warehouse_cdc.plan.record import Ended, Job
 
 _LOOK = 0.2
@@ -97,7 +98,8 @@ def combined(rows: int, jobs: Sequence[Job], answers: Answers) -> Sent:
                 tainted.add(place)
             kind = "unknown" if place in tainted else "failed"
             reason = printable(outcome.reason) or "no reason given"
-            sent.failures[place] = (kind, reason, outcome.permanent, attempts[place])
+            permanent = outcome.permanent if outcome.status == "rejected" else None
+            sent.failures[place] = (kind, reason, permanent, attempts[place])
     sent.unsent = [place for place, number in attempts.items() if not number]
     return sent
 
@@ -107,9 +109,12 @@ def _answers(part: Part, whole: Batch, jobs: Sequence[Job]) -> Answers:
     try:
         writer = opened(part.sync.destination, part.context)
         assert isinstance(writer, JobWriter)
+    except CdcError:
+        raise  # its jobs can still be asked for, by a run that gets there
     except Exception as error:
-        reason = unknown(error.message if isinstance(error, CdcError) else type(error).__name__)
-        return {job.id: Answer(all_of(batch, reason)) for job, batch in zip(jobs, batches, strict=True)}
+        raise DestinationError(
+            f"The destination can't be asked for a dead run's jobs ({type(error).__name__}).", retryable=False
+        ) from error
     try:
         return _asked(part, writer, batches, jobs)
     finally:
@@ -149,4 +154,6 @@ def _asked(part: Part, writer: JobWriter, batches: Sequence[Batch], jobs: Sequen
         pool.close()
         if log is not None:
             log.close()
+    if log is not None and sync.request_log_table:
+        RequestTable(part.connection, part.statements, sync, part.context.run_id).write(log.take())
     return answers

@@ -190,7 +190,7 @@ def count_rejections(
     """Stored rejections of the first chunks, by operation."""
     rows = connection.query(
         f"SELECT op, count(*) FROM {statements.planner(record.rejections_table)} "
-        f"WHERE chunk < {delivered} GROUP BY op"
+        f"WHERE chunk >= 0 AND chunk < {delivered} GROUP BY op"
     )
     return {str(op): int(number) for op, number in rows}
 

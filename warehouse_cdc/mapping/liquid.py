@@ -17,7 +17,12 @@ from urllib.parse import unquote
 
 from liquid import Environment, Node, RenderContext, Tag
 from liquid.builtin.content import ContentNode
-from liquid.builtin.expressions import FilteredExpression, StringLiteral, TernaryFilteredExpression
+from liquid.builtin.expressions import (
+    FilteredExpression,
+    PositionalArgument,
+    StringLiteral,
+    TernaryFilteredExpression,
+)
 from liquid.builtin.filters import string as string_filters
 from liquid.builtin.output import Output, OutputNode
 from liquid.builtin.tags.assign_tag import AssignNode
@@ -168,7 +173,8 @@ class Template:
                 path = PATH_ENDS.split(text)[0]
                 if EMPTY in path:
                     raise RowRejectedError("a value in the URL's path is empty")
-                if {".", ".."} & set(re.split(r"[/\\]", unquote(url_text(path)))):
+                parts = re.split(r"[/\\]", unquote(url_text(path)))
+                if {".", ".."} & {part.partition(";")[0] for part in parts}:
                     raise RowRejectedError("a part of the URL's path is '.' or '..'")
             return url_text(text)
 
@@ -288,7 +294,12 @@ def _mark(expression: Any, format: Format) -> None:
         literals = [] if filters else [expression.left]
     else:
         return
-    inserted = [each.args[-1].value for each in filters if each.name in _INSERTING and each.args]
+    positional = [
+        [given for given in each.args if isinstance(given, PositionalArgument)]
+        for each in filters
+        if each.name in _INSERTING
+    ]
+    inserted = [given[-1].value for given in positional if given]
     _mark_literals([*literals, *inserted], format)
 
 

@@ -81,7 +81,7 @@ class PlanRecord:
         lean: Without the columns that tell of a former state: there was none.
         jobs: Rows are sent by jobs that the journal names before: what no job has was never sent.
         change_hint: What the warehouse knew about the tables' changes then; empty if nothing.
-        parts: How many chunks of one operation may be under way at once.
+        parts: How many chunks of one operation an executor may have under way at once; 0 without one.
         policy: What was done with rows that are rejected again and again; empty if they are sent for ever.
         refusals: It has the columns that tell how often a row's values were refused.
         given_up: Rows that the policy kept from being sent.
@@ -121,7 +121,7 @@ class PlanRecord:
     change_hint: str = ""
     lean: bool = False
     jobs: bool = False
-    parts: int = 1
+    parts: int = 0
     policy: str = ""
     refusals: bool = False
     given_up: int = 0
@@ -218,7 +218,7 @@ class Ended:
     def counted(self) -> str:
         """The condition of the rejections that count, in SQL."""
         if not self.settled_by:
-            return f"chunk < {self.delivered}"
+            return f"(chunk >= 0 AND chunk < {self.delivered})"  # below are those of settlings that died
         return f"((chunk >= 0 AND chunk < {self.delivered - 1}) OR chunk = -{self.settled_by})"
 
     def to_json(self) -> str:

@@ -73,9 +73,10 @@ class Statements:
             refusals: As of ``PlanRecord``.
             released: Rows that are sent however often they were refused; none named are all, None is none.
         """
-        conditions = [f"refusals >= {sync.rejected_runs}"]
-        for row_id in released or ():
-            conditions.append(f"NOT ({self.dialect.is_text('row_id', self.dialect.literal(row_id))})")
+        literal, is_text = self.dialect.literal, self.dialect.is_text
+        chosen = (
+            None if released is None else " OR ".join(is_text("row_id", literal(each)) for each in released)
+        )
         return self.render(
             "plan",
             model_sql=model_sql,
@@ -90,7 +91,8 @@ class Statements:
             values_differ=values_differ(self.dialect, layout, prior) if prior else "",
             refusals=refusals,
             given_up=GIVEN_UP.get(sync.on_rejected) if released != () else None,
-            given_up_if=" AND ".join(conditions),
+            rejected_runs=sync.rejected_runs,
+            released=chosen,
         )
 
     def held(self, sync: Sync, layout: Layout, columns: Sequence[PlanColumn], certain: str, due: str) -> str:
@@ -359,7 +361,8 @@ class Statements:
 
     def _settle(self, plan: Finished, *, touched: str | None = None, former: str = "") -> str:
         former = self.planner(former) if former else ""
-        return self._audit("snapshot_settle", "sync_snapshot", plan.run_id, touched=touched, former=former)
+        context = {"touched": touched, "former": former, "failures": bool(plan.record.policy)}
+        return self._audit("snapshot_settle", "sync_snapshot", plan.run_id, **context)
 
     def _audit(self, template: str, table: str, run_id: str, **context: Any) -> str:
         literal = self.dialect.literal

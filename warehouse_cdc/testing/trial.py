@@ -223,11 +223,15 @@ class Trial:
             self.watch.publishing = publishing
         self._past.append(dict(self.model))
         said = _Said()
-        logging.getLogger().addHandler(said)
+        root = logging.getLogger()
+        level = root.level
+        root.addHandler(said)
+        root.setLevel(logging.INFO)
         try:
             run = self.warehouse.run(self.sync)
         finally:
-            logging.getLogger().removeHandler(said)
+            root.setLevel(level)
+            root.removeHandler(said)
         failed = any(counts.failed for counts in run.counts.values())
         for _row_id, reason in self.refusals(run) if failed else ():
             self.suite.keeps_secrets(reason)

@@ -75,7 +75,11 @@ class Endpoint(Destination):
             read=min(self._limits.read, 0.8 * total),
             connect=min(self._limits.connect, total),
         )
-        of_base = [value for _, value in parse_qsl(urlsplit(self._url).query)]
+        base = urlsplit(self._url)
+        pairs = parse_qsl(base.query, keep_blank_values=True)
+        of_base = [value or name for name, value in pairs]
+        of_base += [part.partition("=")[2] for part in base.query.split("&")]  # as they are spelled there
+        of_base += [base.path.strip("/"), *(part for part in base.path.split("/") if len(part) >= 16)]
         secrets = Secrets(*secrets_of(self._headers), *of_base)
         return HttpClient(
             headers=self._headers,

@@ -101,7 +101,13 @@ class OAuth2:
     @property
     def secrets(self) -> tuple[str, ...]:
         """What no message may hold."""
-        found = (self.client_secret, self.password, self.refresh_token, *self.token_params.values())
+        found = (
+            self.client_secret,
+            self.username,
+            self.password,
+            self.refresh_token,
+            *self.token_params.values(),
+        )
         return tuple(text for text in (*found, *self.refresh_params.values()) if text)
 
 
