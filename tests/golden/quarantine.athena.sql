@@ -70,7 +70,7 @@ SELECT
   CAST(NULL AS VARCHAR) AS sync_run_id,
   CAST(NULL AS VARCHAR) AS call_id,
   CAST(NULL AS INTEGER) AS piece,
-  CAST(NULL AS VARCHAR) AS text
+  CAST(NULL AS VARCHAR) AS content
 WHERE FALSE;
 
 -- first_plan

@@ -67,7 +67,7 @@ CREATE TABLE `hightouch_planner`.`wcdc_requests` (
   sync_run_id STRING,
   call_id STRING,
   piece INTEGER,
-  text STRING
+  content STRING
 )
 DEFAULT COLLATE ''
 CLUSTER BY call_id

@@ -61,7 +61,7 @@ CREATE TABLE `hightouch_planner`.`wcdc_requests` (
   sync_run_id STRING,
   call_id STRING,
   piece INTEGER,
-  text STRING
+  content STRING
 )
 USING DELTA;
 

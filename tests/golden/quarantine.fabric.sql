@@ -58,7 +58,7 @@ CREATE TABLE [hightouch_planner].[wcdc_requests] (
   sync_run_id VARCHAR(MAX),
   call_id VARCHAR(MAX),
   piece INTEGER,
-  text VARCHAR(MAX)
+  content VARCHAR(MAX)
 );
 
 -- first_plan

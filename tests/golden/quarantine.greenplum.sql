@@ -86,7 +86,7 @@ CREATE TABLE "hightouch_planner"."wcdc_requests" (
   sync_run_id TEXT,
   call_id TEXT,
   piece INTEGER,
-  text TEXT
+  content TEXT
 )
 DISTRIBUTED BY (call_id);
 

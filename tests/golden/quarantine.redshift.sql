@@ -61,7 +61,7 @@ CREATE TABLE "hightouch_planner"."wcdc_requests" (
   sync_run_id VARCHAR(65535),
   call_id VARCHAR(65535),
   piece INTEGER,
-  text VARCHAR(65535)
+  content VARCHAR(65535)
 )
 DISTKEY (call_id);
 

@@ -58,7 +58,7 @@ CREATE TABLE "HIGHTOUCH_PLANNER"."WCDC_REQUESTS" (
   sync_run_id VARCHAR,
   call_id VARCHAR,
   piece INTEGER,
-  text VARCHAR
+  content VARCHAR
 );
 
 -- first_plan

@@ -61,7 +61,7 @@ CREATE TABLE [hightouch_planner].[wcdc_requests] (
   sync_run_id NVARCHAR(MAX),
   call_id NVARCHAR(MAX),
   piece INTEGER,
-  text NVARCHAR(MAX)
+  content NVARCHAR(MAX)
 )
 WITH (DISTRIBUTION = ROUND_ROBIN, HEAP);
 

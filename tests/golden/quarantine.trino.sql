@@ -58,7 +58,7 @@ CREATE TABLE "hightouch_planner"."wcdc_requests" (
   sync_run_id VARCHAR,
   call_id VARCHAR,
   piece INTEGER,
-  text VARCHAR
+  content VARCHAR
 );
 
 -- first_plan

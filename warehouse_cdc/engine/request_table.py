@@ -61,7 +61,7 @@ class RequestTable:
                 "sync_run_id": pa.repeat(self._run_id, len(found)),
                 "call_id": pa.array(calls),
                 "piece": pa.array(pieces, pa.int32()),
-                "text": pa.array(texts),
+                "content": pa.array(texts),
             }
         )
 
@@ -91,7 +91,7 @@ def calls_in(
     if (schema, REQUESTS) not in connection.tables(schema):
         return None
     run = connection.dialect.literal(run_id.upper())
-    rows = connection.query(f"SELECT call_id, piece, text FROM {where} WHERE sync_run_id = {run}")
+    rows = connection.query(f"SELECT call_id, piece, content FROM {where} WHERE sync_run_id = {run}")
     grouped = groupby(sorted((str(c), int(p), str(t)) for c, p, t in rows), key=lambda row: row[0])
     lines = ["".join(text for _call, _piece, text in pieces) for _call, pieces in grouped]
     return of_row(lines, row_id) if lines else None

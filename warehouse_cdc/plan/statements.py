@@ -289,7 +289,7 @@ class Statements:
     def create_requests(self) -> str:
         """The table of the calls that runs have made."""
         text = self.dialect.text_type
-        columns = {"sync_id": text, "sync_run_id": text, "call_id": text, "piece": "INTEGER", "text": text}
+        columns = {"sync_id": text, "sync_run_id": text, "call_id": text, "piece": "INTEGER", "content": text}
         return self._plain_table(REQUESTS, columns, "call_id")
 
     def _plain_table(self, name: str, columns: dict[str, str], key: str) -> str:
