@@ -106,11 +106,20 @@ class Warehouse:
             StateError: The stored state is damaged.
             WarehouseError: A statement failed; the next run goes on from the journal.
         """
-        scaled = None if executor is None else Parts(executor, parts)
         released: tuple[str, ...] | None = () if release is True else None
         if release and release is not True:
             released = (release,) if isinstance(release, str) else tuple(release)
-        return self._run("run", sync, wait, allow_removed, allow_empty, progress, observer, scaled, released)
+        options = Options(
+            wait=wait,
+            allow_removed=allow_removed,
+            allow_empty=allow_empty,
+            progress=progress or _silent,
+            observer=observer,
+            cancelled=self._cancelled,
+            parts=_parts(executor, parts),
+            released=released,
+        )
+        return self._run(sync, options)
 
     def full_resync(
         self,
@@ -124,8 +133,17 @@ class Warehouse:
         parts: int = 1,
     ) -> Run:
         """Forget the state and send every row as added; pending removals are dropped (D15)."""
-        scaled = None if executor is None else Parts(executor, parts)
-        return self._run("resync", sync, wait, True, allow_empty, progress, observer, scaled)
+        options = Options(
+            kind="resync",
+            wait=wait,
+            allow_removed=True,
+            allow_empty=allow_empty,
+            progress=progress or _silent,
+            observer=observer,
+            cancelled=self._cancelled,
+            parts=_parts(executor, parts),
+        )
+        return self._run(sync, options)
 
     def reset_cdc(
         self,
@@ -137,7 +155,16 @@ class Warehouse:
         observer: Observer = ignore,
     ) -> Run:
         """Take the model's rows as delivered; sends nothing and clears rejections (D15)."""
-        return self._run("reset", sync, wait, True, allow_empty, progress, observer)
+        options = Options(
+            kind="reset",
+            wait=wait,
+            allow_removed=True,
+            allow_empty=allow_empty,
+            progress=progress or _silent,
+            observer=observer,
+            cancelled=self._cancelled,
+        )
+        return self._run(sync, options)
 
     def adopt(
         self,
@@ -187,32 +214,9 @@ class Warehouse:
         """Stop the run under way, from another thread: batches in flight finish, the rest is aborted."""
         self._cancelled.set()
 
-    def _run(
-        self,
-        kind: str,
-        sync: Sync,
-        wait: float,
-        allow_removed: bool,
-        allow_empty: bool,
-        progress: Callable[[Progress], None] | None,
-        observer: Observer,
-        parts: Parts | None = None,
-        released: tuple[str, ...] | None = None,
-    ) -> Run:
-        with self._exclusively():
-            options = Options(
-                kind,
-                wait,
-                allow_removed,
-                allow_empty,
-                progress or (lambda _p: None),
-                observer,
-                self._cancelled,
-                parts=parts,
-                released=released,
-            )
-            with _cancelled_by_signals(self._cancelled):
-                return Runner(self._connection, self._settings, sync, options).run()
+    def _run(self, sync: Sync, options: Options) -> Run:
+        with self._exclusively(), _cancelled_by_signals(self._cancelled):
+            return Runner(self._connection, self._settings, sync, options).run()
 
     @contextmanager
     def _exclusively(self) -> Iterator[None]:
@@ -344,6 +348,14 @@ class Warehouse:
         self._reconnect()
         with self._connection.interactive():
             return check(self._connection, self._settings, sync)
+
+
+def _silent(_progress: Progress) -> None:
+    """Nobody asked."""
+
+
+def _parts(executor: Executor | None, number: int) -> Parts | None:
+    return None if executor is None else Parts(executor, number)
 
 
 @contextmanager

@@ -336,6 +336,16 @@ def test_jobs_in_the_journal_come_back(jobs: list[tuple[set[int], str | None]], 
     assert Ended.from_json(ended.to_json()) == ended
 
 
+def test_a_job_that_was_refused_whole_refuses_no_row_by_itself() -> None:
+    answer = Answer({0: rejected("no"), 1: rejected("no"), 2: rejected("bad")}, refused=(0, 1))
+    sent = combined(
+        4,
+        [Job("a", (0, 1, 2)), Job("b", (3,))],
+        {"a": answer, "b": Answer({0: rejected("no")}, refused=(0,))},
+    )
+    assert [sent.failures[at][2] for at in range(4)] == [None, None, False, False]
+
+
 def test_entries_without_jobs_are_as_they_ever_were() -> None:
     assert {"jobs", "settled_by"}.isdisjoint(json.loads(Ended("success").to_json()))
     old = '{"format": 2, "status": "failed", "error": null, "delivered": 3, "unknown": [1], "rejections": 2}'

@@ -13,16 +13,15 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
 from typing import Any
 
 import pyarrow as pa
 
-from warehouse_cdc.destinations.base import RunContext
-from warehouse_cdc.engine.chunks import Ahead, ChunkSender, Sending, close_quietly
+from warehouse_cdc.destinations.base import RunContext, unknown
+from warehouse_cdc.engine.chunks import Ahead, ChunkSender, Sending, close_quietly, rejected_rows
 from warehouse_cdc.engine.lease import Clock, Lease
 from warehouse_cdc.engine.request_log import log_of
-from warehouse_cdc.engine.sending import Standing
+from warehouse_cdc.engine.sending import Sent, Standing
 from warehouse_cdc.errors import ConfigError, told
 from warehouse_cdc.limits import CLOCKS, Limiter, Usage, Window, share
 from warehouse_cdc.plan.record import Chunk
@@ -174,7 +173,7 @@ def perform(task: _Task) -> _Done:
 
 
 def _unsent(rows: pa.Table) -> list[dict[str, Any]]:
-    return [{"row_id": row_id, "outcome": "aborted"} for row_id in rows.column("row_id").to_pylist()]
+    return rejected_rows(rows, Sent(unsent=list(range(rows.num_rows))))
 
 
 @dataclass
@@ -238,6 +237,8 @@ class _UnderWay:
         if stopping:
             unsent, cut = set(), set()
         self.failures += [self._final(f) for row_id, f in rows.items() if row_id not in unsent | cut]
+        if not unsent | cut:
+            return
         places = {row_id: at for at, row_id in enumerate(turn.rows.column("row_id").to_pylist())}
         if unsent:
             self.turns.appendleft(turn.taken(sorted(places[row_id] for row_id in unsent)))
@@ -306,12 +307,12 @@ class PartsSender(Sending):
         self._share = replace(sync, concurrency=sync.at_once // number)
         self._windows = share(sync.rates, number)
         self._known = []
-        most_rows = Limiter(self._windows).most_rows
+        most_rows, usage = Limiter(self._windows).most_rows, limiter.usage(own=False)
         for part in range(number):
             budget = sync.retry_budget
             if budget is not None:
                 budget = budget // number + (part < budget % number)
-            self._known.append(_Known(limiter.usage(own=False), Standing(budget=budget, most_rows=most_rows)))
+            self._known.append(_Known(usage, Standing(budget=budget, most_rows=most_rows)))
         self._free = list(range(number))
         self._calls: list[str] = []
         self._not_before = 0.0
@@ -423,21 +424,14 @@ class PartsSender(Sending):
 
     def _lost(self, chunk: _UnderWay, error: BaseException) -> _Done:
         """A task whose answer will never come: what it has sent is unknown."""
-        now, reason = datetime.now(timezone.utc), f"the task that sent it was lost ({type(error).__name__})"
-        rows = chunk.turns[0].rows
-        ids, tries, since = (rows.column(name).to_pylist() for name in ("row_id", "tries", "failed_since"))
-        failures = [
-            {
-                "row_id": row_id,
-                "outcome": "unknown",
-                "reason": reason,
-                "permanent": False,
-                "attempts": (attempts or 0) + 1,
-                "first_failed_at": first or now,
-                "last_failed_at": now,
-            }
-            for row_id, attempts, first in zip(ids, tries, since, strict=True)
-        ]
+        rows, lost = chunk.turns[0].rows, unknown(f"the task that sent it was lost ({type(error).__name__})")
+        sent = Sent()
+        for at in range(rows.num_rows):
+            sent.note(at, lost, 1, tainted=True, own=False)
         full = tuple(((window.seconds * CLOCKS, window.limit, True),) for window in self._windows)
         standing = self._known[chunk.part].standing
-        return _Done(failures, f"A task was lost ({type(error).__name__}).", _Known(Usage(full), standing))
+        return _Done(
+            rejected_rows(rows, sent),
+            f"A task was lost ({type(error).__name__}).",
+            _Known(Usage(full), standing),
+        )

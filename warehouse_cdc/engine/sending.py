@@ -44,6 +44,20 @@ class Sent:
     cut: dict[int, int] = field(default_factory=dict)
     fatal: str | None = None
 
+    def note(self, position: int, outcome: Outcome, attempt: int, *, tainted: bool, own: bool) -> None:
+        """Take down how a row failed.
+
+        Args:
+            position: The row's.
+            outcome: What its last attempt came to.
+            attempt: Which one that was.
+            tainted: One unknown attempt makes the operation's outcome unknown (D10).
+            own: Whether it was refused by itself.
+        """
+        reason = printable(outcome.reason) or "no reason given"
+        kind = "unknown" if tainted else "failed"
+        self.failures[position] = (kind, reason, outcome.permanent if own else None, attempt)
+
 
 @dataclass(frozen=True)
 class Call:
@@ -132,6 +146,11 @@ class Sender:
         sent = Sent()
         tries = [0] * len(batch)
         pieces = [list(range(len(batch)))]  # the next one is the last
+        tainted = (
+            {at for at, row_id in enumerate(batch.row_ids) if row_id in self.tainted}
+            if self.tainted
+            else set()
+        )
         while pieces:
             piece = pieces.pop()
             fresh = tries[piece[0]] == 0
@@ -142,12 +161,9 @@ class Sender:
                     sent.cut |= dict.fromkeys(piece, piece[0])
                 continue
             later = [row for each in pieces for row in each]
-            whole = any(batch.row_ids[at] in self.tainted for at in piece)
-            again = (
-                piece
-                if self._too_many(piece) and not whole
-                else self._piece(batch, piece, number, sent, tries, later)
-            )
+            again = piece
+            if not self._too_many(piece) or not tainted.isdisjoint(piece):
+                again = self._piece(batch, piece, number, sent, tries, later, tainted.intersection(piece))
             if again:
                 pieces += _halves(again)
         return sent
@@ -167,10 +183,17 @@ class Sender:
         return self._stop.is_set() or self.stopped.is_set()
 
     def _piece(
-        self, batch: Batch, piece: list[int], number: int, sent: Sent, tries: list[int], later: list[int]
+        self,
+        batch: Batch,
+        piece: list[int],
+        number: int,
+        sent: Sent,
+        tries: list[int],
+        later: list[int],
+        tainted: set[int],
     ) -> list[int]:
         """Send some of a batch's rows until each has an outcome; returns those to be sent again in halves."""
-        pending, tainted = piece, {at for at in piece if batch.row_ids[at] in self.tainted}
+        pending = piece
         for attempt in range(1, self._sync.max_attempts + 1):
             made = self._turn(batch, pending, number, sent, tries, later)
             if made is None:
@@ -182,13 +205,12 @@ class Sender:
             again = []
             for position in pending:
                 sent.failures.pop(position, None)
-            alone = len(pending) == 1
             for index, outcome in sorted(answer.outcomes.items()):
                 position = pending[index]
                 if outcome.status == "unknown":
                     tainted.add(position)
-                own = outcome.status == "rejected" and (alone or index not in answer.refused)
-                self._note(sent, position, outcome, position in tainted, tries[position], own)
+                own = answer.refuses(index, len(pending))
+                sent.note(position, outcome, tries[position], tainted=position in tainted, own=own)
                 if outcome.status != "rejected":
                     again.append(position)
             refused = [pending[index] for index in answer.refused]
@@ -291,13 +313,6 @@ class Sender:
             if self._sync.breaker is None or self._failing < self._sync.breaker:
                 return None
             return f"{self._failing} calls in a row failed as a whole; the last: {answer.failed}"
-
-    @staticmethod
-    def _note(sent: Sent, position: int, outcome: Outcome, tainted: bool, attempt: int, own: bool) -> None:
-        """One unknown attempt makes the operation's outcome unknown (D10)."""
-        kind = "unknown" if tainted else "failed"
-        reason = printable(outcome.reason) or "no reason given"
-        sent.failures[position] = (kind, reason, outcome.permanent if own else None, attempt)
 
     def _attempt(self, batch: Batch, number: int) -> Answer:
         """One call, counted, and kept by the request log."""
@@ -418,6 +433,10 @@ class Answer:
     failed: str | None = None
     unreachable: bool = False
     handle: str | None = None
+
+    def refuses(self, index: int, rows: int) -> bool:
+        """Whether a row was refused by itself, and not only with the other rows of its call."""
+        return self.outcomes[index].status == "rejected" and (rows == 1 or index not in self.refused)
 
     @property
     def kind(self) -> str:

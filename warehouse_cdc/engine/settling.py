@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
@@ -13,14 +12,14 @@ import pyarrow as pa
 
 from warehouse_cdc.compile.layout import Layout
 from warehouse_cdc.destinations.base import Batch, JobWriter, opened, unknown
-from warehouse_cdc.engine.chunks import rejected_rows
+from warehouse_cdc.engine.chunks import close_quietly, rejected_rows
 from warehouse_cdc.engine.delivery import Part, counted, cut, limits_of, read, rejections_of, values_of
 from warehouse_cdc.engine.interruption import Interrupted
 from warehouse_cdc.engine.jobs import JobSender
 from warehouse_cdc.engine.pool import Pool
 from warehouse_cdc.engine.request_log import log_of
 from warehouse_cdc.engine.request_table import RequestTable
-from warehouse_cdc.engine.sending import Answer, Sent, all_of, printable
+from warehouse_cdc.engine.sending import Answer, Sent, all_of
 from warehouse_cdc.errors import CdcError, DestinationError
 from warehouse_cdc.plan.record import Ended, Job
 
@@ -96,10 +95,8 @@ def combined(rows: int, jobs: Sequence[Job], answers: Answers) -> Sent:
                 continue
             if outcome.status == "unknown":
                 tainted.add(place)
-            kind = "unknown" if place in tainted else "failed"
-            reason = printable(outcome.reason) or "no reason given"
-            permanent = outcome.permanent if outcome.status == "rejected" else None
-            sent.failures[place] = (kind, reason, permanent, attempts[place])
+            own = answer.refuses(at, len(job.rows))
+            sent.note(place, outcome, attempts[place], tainted=place in tainted, own=own)
     sent.unsent = [place for place, number in attempts.items() if not number]
     return sent
 
@@ -118,8 +115,7 @@ def _answers(part: Part, whole: Batch, jobs: Sequence[Job]) -> Answers:
     try:
         return _asked(part, writer, batches, jobs)
     finally:
-        with suppress(Exception):
-            writer.close()
+        close_quietly(writer)
 
 
 def _asked(part: Part, writer: JobWriter, batches: Sequence[Batch], jobs: Sequence[Job]) -> Answers:

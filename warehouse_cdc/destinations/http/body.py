@@ -40,10 +40,11 @@ class Rows:
 
     def seen_by(self, template: Template) -> dict[str, Any]:
         """What a template sees: nothing, if it is the same for all rows."""
-        return {} if template.constant else self._values
+        return {} if template.constant else self.values
 
     @cached_property
-    def _values(self) -> dict[str, Any]:
+    def values(self) -> dict[str, Any]:
+        """What all templates see."""
         context = self.batch.context
         told = (context.model_id, context.model_name, context.sync_id, context.run_id, self.batch.operation)
         seen: dict[str, Any] = {"context": dict(zip(CONTEXT, told, strict=True))}
@@ -156,7 +157,7 @@ class Form(Body):
     def content(self, rows: Rows) -> bytes:
         """The form."""
         if self._made is None:
-            pairs = {name: marks.text_of(value) for name, value in rows._values["row"].items()}
+            pairs = {name: marks.text_of(value) for name, value in rows.values["row"].items()}
         else:
             pairs = {name: template.render(**rows.seen_by(template)) for name, template in self._made.items()}
         return urlencode(pairs).encode()
