@@ -87,7 +87,7 @@ def make_world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Calla
         elif engine in ON_TRINO:
             url = request.getfixturevalue("server_of")(engine)
             behind = athena.behind(url).trino_url if engine == "athena" else url
-            world = World(url, f"crash_{os.getpid()}_{number}", str(folder), True, behind)
+            world = World(url, f"crash_{os.getpid()}_{number}", str(folder), tables=True, behind=behind)
         else:
             world = World(f"duckdb:///{folder / 'warehouse.duckdb'}", "shop", str(folder))
         made.append(world)
