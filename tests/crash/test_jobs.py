@@ -18,6 +18,7 @@ from tests.crash.checks import Seen, Story, check_destination, check_settled
 from tests.crash.child import Child, Nursery
 from tests.crash.world import World, make_sync
 from tests.job_service import JobService
+from warehouse_cdc.errors import AuthenticationError
 from warehouse_cdc.testing import Fault, FaultServer
 
 pytestmark = pytest.mark.crash
@@ -252,6 +253,29 @@ def test_a_cancelled_run_leaves_the_jobs_to_the_next(
         thread.join()
     assert cancelled.status == "cancelled" and cancelled.closed is None
     service.release()
+    again = run(world)
+    check_once(story, again.closed, check_settled(world, again.run_id))
+    story.check_healed()
+
+
+@DUCKDB
+@pytest.mark.parametrize("asked", ["poll", "find"])
+def test_refused_credentials_leave_the_jobs_to_the_next_run(
+    world: World, nursery: Nursery, service: JobService, asked: str
+) -> None:
+    """A dead run's jobs aren't taken for unknown as long as other credentials may tell of them."""
+    story = Story(world, "jobs")
+    if asked == "poll":
+        kill_under_way(world, nursery, service)
+        service.release()
+    else:
+        start(nursery, world, call=(9, "after")).killed()
+        world.let_time_pass()
+        until(lambda: not service.under_way)
+    service.script = lambda kind, number: "denied" if kind == asked else None
+    with world.connect() as warehouse, pytest.raises(AuthenticationError):
+        warehouse.run(make_sync(world, "jobs", concurrency=WORKERS, **SIZES), wait=30.0)
+    service.script = lambda kind, number: None
     again = run(world)
     check_once(story, again.closed, check_settled(world, again.run_id))
     story.check_healed()

@@ -232,6 +232,13 @@ def test_credentials_that_end_meanwhile_stop_the_run() -> None:
     assert sent.fatal == "who" and {failure[0] for failure in sent.failures.values()} == {"unknown"}
 
 
+def test_a_handle_that_the_journal_can_not_keep_is_none() -> None:
+    for handle in ("", 7, "\ud800"):
+        scene = Scene(submit=[handle], find=["h"])
+        assert scene.send() == Sent()
+        assert scene.writer.names("poll") == ["h"]
+
+
 def test_a_cancelled_run_waits_for_its_job_and_begins_no_other() -> None:
     scene = Scene()
 

@@ -41,6 +41,11 @@ class Left(Exception):
     """Nobody waits for the batch any more."""
 
 
+def _is_handle(value: object) -> bool:
+    """Whether it is text that the journal can keep."""
+    return isinstance(value, str) and value != "" and value.encode("utf-8", "ignore").decode() == value
+
+
 class JobSender(Sender):
     """Sends batches as jobs, one for each batch and attempt; called from several threads.
 
@@ -109,6 +114,7 @@ class JobSender(Sender):
             Its outcomes; None if there surely never was such a job.
 
         Raises:
+            AuthenticationError: The destination doesn't tell; with other credentials it may.
             LeaseLostError: The lease was over before a call.
             Left: The sender was closed.
         """
@@ -118,6 +124,8 @@ class JobSender(Sender):
         if handle is None:
             try:
                 handle = self._found(batch, number, job.id, until)
+            except AuthenticationError:
+                raise
             except DestinationError as error:
                 return Answer(all_of(batch, unknown(error.message)))
             if handle is None:
@@ -146,7 +154,10 @@ class JobSender(Sender):
         if answer.handle is None:
             return part, answer
         self._note_down(replace(job, handle=answer.handle), number)
-        return part, self._outcome(part, number, answer.handle, until)
+        try:
+            return part, self._outcome(part, number, answer.handle, until)
+        except AuthenticationError as error:
+            return part, Answer(all_of(part, unknown(error.message)), fatal=error.message)
 
     def _begin(
         self, number: int, pending: list[int], sent: Sent, tries: list[int], later: list[int], place: Place
@@ -159,7 +170,7 @@ class JobSender(Sender):
 
     def _write(self, batch: Batch, number: int) -> Answer:
         handle = self._jobs.submit(batch, self._ids[number])
-        if not isinstance(handle, str) or not handle:
+        if not _is_handle(handle):
             raise DestinationError("The writer didn't answer with a job's handle.", outcome_unknown=True)
         return Answer({}, handle=handle)
 
@@ -203,7 +214,7 @@ class JobSender(Sender):
             attempt += 1
             try:
                 handle = self._ask(batch, number, partial(self._jobs.find, batch, job_id))
-                if handle is None or (isinstance(handle, str) and handle):
+                if handle is None or _is_handle(handle):
                     return handle
                 raise DestinationError("The writer didn't answer with a job's handle.", retryable=False)
             except DestinationError as error:
@@ -222,7 +233,13 @@ class JobSender(Sender):
     def _outcome(
         self, batch: Batch, number: int, handle: str, until: float, *, waited: bool = True
     ) -> Answer:
-        """Ask for a job until it is over."""
+        """Ask for a job until it is over.
+
+        Raises:
+            AuthenticationError: The destination doesn't tell.
+            LeaseLostError: The lease was over before a question.
+            Left: Nobody waits for the answer any more.
+        """
         attempt = broken = 0
         said = ""
         while True:
@@ -232,9 +249,7 @@ class JobSender(Sender):
             try:
                 outcomes = self._ask(batch, number, partial(self._jobs.poll, batch, handle))
                 broken, said = 0, ""
-            except AuthenticationError as error:
-                return Answer(all_of(batch, unknown(error.message)), fatal=error.message)
-            except (LeaseLostError, Left):
+            except (AuthenticationError, LeaseLostError, Left):
                 raise
             except DestinationError as error:
                 if not (error.retryable or error.outcome_unknown):
