@@ -902,6 +902,12 @@ BAD = {
     "an unknown option of a body": (lambda: Request(body={"type": "json", "text": ""}), "destination-option"),
     "a broken template": (lambda: Request(url="/{{ row.id"), "template-syntax"),
     "an unknown filter": (lambda: Json("{{ row.id | shout }}"), "template-syntax"),
+    "a tag of HTML": (lambda: Xml("{% tablerow x in row.y %}{% endtablerow %}"), "template-syntax"),
+    "a wrong pattern": (lambda: Json("{{ row.id | regex_test: '(' }}"), "template-syntax"),
+    "a wrong pattern in a loop": (
+        lambda: Json("{% for x in rows %}{{ 'a' if x.y else x.z || regex_replace: '[', '' }}{% endfor %}"),
+        "template-syntax",
+    ),
     "an unknown grant": (lambda: OAuth2(token_url=URL, client_id="a", grant="implicit"), "destination-auth"),  # type: ignore[arg-type]
     "a grant without its values": (lambda: OAuth2(token_url=URL, client_id="a"), "destination-auth"),
     "a missing certificate": (lambda: Tls(ca="/nowhere.pem"), "destination-tls"),

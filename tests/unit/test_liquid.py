@@ -159,6 +159,39 @@ def test_a_value_leads_to_no_other_path(value: Any) -> None:
             filled(URL, each, x=value)
 
 
+@pytest.mark.parametrize(
+    ("source", "value"),
+    [
+        ("{% for tag in row.x %}{{ tag }}{% endfor %}", []),
+        ("{% for tag in row.x %}{{ tag }}{% endfor %}", None),
+        ("{% for tag in row.x %}{{ tag }}{% endfor %}", [""]),
+        ("{% for tag in row.x %}{% if tag == 'b' %}{{ tag }}{% endif %}{% endfor %}", ["a"]),
+        ("{% for tag in row.x %}{% cycle tag, 'b' %}{% endfor %}", [""]),
+        ("{% cycle row.x, 'b' %}", ""),
+        ("{% cycle row.x, 'b' %}", None),
+    ],
+)
+def test_what_shows_nothing_is_an_empty_part_of_the_path(source: str, value: Any) -> None:
+    for end in ("", "/c"):
+        with pytest.raises(RowRejectedError, match="path"):
+            filled(URL, f"/a/{source}{end}", x=value)
+    assert filled(URL, f"/a?b={source}", x=value) == "/a?b="
+
+
+def test_a_loop_may_say_what_stands_for_nothing() -> None:
+    source = "/a/{% for tag in row.x %}{{ tag }}{% else %}none{% endfor %}"
+    assert filled(URL, source, x=[]) == "/a/none" and filled(URL, source, x=["b"]) == "/a/b"
+    assert filled(URL, "/a{% for tag in row.x %}{% else %}{% endfor %}", x=[]) == "/a"
+
+
+def test_cycle_shows_values_as_others_are_shown() -> None:
+    shown = [True, Decimal("1E+2"), 1.0, {"a": [None]}]
+    both = [
+        filled(JSON, source, x=value) for value in shown for source in ("{{ row.x }}", "{% cycle row.x %}")
+    ]
+    assert both[::2] == both[1::2]
+
+
 def test_dots_that_are_only_a_part_of_a_name_and_empty_values_in_a_query_are_fine() -> None:
     assert filled(URL, "/{{ row.x }}?a={{ row.y }}", x="a..b.c", y=None) == "/a..b.c?a="
     assert filled(URL, "/{{ row.x }}?a={{ row.y }}", x="...", y="..") == "/...?a=.."

@@ -18,6 +18,7 @@ from urllib.parse import unquote
 from liquid import Environment, Node, RenderContext, Tag
 from liquid.builtin.content import ContentNode
 from liquid.builtin.expressions import (
+    Filter,
     FilteredExpression,
     PositionalArgument,
     StringLiteral,
@@ -29,9 +30,9 @@ from liquid.builtin.tags.assign_tag import AssignNode
 from liquid.builtin.tags.capture_tag import CaptureNode, CaptureTag
 from liquid.builtin.tags.cycle_tag import CycleNode
 from liquid.builtin.tags.echo_tag import EchoNode, EchoTag
-from liquid.builtin.tags.for_tag import ForNode
-from liquid.builtin.tags.tablerow_tag import TablerowNode
+from liquid.builtin.tags.for_tag import ForNode, ForTag
 from liquid.exceptions import LiquidError
+from liquid.expression import Expression
 from liquid.undefined import Undefined
 
 from warehouse_cdc.errors import ConfigError
@@ -62,6 +63,8 @@ _INSERTING = {
     "push",
 }
 """Filters whose last argument becomes a part of the text."""
+_PATTERNS = {"regex_replace", "regex_test"}
+"""Filters whose first argument is a regular expression."""
 _READING = {"date", "url_encode", "url_decode"} | {
     f"base64_{safe}{way}code" for safe in ("", "url_safe_") for way in ("en", "de")
 }
@@ -103,9 +106,11 @@ class Template:
                 hint=f"Known: {', '.join(sorted(_environment(format).filters))}.",
             )
         nodes = list(_all_nodes(self._template.nodes, RenderContext(self._template)))
+        for each in (each for node in nodes for given in node.expressions() for each in _filters(given)):
+            _check_pattern(each, label)
         for node in nodes:
             _mark_node(node, format)
-        loops = [node.expression for node in nodes if isinstance(node, (ForNode, TablerowNode))]
+        loops = [node.expression for node in nodes if isinstance(node, ForNode)]
         names = {each.identifier for each in loops if str(each.iterable) == "rows"}
         self._over_rows = names - {each.identifier for each in loops if str(each.iterable) != "rows"}
 
@@ -199,6 +204,9 @@ def _environment(format: Format) -> Environment:
     made.add_tag(_tag_of(Output, OutputNode, format))
     made.add_tag(_tag_of(EchoTag, EchoNode, format))
     made.add_tag(_Capture)
+    del made.tags["tablerow"]  # an HTML table, whose own tags would have to be marked
+    if format.empties:
+        made.add_tag(_For)
     for name, function in made.filters.items():
         if function.__module__ == string_filters.__name__:
             made.add_filter(name, _keeping(_of_texts(function, format)))
@@ -215,10 +223,14 @@ def _tag_of(tag: type[Tag], node: type[OutputNode], format: Format) -> type[Tag]
 
     class FormatNode(node):  # type: ignore[valid-type, misc]
         def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
-            text = text_of(self.expression.evaluate(context), format)
-            return buffer.write(text if text or not format.empties else EMPTY)
+            return buffer.write(_shown(self.expression.evaluate(context), format))
 
     return type(tag.__name__, (tag,), {"node_class": FormatNode})
+
+
+def _shown(value: Any, format: Format) -> str:
+    text = text_of(value, format)
+    return text if text or not format.empties else EMPTY
 
 
 def _keeping(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -267,6 +279,36 @@ class _Capture(CaptureTag):
     node_class = _CaptureNode
 
 
+class _ForNode(ForNode):
+    def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
+        written = super().render_to_output(context, buffer)
+        return written if written or self.default else buffer.write(EMPTY)
+
+
+class _For(ForTag):
+    """A loop that shows nothing is an empty value, unless its author says what stands there then."""
+
+    node_class = _ForNode
+
+
+class _Shown(Expression):
+    """An expression whose value ``cycle`` shows as others are shown."""
+
+    def __init__(self, given: Expression, format: Format) -> None:
+        super().__init__(given.token)
+        self._given = given
+        self._format = format
+
+    def evaluate(self, context: RenderContext) -> str:
+        return _shown(self._given.evaluate(context), self._format)
+
+    async def evaluate_async(self, context: RenderContext) -> str:
+        return self.evaluate(context)
+
+    def children(self) -> list[Expression]:
+        return [self._given]
+
+
 def _all_nodes(nodes: Iterable[Node], context: RenderContext) -> Iterator[Node]:
     for node in nodes:
         yield node
@@ -281,19 +323,42 @@ def _mark_node(node: Node, format: Format) -> None:
         _mark(node.expression, format)
     elif isinstance(node, CycleNode):
         _mark_literals(node.args, format)
+        node.args = [_Shown(given, format) for given in node.args]
+
+
+def _filters(expression: Any) -> list[Filter]:
+    """The filters of an expression."""
+    if isinstance(expression, TernaryFilteredExpression):
+        return [*_filters(expression.left), *(expression.filters or ()), *(expression.tail_filters or ())]
+    return list(expression.filters or ()) if isinstance(expression, FilteredExpression) else []
+
+
+def _check_pattern(used: Filter, label: str) -> None:
+    """Look whether a filter's regular expression is one, if the template says it.
+
+    Raises:
+        ConfigError: It isn't (code ``template-syntax``).
+    """
+    given = next((each.value for each in used.args if isinstance(each, PositionalArgument)), None)
+    if used.name in _PATTERNS and isinstance(given, StringLiteral):
+        try:
+            re.compile(given.value)
+        except re.error as error:
+            raise ConfigError(
+                f"{label}: {used.name} has no regular expression: {error}.", code="template-syntax"
+            ) from None
 
 
 def _mark(expression: Any, format: Format) -> None:
     """Mark what of an expression becomes a part of the text."""
+    literals = []
     if isinstance(expression, TernaryFilteredExpression):
-        _mark(expression.left, format)
-        filters = [*(expression.filters or ()), *(expression.tail_filters or ())]
         literals = [expression.alternative]
-    elif isinstance(expression, FilteredExpression):
-        filters = expression.filters or []
-        literals = [] if filters else [expression.left]
+        expression, filters = expression.left, _filters(expression)
     else:
-        return
+        filters = _filters(expression)
+    if isinstance(expression, FilteredExpression) and not expression.filters:
+        literals.append(expression.left)
     positional = [
         [given for given in each.args if isinstance(given, PositionalArgument)]
         for each in filters
