@@ -272,6 +272,16 @@ class LogsRows(BentWriter):
         return self.inner.write(batch)
 
 
+class LogsRowsAside(BentWriter):
+    """By a logger that keeps its records to itself."""
+
+    def write(self, batch: Batch) -> Outcomes:
+        logger = logging.getLogger("bent.aside")
+        logger.propagate = False
+        logger.info("writing %s", batch.rows)
+        return self.inner.write(batch)
+
+
 class TellsItsSecret(BentWriter):
     def write(self, batch: Batch) -> Outcomes:
         raise AuthenticationError(f"{SECRET} was refused.")
@@ -342,6 +352,7 @@ BROKEN: list[tuple[type[Bending], type[BentWriter] | str, str, str]] = [
     (BentFunction, NotForThreads, "calls_beside_each_other", "the target holds the records"),
     (BentFunction, RejectsTheNextRow, "a_rejected_row_costs_only_itself", "mode upsert: .*'4'"),
     (BentFunction, RejectsInSilence, "a_rejected_row_costs_only_itself", "mode upsert: success"),
+    (BentFunction, LogsRowsAside, "upsert", "it shows a value of a row"),
     (BentFunction, RejectsTheBatch, "a_rejected_row_costs_only_itself", "mode upsert: .*'1'"),
     (BentFunction, RejectsWithoutAReason, "a_rejected_row_costs_only_itself", "no reason is given"),
     (BentFunction, "ClaimsToBeIdempotent", "a_repeated_call_has_no_second_effect", "mode archive.*holds"),

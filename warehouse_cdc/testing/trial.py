@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from copy import copy
 from datetime import date, datetime, timezone
 from decimal import Decimal
 from pathlib import Path
@@ -222,20 +224,12 @@ class Trial:
         if publishing is not None:
             self.watch.publishing = publishing
         self._past.append(dict(self.model))
-        said = _Said()
-        root = logging.getLogger()
-        level = root.level
-        root.addHandler(said)
-        root.setLevel(logging.INFO)
-        try:
+        with _logged() as said:
             run = self.warehouse.run(self.sync)
-        finally:
-            root.setLevel(level)
-            root.removeHandler(said)
         failed = any(counts.failed for counts in run.counts.values())
         for _row_id, reason in self.refusals(run) if failed else ():
             self.suite.keeps_secrets(reason)
-        told = [str(run.error), *run.notes, *said.messages, *self.watch.shown]
+        told = [str(run.error), *run.notes, *said, *self.watch.shown]
         for text in told:
             self.suite.discreet(text)
         for counts in run.counts.values():
@@ -345,12 +339,22 @@ def _once(records: list[Record]) -> list[Record]:
     return kept
 
 
-class _Said(logging.Handler):
-    """Keeps what is logged."""
+@contextmanager
+def _logged() -> Iterator[list[str]]:
+    """What is logged while the block runs, by loggers of every kind."""
+    messages: list[str] = []
+    root, made, shown = logging.getLogger(), logging.getLogRecordFactory(), logging.Formatter()
+    level = root.level
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.messages: list[str] = []
+    def make(*args: Any, **options: Any) -> logging.LogRecord:
+        record = made(*args, **options)
+        messages.append(shown.format(copy(record)))
+        return record
 
-    def emit(self, record: logging.LogRecord) -> None:
-        self.messages.append(self.format(record))
+    logging.setLogRecordFactory(make)
+    root.setLevel(logging.INFO)
+    try:
+        yield messages
+    finally:
+        root.setLevel(level)
+        logging.setLogRecordFactory(made)
