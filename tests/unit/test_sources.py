@@ -241,19 +241,23 @@ def test_an_engine_that_may_hold_more_than_its_url_is_refused() -> None:
 @pytest.mark.parametrize(
     ("source", "seconds"),
     [
-        (sources.Postgres(host="h"), "15"),
-        (sources.Postgres(host="h", parameters={"connect_timeout": "60"}), "60"),
-        (source_of("postgresql://h/d?connect_timeout=61"), "61"),
+        (sources.Postgres(host="h"), ("15", "60")),
+        (
+            sources.Postgres(host="h", parameters={"connect_timeout": "60", "keepalives_idle": "7"}),
+            ("60", "7"),
+        ),
+        (source_of("postgresql://h/d?connect_timeout=61&keepalives_idle=8"), ("61", "8")),
     ],
 )
 def test_a_connections_own_time_limit_counts(
-    source: Source, seconds: str, monkeypatch: pytest.MonkeyPatch
+    source: Source, seconds: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     psycopg = pytest.importorskip("psycopg")
-    seen: list[str] = []
+    seen: list[tuple[str, str]] = []
 
     def connect(conninfo: str, **_more: object) -> None:
-        seen.append(psycopg.conninfo.conninfo_to_dict(conninfo)["connect_timeout"])
+        given = psycopg.conninfo.conninfo_to_dict(conninfo)
+        seen.append((given["connect_timeout"], given["keepalives_idle"]))
         raise psycopg.OperationalError
 
     monkeypatch.setattr(psycopg, "connect", connect)

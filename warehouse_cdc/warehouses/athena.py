@@ -83,7 +83,9 @@ def open_athena(source: Source) -> AthenaConnection:
         if source.role_arn is not None:
             session = _with_role(session, source.role_arn, source.external_id)
         # The SDK waits as it is told when it is throttled, and sends the same request again.
-        config = Config(retries={"mode": "standard", "total_max_attempts": 10})
+        config = Config(
+            connect_timeout=5, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 10}
+        )
         athena = session.client("athena", endpoint_url=source.endpoint, config=config)
         s3 = session.client("s3", endpoint_url=source.s3_endpoint, config=config)
     except (BotoCoreError, ValueError) as error:

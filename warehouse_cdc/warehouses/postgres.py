@@ -128,6 +128,15 @@ def arrow_type(kind: ColumnType | None) -> pa.DataType:
     return _ARROW[kind.kind]
 
 
+_KEEPALIVES = {
+    "keepalives_idle": "60",
+    "keepalives_interval": "15",
+    "keepalives_count": "4",
+    "tcp_user_timeout": "120000",
+}
+"""libpq's parameters by which a server that went without a word is noticed within two minutes."""
+
+
 def _adbc_session(conninfo: str) -> Any:
     """A session of the ADBC driver; None if it isn't installed or can't connect as psycopg does."""
     try:
@@ -208,10 +217,10 @@ def sign_in(conninfo: str, options: Mapping[str, str]) -> psycopg.Connection[Any
         ConnectionLostError: The server can't be reached or refuses the sign-in.
     """
     try:
-        given = dict(options)
-        if "connect_timeout" not in psycopg.conninfo.conninfo_to_dict(conninfo, **options):
-            given["connect_timeout"] = os.environ.get("PGCONNECT_TIMEOUT", "15")
-        target = psycopg.conninfo.make_conninfo(conninfo, **given)
+        said = psycopg.conninfo.conninfo_to_dict(conninfo, **options)
+        patience = {"connect_timeout": os.environ.get("PGCONNECT_TIMEOUT", "15"), **_KEEPALIVES}
+        unsaid = {name: value for name, value in patience.items() if name not in said}
+        target = psycopg.conninfo.make_conninfo(conninfo, **unsaid, **options)
         return psycopg.connect(target, autocommit=True, prepare_threshold=None)
     except psycopg.ProgrammingError:
         raise ConnectionLostError(
