@@ -3,6 +3,8 @@ from __future__ import annotations
 import base64
 import json
 import math
+import pickle
+from dataclasses import replace
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -12,7 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.destinations.support import make_batch, make_context
 from warehouse_cdc.destinations.encoding import JSON, TEXT, encode_column, json_objects
+from warehouse_cdc.destinations.whole import Whole
 from warehouse_cdc.mapping import times
 from warehouse_cdc.mapping.values import tagged, to_list
 
@@ -230,3 +234,30 @@ def test_a_row_that_cannot_be_encoded_costs_only_itself_among_many() -> None:
         patch.setattr("warehouse_cdc.destinations.encoding._COLUMNS_AT_ONCE", 0)
         assert json_objects(table, invalid)[0] == '{"a":1}'
     assert set(invalid) == {1}
+
+
+@given(
+    st.lists(
+        st.none() | st.sampled_from(["1", "nonsense", '{"a":[]}', '"é"', "NaN"]), min_size=1, max_size=12
+    ),
+    st.integers(1, 5),
+)
+def test_a_batch_is_the_same_alone_and_as_a_part_of_others(values: list[str | None], size: int) -> None:
+    """What a row that can't be encoded, or can't be a Python object, costs is the same too."""
+    schema = pa.schema([pa.field("n", pa.int64()), tagged("j", "json")])
+    rows = list(enumerate(values))
+    everything = make_batch(make_context(schema), rows)
+    whole = pickle.loads(pickle.dumps(Whole(everything.arrow)))
+    for start in range(0, len(rows), size):
+        alone = make_batch(everything.context, rows[start : start + size])
+        part = replace(alone, part_of=(whole, start))
+        seen: list[Any] = []
+        for batch in (alone, part, part.take(range(len(part)))):
+            invalid: dict[int, str] = {}
+            texts = batch.json(invalid)
+            try:
+                shown: Any = batch.rows
+            except ValueError as error:
+                shown = type(error)
+            seen.append((texts, invalid, shown))
+        assert seen[0] == seen[1] == seen[2]

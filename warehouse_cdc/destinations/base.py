@@ -19,6 +19,8 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
+from warehouse_cdc.destinations.encoding import json_objects
+from warehouse_cdc.destinations.whole import Whole
 from warehouse_cdc.errors import ConfigError, DestinationError
 from warehouse_cdc.mapping.values import to_rows
 
@@ -142,6 +144,7 @@ class Batch:
         row_ids: Each row's canonical primary key.
         key_runs: The run that first planned each operation, for the idempotency key.
         attempt: 1 for the first attempt in this run.
+        part_of: The rows that it is a part of, and the place of its first among them, or None.
     """
 
     context: RunContext
@@ -150,6 +153,7 @@ class Batch:
     row_ids: Sequence[str]
     key_runs: Sequence[str]
     attempt: int = 1
+    part_of: tuple[Whole, int] | None = None
 
     def __len__(self) -> int:
         """The number of rows."""
@@ -162,7 +166,20 @@ class Batch:
     @cached_property
     def rows(self) -> list[dict[str, Any]]:
         """The rows as dictionaries: field to Python value (JSON parsed, decimals as Decimal)."""
-        return to_rows(self.arrow)
+        whole, start = self.part_of or (None, 0)
+        found = None if whole is None else whole.rows(start, len(self))
+        return to_rows(self.arrow) if found is None else found
+
+    def json(self, invalid: dict[int, str]) -> list[str]:
+        """Each row as the text of a JSON object: exact, whatever the types.
+
+        Args:
+            invalid: Gets a reason for each position whose row can't be one.
+        """
+        whole, start = self.part_of or (None, 0)
+        if whole is None:
+            return json_objects(self.arrow, invalid)
+        return whole.json(start, len(self), invalid)
 
     @cached_property
     def idempotency_keys(self) -> list[str]:
@@ -181,6 +198,7 @@ class Batch:
             row_ids=[self.row_ids[position] for position in positions],
             key_runs=[self.key_runs[position] for position in positions],
             attempt=self.attempt if attempt is None else attempt,
+            part_of=None,
         )
 
 

@@ -20,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 
 from warehouse_cdc.destinations.base import Batch, JobWriter, RunContext, Writer
+from warehouse_cdc.destinations.whole import Whole
 from warehouse_cdc.engine.jobs import JobSender, Wish
 from warehouse_cdc.engine.pool import Pool
 from warehouse_cdc.engine.request_log import RequestLog
@@ -32,6 +33,10 @@ from warehouse_cdc.sync import Sync
 _log = logging.getLogger("warehouse_cdc")
 _LOOK = 0.2
 """Seconds between two looks for calls whose time is over."""
+_BREATH = 0.002
+"""Seconds in which several calls may end before they are looked at, while others wait for their turn."""
+_LARGE = 500
+"""Batches of so many rows are encoded each by itself, several at once."""
 
 
 @dataclass(frozen=True)
@@ -214,13 +219,19 @@ class ChunkSender(Sending):
             submit(lane)
         looked = time.monotonic()
         while under_way:
+            if self._jobs is None and len(under_way) > 2 * self._concurrency:
+                time.sleep(_BREATH)
             for future in self._noted(taken(done, _LOOK)):
                 if future in under_way:
                     collect(future, future.result())
             if time.monotonic() - looked < _LOOK:
                 continue
             looked = time.monotonic()
-            late = [(future, sent) for future, at in under_way.items() if (sent := self._sender.give_up(at))]
+            late = [
+                (future, sent)
+                for future, at in under_way.items()
+                if at in self._sender.calls and (sent := self._sender.give_up(at))
+            ]
             for future, sent in late:
                 collect(future, sent)
             # What waits behind a call that hangs would wait for ever: it was never sent.
@@ -261,21 +272,23 @@ class ChunkSender(Sending):
         starts = range(0, rows.num_rows, batch_rows)
         pieces = [(at, min(batch_rows, rows.num_rows - at)) for at in starts]
         pieces.reverse()
+        ids, runs = rows.column("row_id").to_pylist(), rows.column("key_run").to_pylist()
+        whole = Whole(values) if batch_rows < _LARGE else None
         while pieces:
             at, size = pieces.pop()
             arrow = values.slice(at, size)
             if most is not None and size > 1 and arrow.nbytes > most:
                 pieces += [(at + size // 2, size - size // 2), (at, size // 2)]
                 continue
-            part = rows.slice(at, size)
             batch = Batch(
                 context=self._context,
                 operation=operation,
                 arrow=arrow,
-                row_ids=part.column("row_id").to_pylist(),
-                key_runs=part.column("key_run").to_pylist(),
+                row_ids=ids[at : at + size],
+                key_runs=runs[at : at + size],
+                part_of=None if whole is None else (whole, at),
             )
-            yield _Parcel(batch, part)
+            yield _Parcel(batch, rows.slice(at, size))
 
     def _observed(self, batch: Batch, number: int) -> Sent:
         with self._sending():
@@ -308,6 +321,8 @@ def rejected_rows(rows: pa.Table, sent: Sent) -> list[dict[str, Any]]:
         rows: ``row_id``, ``tries`` and ``failed_since`` of what was to be sent.
         sent: What became of them, by their places.
     """
+    if not sent.failures and not sent.unsent:
+        return []
     now = datetime.now(timezone.utc)
     ids, tries, since = (rows.column(name) for name in ("row_id", "tries", "failed_since"))
     found = []

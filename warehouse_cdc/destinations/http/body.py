@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 from warehouse_cdc.destinations.base import Batch
 from warehouse_cdc.destinations.encoding import JSON as JSON_STYLE
-from warehouse_cdc.destinations.encoding import encode_column, json_objects, json_text
+from warehouse_cdc.destinations.encoding import encode_column, json_text
 from warehouse_cdc.destinations.http.client import check_types
 from warehouse_cdc.errors import ConfigError
 from warehouse_cdc.mapping import marks
@@ -171,7 +171,7 @@ class JsonColumns(Body):
 
     def texts(self, batch: Batch, invalid: dict[int, str]) -> list[str]:
         """Each row's object."""
-        return json_rows(batch, invalid)
+        return batch.json(invalid)
 
     def content(self, rows: Rows) -> bytes:
         """The object, or the array."""
@@ -222,16 +222,6 @@ class Empty(Body):
     def content(self, rows: Rows) -> None:
         """Nothing."""
         return None
-
-
-def json_rows(batch: Batch, invalid: dict[int, str]) -> list[str]:
-    """Each row as the text of a JSON object: exact, whatever the types.
-
-    Args:
-        batch: The rows.
-        invalid: Gets a reason for each position whose row can't be encoded.
-    """
-    return json_objects(batch.arrow, invalid)
 
 
 def _joined(rows: Rows) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -251,8 +251,9 @@ class _RequestWriter(Writer):
         invalid: dict[int, str] = {}
         texts = request.body.texts(batch, invalid)
         outcomes = {at: rejected(reason, permanent=True) for at, reason in invalid.items()}
-        sent = [at for at in range(len(batch)) if at not in invalid]
+        sent: Sequence[int] = range(len(batch))
         if invalid:
+            sent = [at for at in sent if at not in invalid]
             batch, texts = batch.take(sent), [texts[at] for at in sent]
         if not sent:
             return outcomes

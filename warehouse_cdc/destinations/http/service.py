@@ -22,7 +22,6 @@ from warehouse_cdc.destinations.base import (
     left_out,
     rejected,
 )
-from warehouse_cdc.destinations.http.body import json_rows
 from warehouse_cdc.destinations.http.client import HttpClient, TimeLimits, Tls, check_types, shown_url
 from warehouse_cdc.destinations.http.endpoint import Endpoint
 from warehouse_cdc.destinations.http.oauth import OAuth2
@@ -109,7 +108,7 @@ class _ServiceWriter(Writer):
     def write(self, batch: Batch) -> Outcomes:
         """Send a batch; rows that JSON can't hold are left out of it."""
         invalid: dict[int, str] = {}
-        texts = json_rows(self._named(batch), invalid)
+        texts = self._named(batch).json(invalid)
         sent = [at for at in range(len(batch)) if at not in invalid]
         outcomes = {at: rejected(reason, permanent=True) for at, reason in invalid.items()}
         if not sent:
@@ -496,7 +495,7 @@ class _RpcWriter(_ServiceWriter):
         arrow = batch.arrow
         fields = [arrow.schema.field(index).with_name(column) for column, index in first.items()]
         columns = [arrow.column(index) for index in first.values()]
-        return replace(batch, arrow=pa.Table.from_arrays(columns, schema=pa.schema(fields)))
+        return replace(batch, arrow=pa.Table.from_arrays(columns, schema=pa.schema(fields)), part_of=None)
 
     def _ask(self, batch: Batch, rows: str) -> Any:
         result = self._rpc.call(VERBS[batch.operation], f'{self._head},"rows":{rows}}}')
