@@ -203,8 +203,9 @@ class Sender:
             part, answer = made
             last = attempt == self._sync.max_attempts
             again = []
-            for position in pending:
-                sent.failures.pop(position, None)
+            if sent.failures:
+                for position in pending:
+                    sent.failures.pop(position, None)
             for index, outcome in sorted(answer.outcomes.items()):
                 position = pending[index]
                 if outcome.status == "unknown":
