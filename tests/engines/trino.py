@@ -93,6 +93,8 @@ http-server.http.port={port}
 discovery.uri=http://127.0.0.1:{port}
 query.max-memory=400MB
 query.max-memory-per-node=400MB
+query.max-history=20
+query.min-expire-age=1m
 """
 _POM = """<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
@@ -275,7 +277,7 @@ def _start(
     command = [
         str(java / "bin" / "java"),
         # Without the second compiler, which is for longer lives than a test run's, it is up sooner.
-        *("-Xmx1G", "-XX:TieredStopAtLevel=1"),
+        *("-Xmx2G", "-XX:TieredStopAtLevel=1"),
         *("--enable-native-access=ALL-UNNAMED", "--sun-misc-unsafe-memory-access=allow"),
         "--add-modules=jdk.incubator.vector",
         *(f"-D{name}={value}" for name, value in settings.items()),

@@ -18,6 +18,7 @@ from decimal import Decimal, InvalidOperation
 from json.encoder import encode_basestring
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -29,8 +30,6 @@ Encode = Callable[[Any], str]
 
 _COLUMNS_AT_ONCE = 500
 """From so many rows on, Arrow's kernels are faster than Python."""
-_ESCAPED = r'[\x00-\x1f"\\]'
-"""What JSON's strings can't have as it is."""
 _PLAIN_DIGITS = 6200
 """A decimal whose exponent is larger than this is written in scientific notation."""
 
@@ -121,7 +120,7 @@ def json_objects(table: pa.Table, invalid: MutableMapping[int, str]) -> list[str
         texts = _by_kernels(column, field)
         if texts is None:
             texts = pa.array(encode_column(column, field, JSON, invalid), pa.large_string())
-        parts.append(pc.coalesce(texts, _large("null")))
+        parts.append(pc.coalesce(texts, _large("null")) if texts.null_count else texts)
     joined: list[str] = pc.binary_join_element_wise(*parts, _large("}"), _large("")).to_pylist()
     return joined
 
@@ -135,13 +134,24 @@ def _by_kernels(column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray | N
         return pc.if_else(column, "true", "false").cast(pa.large_string())
     if types.is_integer(kind) or (types.is_decimal(kind) and kind.scale == 0):
         texts = column.cast(pa.large_string())
-        return None if pc.any(pc.match_substring(texts, "E")).as_py() else texts
+        exponents = types.is_decimal(kind) and pc.any(pc.match_substring(texts, "E")).as_py()
+        return None if exponents else texts
     if types.is_string(kind) or types.is_large_string(kind):
         column = column.cast(pa.large_string())
-        if pc.any(pc.match_substring_regex(column, _ESCAPED)).as_py():
+        if any(map(_escapes, column.chunks)):
             return None
         return pc.binary_join_element_wise(_large('"'), column, _large('"'), _large(""))
     return None
+
+
+def _escapes(texts: pa.LargeStringArray) -> bool:
+    """Whether JSON can't have one of the texts as it is."""
+    _valid, ends, content = texts.buffers()
+    if content is None:
+        return False
+    ends = np.frombuffer(ends, np.int64)[texts.offset : texts.offset + len(texts) + 1]
+    octets = np.frombuffer(content, np.uint8)[ends[0] : ends[-1]]
+    return bool(((octets < ord(" ")) | (octets == ord('"')) | (octets == ord("\\"))).any())
 
 
 def _large(text: str) -> pa.Scalar:
