@@ -29,6 +29,17 @@ class Whole:
         """Made anew in another process."""
         return Whole, (self._arrow,)
 
+    def make_as(self, other: Whole) -> None:
+        """Make what was wanted of another."""
+        with self._lock:
+            for name in other.made:
+                getattr(self, name)
+
+    @property
+    def made(self) -> set[str]:
+        """What was wanted of it."""
+        return {"_rows", "_json"} & set(vars(self))
+
     def rows(self, start: int, number: int) -> list[dict[str, Any]] | None:
         """Some of the rows as dictionaries; None if a row can't be one."""
         with self._lock:

@@ -35,8 +35,8 @@ _LOOK = 0.2
 """Seconds between two looks for calls whose time is over."""
 _BREATH = 0.002
 """Seconds in which several calls may end before they are looked at, while others wait for their turn."""
-_LARGE = 500
-"""Batches of so many rows are encoded each by itself, several at once."""
+_AT_ONCE = 20_000
+"""The most rows whose JSON or objects are made at once for all of their batches."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,11 @@ class _Parcel:
     rows: pa.Table
 
 
-Ahead = tuple[int, Chunk, pa.Table, pa.Table]
+Ahead = tuple[int, Chunk, pa.Table, pa.Table, pa.Table | None]
 """A chunk: its place among the plan's, itself, its rows, and their values in the destination's field names.
 
-Of each row there are ``row_id``, ``key_run``, ``tries`` and ``failed_since``.
+Of each row there are ``row_id``, ``key_run``, ``tries`` and ``failed_since``. The last are the values of the
+chunk that follows, if they are at hand.
 """
 
 
@@ -163,8 +164,11 @@ class ChunkSender(Sending):
         self, operation: str, chunks: Iterator[Ahead]
     ) -> Iterator[tuple[int, Chunk, list[dict[str, Any]]]]:
         """Send one chunk after the other."""
-        for index, chunk, rows, values in chunks:
-            yield index, chunk, self.send(operation, rows, values)
+        whole: Whole | None = None
+        for index, chunk, rows, values, following in chunks:
+            whole, after = whole or _whole(values), _whole(following)
+            yield index, chunk, self.send(operation, rows, values, whole=whole, after=after)
+            whole = after
             if self.stopping:
                 return
 
@@ -174,7 +178,14 @@ class ChunkSender(Sending):
         self._pool.close()
 
     def send(
-        self, operation: str, rows: pa.Table, values: pa.Table, tainted: frozenset[str] = frozenset()
+        self,
+        operation: str,
+        rows: pa.Table,
+        values: pa.Table,
+        tainted: frozenset[str] = frozenset(),
+        *,
+        whole: Whole | None = None,
+        after: Whole | None = None,
     ) -> list[dict[str, Any]]:
         """Send a chunk's batches.
 
@@ -183,6 +194,8 @@ class ChunkSender(Sending):
             rows: ``row_id``, ``key_run``, ``tries`` and ``failed_since`` of each.
             values: Their values, in the destination's field names.
             tainted: Ids of rows that earlier attempts of this run may have applied.
+            whole: The values, if their batches share what is made of them.
+            after: Those of the chunk that follows, of which a thread that is free makes the same.
 
         Returns:
             A row of the table of rejections for each that was not delivered, but for ``op`` and ``chunk``;
@@ -215,8 +228,10 @@ class ChunkSender(Sending):
             if following[number]:
                 submit(following[number])
 
-        for lane in self._lanes(operation, rows, values):
+        for lane in self._lanes(operation, rows, values, whole):
             submit(lane)
+        if whole is not None and after is not None:
+            self._pool.submit(partial(after.make_as, whole))
         looked = time.monotonic()
         while under_way:
             if self._jobs is None and len(under_way) > 2 * self._concurrency:
@@ -250,11 +265,13 @@ class ChunkSender(Sending):
                 wish.noted.set()
         return [each for each in came if not isinstance(each, Wish)]
 
-    def _lanes(self, operation: str, rows: pa.Table, values: pa.Table) -> Iterator[deque[_Parcel]]:
+    def _lanes(
+        self, operation: str, rows: pa.Table, values: pa.Table, whole: Whole | None
+    ) -> Iterator[deque[_Parcel]]:
         """A chunk's batches: those of one lane are sent one after the other, the lanes beside each other."""
         ordered = self._sync.order_by
         if ordered is None:
-            for parcel in self._parcels(operation, rows, values):
+            for parcel in self._parcels(operation, rows, values, whole):
                 yield deque([parcel])
             return
         name = self._context.fields[self._context.columns.index(ordered)]
@@ -263,9 +280,12 @@ class ChunkSender(Sending):
         for lane in range(self._concurrency):
             taken = pa.array(np.flatnonzero(places == lane))
             if len(taken):
-                yield deque(self._parcels(operation, rows.take(taken), values.take(taken)))
+                part = values.take(taken)
+                yield deque(self._parcels(operation, rows.take(taken), part, _whole(part)))
 
-    def _parcels(self, operation: str, rows: pa.Table, values: pa.Table) -> Iterator[_Parcel]:
+    def _parcels(
+        self, operation: str, rows: pa.Table, values: pa.Table, whole: Whole | None
+    ) -> Iterator[_Parcel]:
         """Rows as batches, none with too many rows or bytes."""
         able = self._sync.destination.capabilities
         most, batch_rows = able.batch_bytes, 1 if operation in able.single else self._batch_rows
@@ -273,7 +293,6 @@ class ChunkSender(Sending):
         pieces = [(at, min(batch_rows, rows.num_rows - at)) for at in starts]
         pieces.reverse()
         ids, runs = rows.column("row_id").to_pylist(), rows.column("key_run").to_pylist()
-        whole = Whole(values) if batch_rows < _LARGE else None
         while pieces:
             at, size = pieces.pop()
             arrow = values.slice(at, size)
@@ -302,6 +321,10 @@ class ChunkSender(Sending):
         if self.fatal:
             self._sender.stopped.set()
         return found
+
+
+def _whole(values: pa.Table | None) -> Whole | None:
+    return Whole(values) if values is not None and values.num_rows <= _AT_ONCE else None
 
 
 def taken(came: queue.SimpleQueue[Any], seconds: float) -> list[Any]:

@@ -186,8 +186,12 @@ class Delivery:
             spool = read(self._part, operation, taken, [part[-1][1].high for part in parts], whole=whole)
             try:
                 for place, part in enumerate(parts):
-                    for index, chunk, rows in cut(self._part, spool.part(place), part):
-                        yield index, chunk, rows, values_of(self._part, operation, rows)
+                    ready = [
+                        (*found, values_of(self._part, operation, found[-1]))
+                        for found in cut(self._part, spool.part(place), part)
+                    ]
+                    for chunk, after in zip(ready, [*ready[1:], None], strict=True):
+                        yield (*chunk, None if after is None else after[-1])
             finally:
                 spool.close()
 

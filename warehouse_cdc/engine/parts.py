@@ -327,7 +327,7 @@ class PartsSender(Sending):
                 following = next(chunks, None)
                 if following is None:
                     break
-                index, chunk, rows, values = following
+                index, chunk, rows, values, _after = following
                 turn = _Turn(rows, values, self._sync.max_attempts)
                 self._window.append(_UnderWay(index, chunk, deque([turn]), self._free.pop()))
                 self._begin(operation, self._window[-1])

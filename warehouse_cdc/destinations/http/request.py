@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -295,7 +294,9 @@ def _key(batch: Batch) -> str:
     """A request's idempotency key: the row's, or one for all of its rows'."""
     if len(batch) == 1:
         return batch.idempotency_keys[0]
-    runs = [(run, len(list(rows))) for run, rows in groupby(batch.key_runs)]
+    runs = list(batch.key_runs)
+    if runs.count(runs[0]) == len(runs):
+        runs = runs[:1]
     parts = [batch.context.sync_id, batch.operation, list(batch.row_ids), runs]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
