@@ -33,7 +33,7 @@ from warehouse_cdc.warehouses.base import Connection
 
 STATEMENT_ROWS = 10_000_000
 """Rows that one statement reads: each scans the plan. They wait on local disk."""
-PART_ROWS = 100_000
+PART_ROWS = 50_000
 """Rows that are in memory at once; several chunks are cut from them."""
 
 Numbered = list[tuple[int, Chunk]]

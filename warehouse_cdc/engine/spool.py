@@ -40,7 +40,7 @@ def _nothing() -> None:
     """Nothing is to be closed."""
 
 
-LIMIT = 32 * 1024 * 1024
+LIMIT = 8 * 1024 * 1024
 """Bytes that are kept in memory."""
 
 
@@ -59,7 +59,7 @@ class Spool:
         self._written: list[list[int]] = [[] for _high in highs]
         self._count = 0
         self._file: Any = None
-        self._map: Any = None
+        self._source: Any = None
         self._reader: Any = None
         self._writer: Any = None
         self._path = ""
@@ -75,8 +75,8 @@ class Spool:
             if self._path:
                 self._spill()
                 self._writer.close()  # type: ignore[attr-defined]
-                self._map = pa.memory_map(self._path)
-                self._reader = pa.ipc.open_file(self._map)
+                self._source = pa.OSFile(self._path, "rb")
+                self._reader = pa.ipc.open_file(self._source)
         except BaseException:
             self.close()
             raise
@@ -91,7 +91,7 @@ class Spool:
         """Free the rows."""
         self._held = []
         self._reader = None
-        for opened in (self._writer, self._file, self._map):
+        for opened in (self._writer, self._file, self._source):
             if opened is not None:
                 opened.close()
         if self._path:

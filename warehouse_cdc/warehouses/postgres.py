@@ -137,6 +137,10 @@ _KEEPALIVES = {
 """libpq's parameters by which a server that went without a word is noticed within two minutes."""
 
 
+_BATCH_BYTES = "adbc.postgresql.batch_size_hint_bytes"
+"""The ADBC driver's option for how much of an answer makes a record batch."""
+
+
 def _adbc_session(conninfo: str) -> Any:
     """A session of the ADBC driver; None if it isn't installed or can't connect as psycopg does."""
     try:
@@ -441,6 +445,7 @@ class PostgresConnection(Connection):
             with session, session.cursor() as cursor:
                 cursor.execute(f"SELECT {_SET}")
                 cursor.fetchall()
+                cursor.adbc_statement.set_options(**{_BATCH_BYTES: str(2 * 1024 * 1024)})
                 self._copying = cursor
                 cursor.execute(f"{self.labels.comment()}{sql}")
                 for batch in cursor.fetch_record_batch():
