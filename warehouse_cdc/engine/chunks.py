@@ -292,7 +292,7 @@ class ChunkSender(Sending):
         starts = range(0, rows.num_rows, batch_rows)
         pieces = [(at, min(batch_rows, rows.num_rows - at)) for at in starts]
         pieces.reverse()
-        ids, runs = rows.column("row_id").to_pylist(), rows.column("key_run").to_pylist()
+        ids, runs = rows.column("row_id").to_pylist(), _listed(rows.column("key_run"))
         while pieces:
             at, size = pieces.pop()
             arrow = values.slice(at, size)
@@ -321,6 +321,13 @@ class ChunkSender(Sending):
         if self.fatal:
             self._sender.stopped.set()
         return found
+
+
+def _listed(column: pa.ChunkedArray) -> list[str]:
+    """A column's texts, few of which differ."""
+    known = column.unique()
+    texts: list[str] = known.to_pylist() * len(column) if len(known) == 1 else column.to_pylist()
+    return texts
 
 
 def _whole(values: pa.Table | None) -> Whole | None:

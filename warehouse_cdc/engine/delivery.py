@@ -185,15 +185,22 @@ class Delivery:
             parts = _grouped(taken, PART_ROWS)
             spool = read(self._part, operation, taken, [part[-1][1].high for part in parts], whole=whole)
             try:
-                for place, part in enumerate(parts):
-                    ready = [
-                        (*found, values_of(self._part, operation, found[-1]))
-                        for found in cut(self._part, spool.part(place), part)
-                    ]
-                    for chunk, after in zip(ready, [*ready[1:], None], strict=True):
-                        yield (*chunk, None if after is None else after[-1])
+                with closing(ahead(self._ready(operation, spool, parts))) as ready:
+                    for chunks in ready:
+                        for chunk, after in zip(chunks, [*chunks[1:], None], strict=True):
+                            yield (*chunk, None if after is None else after[-1])
             finally:
                 spool.close()
+
+    def _ready(
+        self, operation: str, spool: Spool, parts: Sequence[Numbered]
+    ) -> Iterator[list[tuple[int, Chunk, pa.Table, pa.Table]]]:
+        """The chunks of each part, as ``Ahead`` has them."""
+        for place, part in enumerate(parts):
+            yield [
+                (*found, values_of(self._part, operation, found[-1]))
+                for found in cut(self._part, spool.part(place), part)
+            ]
 
     # -- durable steps ----------------------------------------------------------------------------
 

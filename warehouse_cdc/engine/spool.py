@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import wait
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +17,10 @@ from warehouse_cdc.engine.pool import Pool
 _END: Any = object()
 
 
-def ahead(batches: Iterator[pa.RecordBatch]) -> Generator[pa.RecordBatch, None, None]:
+T = TypeVar("T")
+
+
+def ahead(batches: Iterator[T]) -> Generator[T, None, None]:
     """The same batches; while one is worked on, the next one is read."""
     pool, patient = Pool(1), True
     try:
