@@ -144,7 +144,7 @@ class Batch:
         row_ids: Each row's canonical primary key.
         key_runs: The run that first planned each operation, for the idempotency key.
         attempt: 1 for the first attempt in this run.
-        part_of: The rows that it is a part of, and the place of its first among them, or None.
+        part_of: The rows that ``arrow`` is a part of, its place among them, and itself; or None.
     """
 
     context: RunContext
@@ -153,7 +153,7 @@ class Batch:
     row_ids: Sequence[str]
     key_runs: Sequence[str]
     attempt: int = 1
-    part_of: tuple[Whole, int] | None = None
+    part_of: tuple[Whole, int, pa.Table] | None = None
 
     def __len__(self) -> int:
         """The number of rows."""
@@ -166,7 +166,7 @@ class Batch:
     @cached_property
     def rows(self) -> list[dict[str, Any]]:
         """The rows as dictionaries: field to Python value (JSON parsed, decimals as Decimal)."""
-        whole, start = self.part_of or (None, 0)
+        whole, start = self._whole
         found = None if whole is None else whole.rows(start, len(self))
         return to_rows(self.arrow) if found is None else found
 
@@ -176,10 +176,9 @@ class Batch:
         Args:
             invalid: Gets a reason for each position whose row can't be one.
         """
-        whole, start = self.part_of or (None, 0)
-        if whole is None:
-            return json_objects(self.arrow, invalid)
-        return whole.json(start, len(self), invalid)
+        whole, start = self._whole
+        found = None if whole is None else whole.json(start, len(self), invalid)
+        return json_objects(self.arrow, invalid) if found is None else found
 
     @cached_property
     def idempotency_keys(self) -> list[str]:
@@ -189,6 +188,15 @@ class Batch:
             idempotency_key(sync, row_id, operation, run)
             for row_id, run in zip(self.row_ids, self.key_runs, strict=True)
         ]
+
+    @property
+    def _whole(self) -> tuple[Whole | None, int]:
+        whole, start, arrow = self.part_of or (None, 0, None)
+        return (whole, start) if arrow is self.arrow else (None, 0)  # another writer may have replaced it
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The batch for another process: its own rows alone."""
+        return vars(self.take(range(len(self))))
 
     def take(self, positions: Sequence[int], *, attempt: int | None = None) -> Batch:
         """The batch of the rows at these positions."""

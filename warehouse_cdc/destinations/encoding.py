@@ -138,20 +138,26 @@ def _by_kernels(column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray | N
         return None if exponents else texts
     if types.is_string(kind) or types.is_large_string(kind):
         column = column.cast(pa.large_string())
-        if any(map(_escapes, column.chunks)):
+        if not all(map(_as_it_is, column.chunks)):
             return None
         return pc.binary_join_element_wise(_large('"'), column, _large('"'), _large(""))
     return None
 
 
-def _escapes(texts: pa.LargeStringArray) -> bool:
-    """Whether JSON can't have one of the texts as it is."""
+def _as_it_is(texts: pa.LargeStringArray) -> bool:
+    """Whether JSON can have all of the texts as they are."""
     _valid, ends, content = texts.buffers()
     if content is None:
-        return False
+        return True
     ends = np.frombuffer(ends, np.int64)[texts.offset : texts.offset + len(texts) + 1]
     octets = np.frombuffer(content, np.uint8)[ends[0] : ends[-1]]
-    return bool(((octets < ord(" ")) | (octets == ord('"')) | (octets == ord("\\"))).any())
+    if ((octets < ord(" ")) | (octets == ord('"')) | (octets == ord("\\"))).any():
+        return False
+    try:
+        texts.validate(full=bool((octets >= 128).any()))
+    except pa.ArrowInvalid:  # it is no UTF-8
+        return False
+    return True
 
 
 def _large(text: str) -> pa.Scalar:

@@ -25,10 +25,6 @@ class Whole:
         self._arrow = arrow
         self._lock = threading.Lock()
 
-    def __reduce__(self) -> Any:
-        """Made anew in another process."""
-        return Whole, (self._arrow,)
-
     def make_as(self, other: Whole) -> None:
         """Make what was wanted of another."""
         with self._lock:
@@ -46,8 +42,8 @@ class Whole:
             made = self._rows
         return None if made is None else made[start : start + number]
 
-    def json(self, start: int, number: int, invalid: dict[int, str]) -> list[str]:
-        """Some of the rows as the texts of JSON objects.
+    def json(self, start: int, number: int, invalid: dict[int, str]) -> list[str] | None:
+        """Some of the rows as the texts of JSON objects; None if a row makes that impossible.
 
         Args:
             start: The place of the first.
@@ -55,7 +51,10 @@ class Whole:
             invalid: Gets a reason for each row, by its place among these, that can't be one.
         """
         with self._lock:
-            texts, refused = self._json
+            made = self._json
+        if made is None:
+            return None
+        texts, refused = made
         invalid |= {at - start: reason for at, reason in refused.items() if start <= at < start + number}
         return texts[start : start + number]
 
@@ -67,6 +66,9 @@ class Whole:
             return None  # it costs only its own batch, whose writer meets the error
 
     @cached_property
-    def _json(self) -> tuple[list[str], dict[int, str]]:
+    def _json(self) -> tuple[list[str], dict[int, str]] | None:
         refused: dict[int, str] = {}
-        return json_objects(self._arrow, refused), refused
+        try:
+            return json_objects(self._arrow, refused), refused
+        except Exception:
+            return None

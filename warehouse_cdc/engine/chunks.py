@@ -18,8 +18,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from warehouse_cdc.destinations.base import Batch, JobWriter, RunContext, Writer
+from warehouse_cdc.destinations.encoding import JSON, encode_column
 from warehouse_cdc.destinations.whole import Whole
 from warehouse_cdc.engine.jobs import JobSender, Wish
 from warehouse_cdc.engine.pool import Pool
@@ -35,8 +37,8 @@ _LOOK = 0.2
 """Seconds between two looks for calls whose time is over."""
 _BREATH = 0.002
 """Seconds in which several calls may end before they are looked at, while others wait for their turn."""
-_AT_ONCE = 20_000
-"""The most rows whose JSON or objects are made at once for all of their batches."""
+_AT_ONCE, _BYTES_AT_ONCE = 20_000, 4 * 1024 * 1024
+"""The most rows and bytes whose JSON or objects are made at once: that is within one call's time."""
 
 
 @dataclass(frozen=True)
@@ -275,8 +277,7 @@ class ChunkSender(Sending):
                 yield deque([parcel])
             return
         name = self._context.fields[self._context.columns.index(ordered)]
-        codes = values.column(name).combine_chunks().dictionary_encode().indices.fill_null(-1)
-        places = codes.to_numpy() % self._concurrency
+        places = _lanes_of(values.column(name), values.schema.field(name), self._concurrency)
         for lane in range(self._concurrency):
             taken = pa.array(np.flatnonzero(places == lane))
             if len(taken):
@@ -305,7 +306,7 @@ class ChunkSender(Sending):
                 arrow=arrow,
                 row_ids=ids[at : at + size],
                 key_runs=runs[at : at + size],
-                part_of=None if whole is None else (whole, at),
+                part_of=None if whole is None else (whole, at, arrow),
             )
             yield _Parcel(batch, rows.slice(at, size))
 
@@ -331,7 +332,17 @@ def _listed(column: pa.ChunkedArray) -> list[str]:
 
 
 def _whole(values: pa.Table | None) -> Whole | None:
-    return Whole(values) if values is not None and values.num_rows <= _AT_ONCE else None
+    few = values is not None and values.num_rows <= _AT_ONCE and values.nbytes <= _BYTES_AT_ONCE
+    return Whole(values) if few else None
+
+
+def _lanes_of(column: pa.ChunkedArray, field: pa.Field, number: int) -> Any:
+    """A lane for each row: the same for equal values."""
+    if pa.types.is_nested(column.type):
+        column = pa.chunked_array([pa.array(encode_column(column, field, JSON, {}), pa.large_string())])
+    elif pa.types.is_floating(column.type):
+        column = pc.add(column, pa.scalar(0.0, column.type))  # there is one zero
+    return column.combine_chunks().dictionary_encode().indices.fill_null(-1).to_numpy() % number
 
 
 def taken(came: queue.SimpleQueue[Any], seconds: float) -> list[Any]:

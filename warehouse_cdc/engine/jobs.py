@@ -198,7 +198,11 @@ class JobSender(Sender):
             return answer
         if handle is not None:
             return Answer({}, handle=handle)
-        return replace(answer, outcomes=all_of(batch, retryable(answer.failed or "there is no such job")))
+        absent = retryable(answer.failed or "there is no such job")
+        outcomes = {
+            at: absent if outcome.status == "unknown" else outcome for at, outcome in answer.outcomes.items()
+        }
+        return replace(answer, outcomes=outcomes)
 
     def _found(self, batch: Batch, number: int, job_id: str, until: float) -> str | None:
         """Look for a job until that can be told.

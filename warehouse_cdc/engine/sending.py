@@ -161,11 +161,10 @@ class Sender:
                     sent.cut |= dict.fromkeys(piece, piece[0])
                 continue
             later = [row for each in pieces for row in each]
-            again = piece
-            if not self._too_many(piece) or not tainted.isdisjoint(piece):
-                again = self._piece(batch, piece, number, sent, tries, later, tainted.intersection(piece))
-            if again:
-                pieces += _halves(again)
+            if self._too_many(piece) and tainted.isdisjoint(piece):
+                pieces += _halves(piece)
+            else:
+                pieces += self._piece(batch, piece, number, sent, tries, later, tainted.intersection(piece))
         return sent
 
     def close(self) -> None:
@@ -191,8 +190,8 @@ class Sender:
         tries: list[int],
         later: list[int],
         tainted: set[int],
-    ) -> list[int]:
-        """Send some of a batch's rows until each has an outcome; returns those to be sent again in halves."""
+    ) -> list[list[int]]:
+        """Send some of a batch's rows until each has an outcome; returns what is to be sent in pieces."""
         pending = piece
         for attempt in range(1, self._sync.max_attempts + 1):
             made = self._turn(batch, pending, number, sent, tries, later)
@@ -210,7 +209,7 @@ class Sender:
                 position = pending[index]
                 if outcome.status == "unknown":
                     tainted.add(position)
-                own = answer.refuses(index, len(pending))
+                own = answer.refuses(index)
                 sent.note(position, outcome, tries[position], tainted=position in tainted, own=own)
                 if outcome.status != "rejected":
                     again.append(position)
@@ -218,7 +217,8 @@ class Sender:
             if len(refused) > 1 and not tainted and (self._splits or answer.divisible):
                 if answer.too_large:
                     self._shrink((len(refused) + 1) // 2)
-                return refused
+                left = [at for at in again if tries[at] < self._sync.max_attempts]
+                return [*([left] if left else []), *_halves(refused)]
             pending = again
             last = last or (bool(again) and not self._retries())
             fatal = answer.fatal or self._down(answer, last=last)
@@ -435,9 +435,10 @@ class Answer:
     unreachable: bool = False
     handle: str | None = None
 
-    def refuses(self, index: int, rows: int) -> bool:
+    def refuses(self, index: int) -> bool:
         """Whether a row was refused by itself, and not only with the other rows of its call."""
-        return self.outcomes[index].status == "rejected" and (rows == 1 or index not in self.refused)
+        alone = len(self.refused) == 1 or index not in self.refused
+        return self.outcomes[index].status == "rejected" and alone
 
     @property
     def kind(self) -> str:

@@ -95,7 +95,7 @@ def combined(rows: int, jobs: Sequence[Job], answers: Answers) -> Sent:
                 continue
             if outcome.status == "unknown":
                 tainted.add(place)
-            own = answer.refuses(at, len(job.rows))
+            own = answer.refuses(at)
             sent.note(place, outcome, attempts[place], tainted=place in tainted, own=own)
     sent.unsent = [place for place, number in attempts.items() if not number]
     return sent

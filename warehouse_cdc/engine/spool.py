@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import wait
+from contextlib import suppress
 from functools import partial
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -61,11 +61,9 @@ class Spool:
         self._held: list[list[pa.RecordBatch]] = [[] for _high in highs]
         self._written: list[list[int]] = [[] for _high in highs]
         self._count = 0
-        self._file: Any = None
-        self._source: Any = None
+        self._file: IO[bytes] | None = None
         self._reader: Any = None
         self._writer: Any = None
-        self._path = ""
         size = 0
         try:
             for batch in batches:
@@ -75,11 +73,10 @@ class Spool:
                 if size > LIMIT:
                     self._spill()
                     size = 0
-            if self._path:
+            if any(self._written):
                 self._spill()
                 self._writer.close()  # type: ignore[attr-defined]
-                self._source = pa.OSFile(self._path, "rb")
-                self._reader = pa.ipc.open_file(self._source)
+                self._reader = pa.ipc.open_file(self._file)
         except BaseException:
             self.close()
             raise
@@ -94,12 +91,9 @@ class Spool:
         """Free the rows."""
         self._held = []
         self._reader = None
-        for opened in (self._writer, self._file, self._source):
-            if opened is not None:
-                opened.close()
-        if self._path:
-            os.unlink(self._path)
-            self._path = ""
+        if self._file is not None:
+            with suppress(OSError):  # of a full disk, on which the file has no name
+                self._file.close()
 
     def _parts(self, batch: pa.RecordBatch) -> Iterable[tuple[int, pa.RecordBatch]]:
         if len(self._highs) == 1:
@@ -116,16 +110,14 @@ class Spool:
         ]
 
     def _spill(self) -> None:
-        """Write what is held, a batch for each part."""
+        """Write what is held, for each part by itself."""
         for place, held in enumerate(self._held):
-            if not held:
-                continue
-            if self._writer is None:
-                handle, self._path = tempfile.mkstemp(prefix="wcdc-", suffix=".arrow")
-                os.close(handle)
-                self._file = pa.OSFile(self._path, "wb")
-                self._writer = pa.ipc.new_file(self._file, held[0].schema)
-            self._writer.write_batch(pa.Table.from_batches(held).combine_chunks().to_batches()[0])
-            self._written[place].append(self._count)
-            self._count += 1
             self._held[place] = []
+            for batch in pa.Table.from_batches(held).combine_chunks().to_batches() if held else ():
+                if self._writer is None:
+                    # It has no name, so that nothing is left of it, whatever becomes of this process.
+                    self._file = tempfile.TemporaryFile(prefix="wcdc-", suffix=".arrow")  # noqa: SIM115
+                    self._writer = pa.ipc.new_file(self._file, batch.schema)
+                self._writer.write_batch(batch)
+                self._written[place].append(self._count)
+                self._count += 1

@@ -9,7 +9,9 @@ import tempfile
 import threading
 import time
 from collections.abc import Generator, Mapping
+from concurrent.futures import Future
 from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -120,6 +122,7 @@ class BearerAuth(httpx2.Auth):
         self._secrets = secrets
         self._lock = threading.Lock()
         self._token: dict[str, Any] = {}
+        self._request: Future[dict[str, Any]] | None = None
         self._refresh_token = self._kept() or settings.refresh_token
         secrets.add(*settings.secrets, self._refresh_token or "")
         method = "client_secret_basic" if settings.client_auth == "header" else "client_secret_post"
@@ -147,13 +150,31 @@ class BearerAuth(httpx2.Auth):
             yield request
 
     def _current(self, refused: str | None) -> str:
-        """An access token other than one that was refused."""
+        """An access token other than one that was refused; whoever needs one waits for one request of it."""
         with self._lock:
             held = self._token.get("access_token")
-            ends = self._token.get("ends", 0.0)
-            if held is None or held == refused or time.monotonic() >= ends:
-                self._token = self._fetched()
-            return str(self._token["access_token"])
+            if held is not None and held != refused and time.monotonic() < self._token["ends"]:
+                return str(held)
+            request = self._request
+            if asks := request is None:
+                request = self._request = Future()
+        if asks:
+            self._fetch(request)
+        if (error := request.exception()) is not None:
+            raise copy(error)
+        return str(request.result()["access_token"])
+
+    def _fetch(self, request: Future[dict[str, Any]]) -> None:
+        try:
+            token, error = self._fetched(), None
+        except Exception as caught:
+            token, error = {}, caught
+        with self._lock:
+            self._token, self._request = token, None
+        if error is None:
+            request.set_result(token)
+        else:
+            request.set_exception(error)
 
     def _fetched(self) -> dict[str, Any]:
         settings = self._settings

@@ -27,6 +27,7 @@ from warehouse_cdc.destinations.http.endpoint import Endpoint
 from warehouse_cdc.destinations.http.oauth import OAuth2
 from warehouse_cdc.errors import ConfigError, DestinationError, PayloadTooLargeError
 from warehouse_cdc.mapping.marks import json_of, text_of
+from warehouse_cdc.mapping.values import to_list
 
 VERBS = {"added": "add", "changed": "change", "removed": "remove"}
 """What both protocols call the operations."""
@@ -122,10 +123,12 @@ class _ServiceWriter(Writer):
         answer = self._ask(batch, "[" + ",".join(texts[at] for at in sent) + "]")
         if not isinstance(answer, list) or not all(isinstance(entry, dict) for entry in answer):
             raise self._misunderstood("its list of rejected rows is none")
+        if not answer:
+            return outcomes
         places: dict[str, list[int]] = {}
-        values = batch.take(sent).rows
-        for at, row in zip(sent, values, strict=True):
-            for name in _names(row[self._key]):
+        keys = to_list(batch.arrow.column(self._key), batch.arrow.schema.field(self._key), strict=False)
+        for at in sent:
+            for name in _names(keys[at]):
                 places.setdefault(name, []).append(at)
         places = {batch.row_ids[at]: [at] for at in sent} | places
         for entry in answer:
@@ -426,10 +429,11 @@ class _Rpc:
         if error is None:
             return answer.get("result")
         code = error.get("code") if isinstance(error, dict) else None
+        code = code if isinstance(code, (int, str)) else None
         told = self._connection.scrubbed(text_of(error.get("message")) if isinstance(error, dict) else "")
         raise DestinationError(
             f"{method} failed with code {code}: {told}",
-            status=code if isinstance(code, (int, str)) else 0,
+            status=0 if code is None else code,
             retryable=False if code in _NOT_RUN else None,
             outcome_unknown=code not in _NOT_RUN,
         )
@@ -495,7 +499,7 @@ class _RpcWriter(_ServiceWriter):
         arrow = batch.arrow
         fields = [arrow.schema.field(index).with_name(column) for column, index in first.items()]
         columns = [arrow.column(index) for index in first.values()]
-        return replace(batch, arrow=pa.Table.from_arrays(columns, schema=pa.schema(fields)), part_of=None)
+        return replace(batch, arrow=pa.Table.from_arrays(columns, schema=pa.schema(fields)))
 
     def _ask(self, batch: Batch, rows: str) -> Any:
         result = self._rpc.call(VERBS[batch.operation], f'{self._head},"rows":{rows}}}')
