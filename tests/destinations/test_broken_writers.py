@@ -19,7 +19,16 @@ import pytest
 from hypothesis import Phase, settings
 
 from tests.destinations import test_conformance as right
-from warehouse_cdc.destinations import Batch, Capabilities, Destination, RunContext, Writer, rejected
+from tests.job_service import Jobs
+from warehouse_cdc.destinations import (
+    Batch,
+    Capabilities,
+    Destination,
+    JobWriter,
+    RunContext,
+    Writer,
+    rejected,
+)
 from warehouse_cdc.errors import AuthenticationError, DestinationError
 from warehouse_cdc.testing.trial import FIELDS
 
@@ -104,6 +113,22 @@ class IntegersAsFloats(BentRows):
 class TrimsText(BentRows):
     def bent(self, name: str, column: Any) -> Any:
         return pc.utf8_trim_whitespace(column) if column.type == pa.string() else column
+
+
+class TakesTheModelsNames(BentWriter):
+    def write(self, batch: Batch) -> Outcomes:
+        known = set(batch.context.columns)
+        columns = [
+            batch.arrow.column(field.name) if field.name in known else pa.nulls(len(batch), field.type)
+            for field in batch.arrow.schema
+        ]
+        arrow = pa.Table.from_arrays(columns, schema=batch.arrow.schema)
+        return self.inner.write(replace(batch, arrow=arrow))
+
+
+class MixesUpKeys(BentRows):
+    def bent(self, name: str, column: Any) -> Any:
+        return pc.utf8_upper(column) if name == "id" and column.type == pa.string() else column
 
 
 class NullsAsEmptyText(BentRows):
@@ -330,9 +355,27 @@ class BentHttp(Bending, right.TestHttp):
     __test__ = False
 
 
+class ForgetfulJobs(right.TestJobs):
+    __test__ = False
+
+    def destination(self, target: Any, mode: str, on_removed: str) -> Destination:
+        return Forgetful(target, modes=frozenset({"insert", "upsert"}))
+
+
+class Forgetful(Jobs):
+    """Says of each job that it surely never came."""
+
+    def open(self, context: RunContext) -> JobWriter:
+        writer = super().open(context)
+        writer.find = lambda batch, job_id: None  # type: ignore[method-assign]
+        return writer
+
+
 BROKEN: list[tuple[type[Bending], type[BentWriter] | str, str, str]] = [
     (BentFunction, "ShowsASecret", "it_declares_what_exists", "it shows a secret"),
     (BentFunction, LosesAField, "upsert", "'score' of record 1 is None, not 0"),
+    (BentFunction, TakesTheModelsNames, "upsert", "at first: the target holds the records"),
+    (BentFunction, MixesUpKeys, "keys_of_text", "mode upsert, .*the target holds the records"),
     (BentFunction, IgnoresChanges, "upsert", "'name' of record 1 is 'canary 1.0', not 'canary 1.1'"),
     (BentFunction, LeavesOrphans, "upsert", "after a change: "),
     (BentFunction, ClearsNothing, "upsert", "on_removed clear: after a change: 'name' of record 3"),
@@ -398,6 +441,16 @@ def test_a_broken_writer_fails_the_suite(
         check: Callable[[], None] = getattr(made, f"test_{test}")
         with pytest.raises(AssertionError, match=told):
             check()
+
+
+@pytest.mark.usefixtures("unshrunk")
+def test_a_writer_that_denies_its_jobs_fails_the_suite(tmp_path: Path) -> None:
+    made = ForgetfulJobs()
+    made.folder = tmp_path
+    with ExitStack() as made.stack:
+        made.services = {}
+        with pytest.raises(AssertionError, match="can't find a job"):
+            made.test_what_an_interruption_left_open_is_sent_again()
 
 
 def test_every_promise_has_a_broken_writer() -> None:

@@ -21,7 +21,7 @@ from warehouse_cdc.errors import CdcError
 from warehouse_cdc.limits import windows
 from warehouse_cdc.sync import MODES, ON_REMOVED
 from warehouse_cdc.testing.killing import Mortals
-from warehouse_cdc.testing.trial import CANARY, FIELDS, VALUES, Record, Trial, compare, record, without
+from warehouse_cdc.testing.trial import CANARY, FIELDS, KEYS, VALUES, Record, Trial, compare, record, without
 from warehouse_cdc.testing.watching import Fault, crashed, lost, twice, unmade, usual
 
 REPLACING = tuple(name for name, mode in MODES.items() if mode.replaces)
@@ -303,6 +303,20 @@ class DestinationConformance:
                 assert not trial.watch.rows, "rows that had arrived were sent again"
 
     # -- batches ----------------------------------------------------------------------------------
+
+    def test_keys_of_text(self) -> None:
+        """Keys with quotes, other alphabets, spaces and both cases name their own record, and no other."""
+        if "text" not in self.kinds:
+            pytest.skip("it takes no text")
+        for mode in self._modes("upsert", "diff", *REPLACING)[:2]:
+            with Trial(self, mode, self._removing(mode), fields={**FIELDS, "id": "text"}) as trial:
+                trial.put(*({**record(at), "id": key} for at, key in enumerate(KEYS)))
+                trial.succeeds()
+                trial.expect(trial.content(), "at first")
+                trial.put(*({**record(at, 1), "id": key} for at, key in enumerate(KEYS[::2])))
+                trial.drop(*KEYS[1::2])
+                trial.succeeds()
+                trial.expect(trial.content(), "after a change and removals")
 
     def test_batches_of_the_declared_size(self) -> None:
         """A batch that is full, and one more row."""

@@ -91,6 +91,19 @@ VALUES: Mapping[str, Sequence[Any]] = {
 }
 """Values of each kind that destinations have got wrong."""
 
+KEYS = (
+    "O'Brien",
+    'a "b"/../c?d=1#%41',
+    "\u00dcn\u00ef \U0001f600",
+    "UPPER",
+    "upper",
+    "x",
+    "x ",
+    "007",
+    "7",
+)
+"""Keys that destinations have mistaken for others, or for more than keys."""
+
 CANARY = "canary"
 """A part of every text that most trials send: no message may hold it."""
 
@@ -98,6 +111,11 @@ CANARY = "canary"
 def record(key: int, version: int = 0, **fields: Any) -> Record:
     """A record of the usual fields."""
     return {"id": key, "name": f"{CANARY} {key}.{version}", "score": version, **fields}
+
+
+def _column(field: str) -> str:
+    """The model's column for a field of the destination's."""
+    return f"their_{field}"
 
 
 class Trial:
@@ -128,15 +146,15 @@ class Trial:
         self.on_removed = on_removed
         self.fields = fields
         self.target = suite.target(fields, mode) if target is None else target
-        self.model: dict[int, Record] = {}
+        self.model: dict[Any, Record] = {}
         self.watch = Watch()
-        self._past: list[dict[int, Record]] = []
+        self._past: list[dict[Any, Record]] = []
         self._destination = destination or suite.destination(self.target, mode, on_removed)
         self._options = options
         self.file = file
         self.open()
         if not again:
-            columns = ", ".join(f'"{name}" {SQL_TYPES[kind]}' for name, kind in fields.items())
+            columns = ", ".join(f'"{_column(name)}" {SQL_TYPES[kind]}' for name, kind in fields.items())
             self._source.execute(f"CREATE TABLE model ({columns})")
 
     def open(self) -> None:
@@ -166,11 +184,12 @@ class Trial:
         able = self._destination.capabilities
         options: dict[str, Any] = {
             "id": f"trial-{self.mode}",
-            "model": Model("model", table="model", primary_key="id"),
+            "model": Model("model", table="model", primary_key=_column("id")),
             "destination": Watched(self._destination, self.watch),
             "mode": self.mode,
             "on_removed": self.on_removed,
-            "mappings": {name: name for name in self.fields},
+            "match": {_column("id"): "id"},
+            "mappings": {name: _column(name) for name in self.fields if name != "id"},
             "max_removed": None,
             "require_rows": False,
             "batch_rows": min(3, able.batch_rows),
@@ -190,7 +209,7 @@ class Trial:
             self.model[each["id"]] = each
         self._store()
 
-    def drop(self, *keys: int) -> None:
+    def drop(self, *keys: Any) -> None:
         """Remove records from the model."""
         for key in keys:
             self.model.pop(key, None)
@@ -226,6 +245,7 @@ class Trial:
         self._past.append(dict(self.model))
         with _logged() as said:
             run = self.warehouse.run(self.sync)
+        assert not self.watch.denied, "its writer can't find a job that it has submitted"
         failed = any(counts.failed for counts in run.counts.values())
         for _row_id, reason in self.refusals(run) if failed else ():
             self.suite.keeps_secrets(reason)
@@ -296,7 +316,7 @@ class Trial:
             return list(self.model.values())
         if not traits.cdc:
             return [each for model in self._past for each in model.values()]
-        found: dict[int, Record] = {}
+        found: dict[Any, Record] = {}
         for model in self._past:
             found = {**model, **found} if self.mode == "insert" else {**found, **model}
         return list(found.values())

@@ -71,6 +71,7 @@ class Watch:
         lines: The most lines that ran in the ``counted`` files in a call of ``write`` (or ``submit``) and of
             ``publish``.
         shown: What the destination and its writer show of themselves.
+        denied: Jobs that were submitted, and of which ``find`` said that they weren't.
     """
 
     fault: Callable[[int], Fault] = lambda number: usual
@@ -81,7 +82,9 @@ class Watch:
     most_at_once: int = 0
     lines: dict[str, int] = field(default_factory=dict)
     shown: list[str] = field(default_factory=list)
+    denied: list[str] = field(default_factory=list)
     counted: tuple[str, ...] = ()
+    _submitted: set[str] = field(default_factory=set)
     _under_way: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -95,10 +98,18 @@ class Watch:
 
         def submit(again: Batch) -> Outcomes:
             handles.append(writer.submit(again, job_id))
+            self._submitted.add(job_id)
             return {}
 
         self._called(batch, submit)
         return handles[-1]
+
+    def find(self, writer: JobWriter, batch: Batch, job_id: str) -> str | None:
+        """A question for a job."""
+        handle = writer.find(batch, job_id)
+        if handle is None and job_id in self._submitted:
+            self.denied.append(job_id)
+        return handle
 
     def _called(self, batch: Batch, call: Callable[[Batch], Outcomes]) -> Outcomes:
         with self._lock:
@@ -207,7 +218,7 @@ class _WatchedJobs(JobWriter):
         return self._inner.poll(batch, handle)
 
     def find(self, batch: Batch, job_id: str) -> str | None:
-        return self._inner.find(batch, job_id)
+        return self._watch.find(self._inner, batch, job_id)
 
     def close(self) -> None:
         self._inner.close()
