@@ -55,7 +55,8 @@ class Whole:
         if made is None:
             return None
         texts, refused = made
-        invalid |= {at - start: reason for at, reason in refused.items() if start <= at < start + number}
+        if refused:
+            invalid |= {at: refused[start + at] for at in range(number) if start + at in refused}
         return texts[start : start + number]
 
     @cached_property

@@ -302,8 +302,6 @@ class DestinationConformance:
                 trial.succeeds()
                 assert not trial.watch.rows, "rows that had arrived were sent again"
 
-    # -- batches ----------------------------------------------------------------------------------
-
     def test_keys_of_text(self) -> None:
         """Keys with quotes, other alphabets, spaces and both cases name their own record, and no other."""
         if "text" not in self.kinds:
@@ -317,6 +315,8 @@ class DestinationConformance:
                 trial.drop(*KEYS[1::2])
                 trial.succeeds()
                 trial.expect(trial.content(), "after a change and removals")
+
+    # -- batches ----------------------------------------------------------------------------------
 
     def test_batches_of_the_declared_size(self) -> None:
         """A batch that is full, and one more row."""
