@@ -239,6 +239,13 @@ def test_a_handle_that_the_journal_can_not_keep_is_none() -> None:
         assert scene.writer.names("poll") == ["h"]
 
 
+def test_what_a_lost_submission_refused_is_not_submitted_again() -> None:
+    lost = DestinationError("no answer", outcome_unknown=True, outcomes={0: rejected("bad")})
+    scene = Scene(submit=[lost, "h"], find=[None])
+    assert {at: failure[:2] for at, failure in scene.send().failures.items()} == {0: ("failed", "bad")}
+    assert scene.writer.rows("submit") == [[0, 1, 2], [1, 2]]
+
+
 def test_a_cancelled_run_waits_for_its_job_and_begins_no_other() -> None:
     scene = Scene()
 
