@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
-from functools import reduce
+from functools import lru_cache, reduce
 from operator import xor
 
 from sqlglot import exp
@@ -25,6 +25,11 @@ FINGERPRINT_ENCODING = 3
 """Version of the fingerprint's encoding; raising it makes runs compare values once (D6)."""
 
 _CLOSE = "']'"
+
+
+@lru_cache(maxsize=4096)
+def _quoted(identifier: str, dialect: str) -> str:
+    return exp.to_identifier(identifier, quoted=True).sql(dialect=dialect)
 
 
 class Dialect(ABC):
@@ -70,7 +75,7 @@ class Dialect(ABC):
 
     def quote(self, identifier: str) -> str:
         """The identifier, quoted."""
-        return exp.to_identifier(identifier, quoted=True).sql(dialect=self.sqlglot)
+        return _quoted(identifier, self.sqlglot)
 
     def literal(self, value: str | int | float | bool | None) -> str:
         """A literal of the dialect."""

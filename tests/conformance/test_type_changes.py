@@ -134,10 +134,11 @@ def test_d11_a_row_without_a_match_value_has_nothing_to_remove(engine: Engine) -
 
 @pytest.mark.postgres
 def test_somebody_who_reads_an_old_plan_does_not_hold_up_the_next_runs(
-    postgres: PostgresEngine, crm: Recorder
+    postgres: PostgresEngine, crm: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import psycopg
 
+    monkeypatch.setattr("warehouse_cdc.engine.store.LOCK_SECONDS", 0.2)
     engine, sync = postgres, sync_of(crm)
     engine.table("id INTEGER", "(1)")
     warehouse = engine.connect(compaction=0)

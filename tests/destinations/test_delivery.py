@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.server
 import json
 import os
 import pickle
@@ -11,6 +12,7 @@ import sys
 import textwrap
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ from warehouse_cdc.destinations import Batch, HttpFunction, JsonRpc, rejected, r
 from warehouse_cdc.destinations.encoding import json_objects
 from warehouse_cdc.destinations.http import HttpRequest, OAuth2, Request
 from warehouse_cdc.engine import chunks
+from warehouse_cdc.engine.chunks import _lanes_of
 from warehouse_cdc.engine.spool import Spool
 from warehouse_cdc.errors import DestinationError
 from warehouse_cdc.mapping.values import tagged
@@ -159,6 +162,43 @@ def test_a_server_of_tokens_that_hangs_makes_no_row_unknown() -> None:
     assert not [each for each in told if "no answer within" in each], (run.error, run.counts["added"], told)
 
 
+def test_no_call_is_sent_with_a_token_that_came_too_late() -> None:
+    """Its call was given up by then, and the next run may have sent newer values."""
+    over = threading.Event()
+
+    class Drips(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            content = b'{"access_token": "abcdefgh", "token_type": "Bearer"}'
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            with suppress(ConnectionError):
+                for at in range(0, len(content), 4):
+                    time.sleep(0.1)
+                    self.wfile.write(content[at : at + 4])
+            over.set()
+
+        def log_message(self, *_told: Any) -> None:
+            """Say nothing."""
+
+    tokens = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Drips)
+    threading.Thread(target=tokens.serve_forever, daemon=True).start()
+    db = duckdb.connect()
+    db.execute("create table t as select 1 as id")
+    url = f"http://127.0.0.1:{tokens.server_port}/token"
+    try:
+        with FaultServer() as server:
+            auth = OAuth2(token_url=url, client_id="c", client_secret="long secret")
+            made = HttpRequest(server.url, added=Request(url="/x"), auth=auth)
+            run = run_of(db, made, batch_timeout=0.5, mode="insert")
+            assert run.status == "failed" and over.wait(10)
+            time.sleep(0.3)
+            assert not server.calls
+    finally:
+        tokens.shutdown()
+        tokens.server_close()
+
+
 # -- values -----------------------------------------------------------------------------------------
 
 
@@ -212,6 +252,12 @@ def test_a_full_disk_leaves_no_file_behind(tmp_path: Path) -> None:
 
 
 # -- order_by ---------------------------------------------------------------------------------------
+
+
+def test_lanes_know_json_by_its_content() -> None:
+    texts = [*('{"a": 1, "b": [0]}', '{"b":[-0.0],"a":1.0}'), *(None, None), *("nonsense", "nonsense")]
+    lanes = _lanes_of(pa.chunked_array([texts]), tagged("j", "json"), 1000)
+    assert lanes[0] == lanes[1] and lanes[2] == lanes[3] and lanes[4] == lanes[5] and len(set(lanes)) == 3
 
 
 @pytest.mark.parametrize("column", ["l", "st"])

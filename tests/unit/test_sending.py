@@ -151,7 +151,7 @@ def test_a_call_that_hangs_in_a_split_knows_what_was_not_attempted() -> None:
 
     def answer(rows: list[int], _batch: Batch) -> Outcomes:
         call = made.calls[7]
-        seen.append((call.positions, sorted(call.failures), sorted(call.unsent)))
+        seen.append((tuple(call.positions), sorted(call.failures), sorted(call.unsent)))
         if len(rows) > 2:
             raise PayloadTooLargeError("too large")
         return {}

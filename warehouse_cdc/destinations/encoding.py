@@ -114,34 +114,39 @@ def json_objects(table: pa.Table, invalid: MutableMapping[int, str]) -> list[str
         row = "{" + ",".join(head.replace("%", "%%") + "%s" for head in heads) + "}"
         return [row % texts for texts in zip(*columns, strict=True)]
     parts: list[Any] = []
+    between = "{"
     for index, (head, field) in enumerate(zip(heads, table.schema, strict=True)):
-        parts.append(_large(("," if index else "{") + head))
         column = table.column(index)
-        texts = _by_kernels(column, field)
+        texts, quote = _by_kernels(column, field)
         if texts is None:
             texts = pa.array(encode_column(column, field, JSON, invalid), pa.large_string())
-        parts.append(pc.coalesce(texts, _large("null")) if texts.null_count else texts)
-    joined: list[str] = pc.binary_join_element_wise(*parts, _large("}"), _large("")).to_pylist()
+        if texts.null_count:
+            texts = pc.coalesce(
+                pc.binary_join_element_wise(_large(quote), texts, _large(quote), _large("")), _large("null")
+            )
+            quote = ""
+        parts += [_large(between + head + quote), texts]
+        between = quote + ","
+    ends = between[:-1] + "}" if parts else "{}"
+    joined: list[str] = pc.binary_join_element_wise(*parts, _large(ends), _large("")).to_pylist()
     return joined
 
 
-def _by_kernels(column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray | None:
-    """A column's JSON if Arrow's own text is what ``encode_column`` makes; else None."""
+def _by_kernels(column: pa.ChunkedArray, field: pa.Field) -> tuple[pa.ChunkedArray | None, str]:
+    """A column's JSON and the quote around it, if Arrow's own text is what ``encode_column`` makes."""
     kind, types = column.type, pa.types
     if kind_of(field) not in (None, "integer"):
-        return None
+        return None, ""
     if types.is_boolean(kind):
-        return pc.if_else(column, "true", "false").cast(pa.large_string())
+        return pc.if_else(column, _large("true"), _large("false")), ""
     if types.is_integer(kind) or (types.is_decimal(kind) and kind.scale == 0):
         texts = column.cast(pa.large_string())
         exponents = types.is_decimal(kind) and pc.any(pc.match_substring(texts, "E")).as_py()
-        return None if exponents else texts
+        return (None if exponents else texts), ""
     if types.is_string(kind) or types.is_large_string(kind):
         column = column.cast(pa.large_string())
-        if not all(map(_as_it_is, column.chunks)):
-            return None
-        return pc.binary_join_element_wise(_large('"'), column, _large('"'), _large(""))
-    return None
+        return (column, '"') if all(map(_as_it_is, column.chunks)) else (None, "")
+    return None, ""
 
 
 def _as_it_is(texts: pa.LargeStringArray) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import queue
 import threading
@@ -29,6 +30,7 @@ from warehouse_cdc.engine.request_log import RequestLog
 from warehouse_cdc.engine.sending import Sender, Sent, Standing
 from warehouse_cdc.errors import ConfigError
 from warehouse_cdc.limits import Limiter
+from warehouse_cdc.mapping.values import kind_of
 from warehouse_cdc.plan.record import Chunk, Job
 from warehouse_cdc.sync import Sync
 
@@ -43,10 +45,16 @@ _AT_ONCE, _BYTES_AT_ONCE = 20_000, 4 * 1024 * 1024
 
 @dataclass(frozen=True)
 class _Parcel:
-    """A batch, and the rows of the plan that it was made of."""
+    """A batch, and the rows of the plan that it is made of, from a place on."""
 
     batch: Batch
-    rows: pa.Table
+    chunk: pa.Table
+    at: int
+
+    @property
+    def rows(self) -> pa.Table:
+        """What the plan knows of the batch's rows."""
+        return self.chunk.slice(self.at, len(self.batch))
 
 
 Ahead = tuple[int, Chunk, pa.Table, pa.Table, pa.Table | None]
@@ -226,7 +234,7 @@ class ChunkSender(Sending):
 
         def collect(future: Future[Sent], sent: Sent) -> None:
             number = under_way.pop(future)
-            failures.extend(self._collect(parcels[number].rows, sent))
+            failures.extend(self._collect(parcels[number], sent))
             if following[number]:
                 submit(following[number])
 
@@ -254,7 +262,7 @@ class ChunkSender(Sending):
             # What waits behind a call that hangs would wait for ever: it was never sent.
             while late and (waiting := [future for future in under_way if future.cancel()]):
                 for future in waiting:
-                    size = parcels[under_way[future]].rows.num_rows
+                    size = len(parcels[under_way[future]].batch)
                     collect(future, Sent(unsent=list(range(size))))
         return failures
 
@@ -308,17 +316,18 @@ class ChunkSender(Sending):
                 key_runs=runs[at : at + size],
                 part_of=None if whole is None else (whole, at, arrow),
             )
-            yield _Parcel(batch, rows.slice(at, size))
+            yield _Parcel(batch, rows, at)
 
     def _observed(self, batch: Batch, number: int) -> Sent:
         with self._sending():
             return self._sender.send(batch, number)
 
-    def _collect(self, rows: pa.Table, sent: Sent) -> list[dict[str, Any]]:
+    def _collect(self, parcel: _Parcel, sent: Sent) -> list[dict[str, Any]]:
         """A batch's failures as rows of the rejections table."""
-        found = rejected_rows(rows, sent)
+        found = rejected_rows(parcel.rows, sent) if sent.failures or sent.unsent else []
         self.fatal = self.fatal or sent.fatal
-        self.count([failure for failure in found if failure.get("cut") is None or self.fatal])
+        if found:
+            self.count([failure for failure in found if failure.get("cut") is None or self.fatal])
         if self.fatal:
             self._sender.stopped.set()
         return found
@@ -338,11 +347,26 @@ def _whole(values: pa.Table | None) -> Whole | None:
 
 def _lanes_of(column: pa.ChunkedArray, field: pa.Field, number: int) -> Any:
     """A lane for each row: the same for equal values."""
-    if pa.types.is_nested(column.type):
+    if kind_of(field) == "json":
+        texts = [None if text is None else _one_spelling(text) for text in column.to_pylist()]
+        column = pa.chunked_array([pa.array(texts, pa.large_string())])
+    elif pa.types.is_nested(column.type):
         column = pa.chunked_array([pa.array(encode_column(column, field, JSON, {}), pa.large_string())])
     elif pa.types.is_floating(column.type):
         column = pc.add(column, pa.scalar(0.0, column.type))  # there is one zero
     return column.combine_chunks().dictionary_encode().indices.fill_null(-1).to_numpy() % number
+
+
+def _one_spelling(text: str) -> str:
+    """The same text for the same JSON, and perhaps for other JSON, too."""
+
+    def number(spelled: str) -> float:
+        return float(spelled) + 0.0  # there is one zero
+
+    try:
+        return json.dumps(json.loads(text, parse_int=number, parse_float=number), sort_keys=True)
+    except (ValueError, RecursionError):
+        return text
 
 
 def taken(came: queue.SimpleQueue[Any], seconds: float) -> list[Any]:
@@ -362,8 +386,6 @@ def rejected_rows(rows: pa.Table, sent: Sent) -> list[dict[str, Any]]:
         rows: ``row_id``, ``tries`` and ``failed_since`` of what was to be sent.
         sent: What became of them, by their places.
     """
-    if not sent.failures and not sent.unsent:
-        return []
     now = datetime.now(timezone.utc)
     ids, tries, since = (rows.column(name) for name in ("row_id", "tries", "failed_since"))
     found = []

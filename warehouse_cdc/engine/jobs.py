@@ -15,7 +15,7 @@ from ulid import ULID
 from warehouse_cdc.destinations.base import Batch, JobWriter, Outcomes, retryable, unknown
 from warehouse_cdc.destinations.exchanges import recorded
 from warehouse_cdc.engine.request_log import RequestLog
-from warehouse_cdc.engine.sending import Answer, Attempt, Call, Sender, Sent, Standing, all_of
+from warehouse_cdc.engine.sending import Answer, Attempt, Call, Piece, Sender, Sent, Standing, all_of
 from warehouse_cdc.errors import AuthenticationError, DestinationError, LeaseLostError
 from warehouse_cdc.limits import Limiter, Place
 from warehouse_cdc.plan.record import Job
@@ -135,16 +135,16 @@ class JobSender(Sender):
     # -- one job ----------------------------------------------------------------------------------
 
     def _turn(
-        self, batch: Batch, pending: list[int], number: int, sent: Sent, tries: list[int], later: list[int]
+        self, batch: Batch, piece: Piece, number: int, sent: Sent, later: list[int]
     ) -> tuple[Batch, Answer] | None:
         """One job, from the entry in the journal to its outcome."""
         if self._halted:
             return None
         places = self.places[number]
-        job = Job(str(ULID()), tuple(places[at] for at in pending))
+        job = Job(str(ULID()), tuple(places[at] for at in piece.rows))
         self._note_down(job, number)
         self._ids[number] = job.id
-        made = super()._turn(batch, pending, number, sent, tries, later)
+        made = super()._turn(batch, piece, number, sent, later)
         if made is None:
             return None
         part, answer = made
@@ -159,11 +159,9 @@ class JobSender(Sender):
         except AuthenticationError as error:
             return part, Answer(all_of(part, unknown(error.message)), fatal=error.message)
 
-    def _begin(
-        self, number: int, pending: list[int], sent: Sent, tries: list[int], later: list[int], place: Place
-    ) -> Call | None:
+    def _begin(self, number: int, piece: Piece, sent: Sent, later: list[int], place: Place) -> Call | None:
         """Keep the call: what is asked for later is about the same rows."""
-        call = super()._begin(number, pending, sent, tries, later, place)
+        call = super()._begin(number, piece, sent, later, place)
         if call is not None:
             self._submitted[number] = call
         return call

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 
 import pyarrow as pa
 
@@ -138,7 +139,7 @@ def _is_over(exclusive_process: bool, held_by: str | None, left: float) -> bool:
 class RowLease(Lease):
     """A lease that is a row."""
 
-    @property
+    @cached_property
     def _mine(self) -> str:
         """The condition that finds its row."""
         return (

@@ -60,6 +60,19 @@ class Sent:
 
 
 @dataclass(frozen=True)
+class Piece:
+    """Some of a batch's rows that go together.
+
+    Attributes:
+        rows: Their positions in the batch.
+        tries: How often each of them was sent before.
+    """
+
+    rows: Sequence[int]
+    tries: int = 0
+
+
+@dataclass(frozen=True)
 class Call:
     """A call under way.
 
@@ -73,7 +86,7 @@ class Call:
     """
 
     began: float
-    positions: tuple[int, ...]
+    positions: Sequence[int]
     attempt: int
     failures: dict[int, tuple[str, str, bool | None, int]]
     unsent: tuple[int, ...]
@@ -144,8 +157,7 @@ class Sender:
             LeaseLostError: The lease was over before an attempt.
         """
         sent = Sent()
-        tries = [0] * len(batch)
-        pieces = [list(range(len(batch)))]  # the next one is the last
+        pieces = [Piece(range(len(batch)))]  # the next one is the last
         tainted = (
             {at for at, row_id in enumerate(batch.row_ids) if row_id in self.tainted}
             if self.tainted
@@ -153,18 +165,15 @@ class Sender:
         )
         while pieces:
             piece = pieces.pop()
-            fresh = tries[piece[0]] == 0
             if self._halted or sent.fatal:
-                if fresh:
-                    sent.unsent += piece
-                else:
-                    sent.cut |= dict.fromkeys(piece, piece[0])
+                _leave(piece, sent)
                 continue
-            later = [row for each in pieces for row in each]
-            if self._too_many(piece) and tainted.isdisjoint(piece):
+            held = tainted.intersection(piece.rows) if tainted else set()
+            if self._too_many(piece) and not held:
                 pieces += _halves(piece)
             else:
-                pieces += self._piece(batch, piece, number, sent, tries, later, tainted.intersection(piece))
+                later = [row for each in pieces if not each.tries for row in each.rows]
+                pieces += self._piece(batch, piece, number, sent, later, held)
         return sent
 
     def close(self) -> None:
@@ -184,22 +193,20 @@ class Sender:
     def _piece(
         self,
         batch: Batch,
-        piece: list[int],
+        piece: Piece,
         number: int,
         sent: Sent,
-        tries: list[int],
         later: list[int],
         tainted: set[int],
-    ) -> list[list[int]]:
+    ) -> list[Piece]:
         """Send some of a batch's rows until each has an outcome; returns what is to be sent in pieces."""
-        pending = piece
         for attempt in range(1, self._sync.max_attempts + 1):
-            made = self._turn(batch, pending, number, sent, tries, later)
+            made = self._turn(batch, piece, number, sent, later)
             if made is None:
-                sent.unsent += [at for at in pending if tries[at] == 0]
-                sent.cut |= {at: pending[0] for at in pending if tries[at]}
+                _leave(piece, sent)
                 return []
             part, answer = made
+            pending, tries = piece.rows, piece.tries + 1
             last = attempt == self._sync.max_attempts
             again = []
             if sent.failures:
@@ -210,56 +217,52 @@ class Sender:
                 if outcome.status == "unknown":
                     tainted.add(position)
                 own = answer.refuses(index)
-                sent.note(position, outcome, tries[position], tainted=position in tainted, own=own)
+                sent.note(position, outcome, tries, tainted=position in tainted, own=own)
                 if outcome.status != "rejected":
                     again.append(position)
+            piece = Piece(again, tries)
             refused = [pending[index] for index in answer.refused]
             if len(refused) > 1 and not tainted and (self._splits or answer.divisible):
                 if answer.too_large:
                     self._shrink((len(refused) + 1) // 2)
-                left = [at for at in again if tries[at] < self._sync.max_attempts]
-                return [*([left] if left else []), *_halves(refused)]
-            pending = again
+                left = [piece] if again and tries < self._sync.max_attempts else []
+                return [*left, *_halves(Piece(refused, tries))]
             last = last or (bool(again) and not self._retries())
             fatal = answer.fatal or self._down(answer, last=last)
             if fatal:
                 sent.fatal = printable(without_values(fatal, part))
                 self.stopped.set()
-            if not pending or sent.fatal or last:
+            if not again or sent.fatal or last:
                 return []
             if not self._pause(attempt, answer):
-                sent.cut |= dict.fromkeys(pending, pending[0])
+                _leave(piece, sent)
                 return []
         return []
 
     def _turn(
-        self, batch: Batch, pending: list[int], number: int, sent: Sent, tries: list[int], later: list[int]
+        self, batch: Batch, piece: Piece, number: int, sent: Sent, later: list[int]
     ) -> tuple[Batch, Answer] | None:
         """One call, once its turn has come, with the rows that it had; None if the run has stopped before."""
-        with self._limiter.call(len(pending), lambda: self._halted) as place:
-            call = None if place is None else self._begin(number, pending, sent, tries, later, place)
+        with self._limiter.call(len(piece.rows), lambda: self._halted) as place:
+            call = None if place is None else self._begin(number, piece, sent, later, place)
             if call is None:
                 return None
-            whole = len(pending) == len(batch) and call.attempt == 1
-            part = batch if whole else batch.take(pending, attempt=call.attempt)
+            whole = len(piece.rows) == len(batch) and call.attempt == 1
+            part = batch if whole else batch.take(piece.rows, attempt=call.attempt)
             return part, self._attempt(part, number)
 
-    def _begin(
-        self, number: int, pending: list[int], sent: Sent, tries: list[int], later: list[int], place: Place
-    ) -> Call | None:
+    def _begin(self, number: int, piece: Piece, sent: Sent, later: list[int], place: Place) -> Call | None:
         """Register a call; None if the run has stopped: what isn't registered by then is never sent."""
         self._check_lease()
         with self._lock:
             if self._halted:
                 return None
-            for position in pending:
-                tries[position] += 1
             call = Call(
                 began=time.monotonic(),
-                positions=tuple(pending),
-                attempt=tries[pending[0]],
+                positions=piece.rows,
+                attempt=piece.tries + 1,
                 failures=dict(sent.failures),
-                unsent=(*sent.unsent, *(at for at in later if tries[at] == 0)),
+                unsent=(*sent.unsent, *later),
                 place=place,
             )
             self.calls[number] = call
@@ -280,8 +283,8 @@ class Sender:
         unknown = {at: ("unknown", reason, False, call.attempt) for at in call.positions}
         return Sent({**call.failures, **unknown}, list(call.unsent), fatal=f"The destination gave {reason}.")
 
-    def _too_many(self, piece: list[int]) -> bool:
-        return self._most_rows is not None and len(piece) > self._most_rows
+    def _too_many(self, piece: Piece) -> bool:
+        return self._most_rows is not None and len(piece.rows) > self._most_rows
 
     def _shrink(self, rows: int) -> None:
         """Batches from now on have at most so many rows."""
@@ -479,10 +482,18 @@ def printable(text: str) -> str:
     return str(text).encode("utf-8", "replace").decode()
 
 
-def _halves(piece: list[int]) -> list[list[int]]:
+def _halves(piece: Piece) -> list[Piece]:
     """Its second half, then its first: what is sent next comes last."""
-    middle = len(piece) // 2
-    return [piece[middle:], piece[:middle]]
+    middle = len(piece.rows) // 2
+    return [Piece(piece.rows[middle:], piece.tries), Piece(piece.rows[:middle], piece.tries)]
+
+
+def _leave(piece: Piece, sent: Sent) -> None:
+    """Take down that a piece is not sent any more."""
+    if piece.tries:
+        sent.cut |= dict.fromkeys(piece.rows, piece.rows[0])
+    else:
+        sent.unsent += piece.rows
 
 
 def all_of(batch: Batch, outcome: Outcome) -> Outcomes:

@@ -63,11 +63,13 @@ class Telemetry:
         if trace is None:
             return inner
 
+        tracer = trace.get_tracer(NAME)
+
         def observe(step: Step, moment: str) -> None:
             place = (threading.get_ident(), step)
             if moment == "before":
                 parent = None if self._span is None else trace.set_span_in_context(self._span)
-                self._spans[place] = trace.get_tracer(NAME).start_span(f"{NAME}.{step.value}", parent)
+                self._spans[place] = tracer.start_span(f"{NAME}.{step.value}", parent)
             inner(step, moment)
             if moment == "after" and (span := self._spans.pop(place, None)) is not None:
                 span.end()

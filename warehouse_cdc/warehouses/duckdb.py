@@ -71,10 +71,13 @@ class DuckDBConnection(Connection):
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """Run a statement and fetch everything."""
-        # By way of Arrow: DuckDB's own fetch needs another package for timestamps with a zone.
         self.statements += 1
         try:
-            table: pa.Table = self._cursor.sql(sql).to_arrow_table()
+            found = self._cursor.sql(sql)
+            if _PLAIN.issuperset(map(str, found.types)):
+                return found.fetchall()
+            # By way of Arrow: DuckDB's own fetch needs another package for timestamps with a zone.
+            table: pa.Table = found.to_arrow_table()
         except duckdb.Error as error:
             raise _mapped(error, sql) from None
         return list(zip(*(column.to_pylist() for column in table.columns), strict=True))
@@ -227,6 +230,8 @@ class DuckDBConnection(Connection):
             raise _mapped(error, sql) from None
 
 
+_PLAIN = frozenset({"BIGINT", "BOOLEAN", "INTEGER", "VARCHAR"})
+"""Types whose values DuckDB's own fetch returns as Arrow does, in less time."""
 _ATTEMPTS = 40
 """How often a schema is tried again that another run is making at the same time."""
 _CONFLICTS = (duckdb.TransactionException, duckdb.ConstraintException)

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ from warehouse_cdc.typed import MismatchError, fields_of, fit
 _MEGABYTE = 1 << 20
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[ -~]*")
+_parsed = lru_cache(maxsize=64)(httpx2.URL)
 LONGEST_ANSWER = _MEGABYTE
 """Bytes of an answer that are read; the rest of it is left."""
 _LAST_LOOK = 0.05
@@ -328,7 +330,7 @@ class HttpClient:
         response: httpx2.Response | None = None
         body, told = b"", None
         try:
-            request = self._client.build_request(method, url, content=content, headers=headers)
+            request = self._client.build_request(method, _parsed(url), content=content, headers=headers)
             with _quietly():
                 response = self._client.send(request, stream=True)
                 try:

@@ -297,8 +297,11 @@ def _key(batch: Batch) -> str:
     runs = list(batch.key_runs)
     if runs.count(runs[0]) == len(runs):
         runs = runs[:1]
-    parts = [batch.context.sync_id, batch.operation, list(batch.row_ids), runs]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+    ids = "\n".join(batch.row_ids)
+    if ids.count("\n") >= len(batch):
+        ids = json.dumps(list(batch.row_ids))  # which has none: no other rows have this text
+    text = json.dumps([batch.context.sync_id, batch.operation, runs]) + "\n" + ids
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def _body(value: Any) -> Body:
