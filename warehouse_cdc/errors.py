@@ -152,7 +152,7 @@ class DestinationError(CdcError):
 
     Attributes:
         status: The destination's own status code, or None.
-        retry_after: Seconds that the destination asks to wait, or None.
+        retry_after: Seconds that the destination asks to wait; None if it doesn't, or not in a number.
         outcome_unknown: Whether the write may have happened all the same.
         divisible: Whether nothing of it was applied and its halves may succeed, whatever the sync says.
         outcomes: Outcomes of rows that the error isn't about, by position: they weren't in the call.
@@ -178,10 +178,19 @@ class DestinationError(CdcError):
         """Keep what is known of the write's outcome."""
         self.outcomes = dict(outcomes or {})
         self.status = status
-        self.retry_after = retry_after
+        self.retry_after = _seconds(retry_after)
         self.outcome_unknown = outcome_unknown
         self.divisible = self.default_divisible if divisible is None else divisible
-        super().__init__(message, code=code, hint=hint, retryable=retryable)
+        super().__init__(str(message), code=code, hint=hint, retryable=retryable)
+
+
+def _seconds(given: Any) -> float | None:
+    """What a destination asks to wait, which may come as a header's text; None if it is no number."""
+    try:
+        seconds = float(given)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return seconds if seconds >= 0 else None
 
 
 class AuthenticationError(DestinationError):

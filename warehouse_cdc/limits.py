@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from warehouse_cdc.errors import ConfigError
 
 _UNITS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86400.0}
-_WINDOW = re.compile(r"(\d+)\s*(?:/|\s+per\s+)\s*(\d+)?\s*(second|minute|hour|day)s?", re.IGNORECASE)
+_WINDOW = re.compile(r"(\d{1,15})\s*(?:/|\s+per\s+)\s*(\d{1,9})?\s*(second|minute|hour|day)s?", re.IGNORECASE)
 CLOCKS = 1.001
 """Two machines' clocks may run so much apart."""
 _LOOK = 0.2

@@ -273,14 +273,18 @@ class Sync:
             raise ConfigError(
                 f"Sync {self.id!r}: {error.message}", code=error.code, hint=error.hint
             ) from None
-        if self.share_rate is not None and not (self.share_rate and found):
+        if self.share_rate is not None and not (
+            isinstance(self.share_rate, str) and self.share_rate and found
+        ):
             raise ConfigError(f"Sync {self.id!r}: share_rate is the name of a rate.", code="sync-rate")
 
     def _check_fields(self) -> None:
-        if isinstance(self.redact, str) or not all(isinstance(name, str) for name in self.redact):
+        if not isinstance(self.redact, list | tuple) or not all(isinstance(n, str) for n in self.redact):
             raise ConfigError(
                 f"Sync {self.id!r}: redact must be a list of column names.", code="sync-mappings"
             )
+        if self.request_log is not None and not isinstance(self.request_log, str | PathLike):
+            raise ConfigError(f"Sync {self.id!r}: request_log must be a folder.", code="request-log")
         for label in ("mappings", "match"):
             pairs = getattr(self, label)
             if pairs is None:

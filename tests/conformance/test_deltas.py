@@ -337,7 +337,8 @@ def documented(engine: Engine) -> dict[str, int]:
         for line in page.read_text(encoding="utf-8").split("## Statements")[1].split("\n## ")[0].splitlines()
         if line.startswith("|")
     ]
-    column = rows[0].index(engine.name.partition("_")[0])  # whatever version or table format it has
+    name = engine.name.partition("_")[0]  # whatever version or table format it has
+    column = rows[0].index({"databricks": "spark"}.get(name, name))
     return {row[0]: int(row[column]) for row in rows[2:] if row[column].isdigit()}
 
 

@@ -260,6 +260,18 @@ class IgnoresRepeats(BentWriter):
         return {} if batch.attempt > 1 else self.inner.write(batch)
 
 
+class IgnoresRepeatsOfRepeats(BentWriter):
+    def write(self, batch: Batch) -> Outcomes:
+        return {} if batch.attempt > 2 else self.inner.write(batch)
+
+
+class ChangesFewRows(BentWriter):
+    def write(self, batch: Batch) -> Outcomes:
+        return self.inner.write(
+            batch.take(range(min(10, len(batch)))) if batch.operation != "added" else batch
+        )
+
+
 class AnswersTooEarly(BentWriter):
     """What it has taken is written by the next call, or at the end."""
 
@@ -389,8 +401,13 @@ BROKEN: list[tuple[type[Bending], type[BentWriter] | str, str, str]] = [
     (BentTable, PublishesInTwoSteps, "killed_in_delivery", "killed in publish 0.5.*it was"),
     (BentFunction, LeavesAMark, "an_empty_model", "before there was a row: the target holds"),
     (BentFunction, IntegersAsFloats, "values_arrive_as_they_are", "'a_integer' of record"),
-    (BentFunction, TrimsText, "values_arrive_as_they_are", "'a_text' of record 1 is '', not ' '"),
-    (BentFunction, NullsAsEmptyText, "values_arrive_as_they_are", "'a_text' of record 16 is '', not None"),
+    (BentFunction, TrimsText, "values_arrive_as_they_are", "'a_text' of record 9007199254740993 is '', not"),
+    (
+        BentFunction,
+        NullsAsEmptyText,
+        "values_arrive_as_they_are",
+        "'a_text' of record 9007199254741008 is ''",
+    ),
     (BentFunction, TakesFewRows, "batches_of_the_declared_size", "the target holds the records"),
     (BentFunction, NotForThreads, "calls_beside_each_other", "the target holds the records"),
     (BentFunction, RejectsTheNextRow, "a_rejected_row_costs_only_itself", "mode upsert: .*'4'"),
@@ -401,7 +418,9 @@ BROKEN: list[tuple[type[Bending], type[BentWriter] | str, str, str]] = [
     (BentFunction, "ClaimsToBeIdempotent", "a_repeated_call_has_no_second_effect", "mode archive.*holds"),
     (BentFunction, RefusesToRemoveTwice, "a_repeated_call_has_no_second_effect", "there is no such record"),
     (BentFunction, AnswersTooEarly, "killed_in_delivery", "killed in write 0"),
-    (BentFunction, IgnoresRepeats, "what_an_interruption_left_open_is_sent_again", "first attempt"),
+    (BentFunction, IgnoresRepeats, "what_an_interruption_left_open_is_sent_again", "first two attempts"),
+    (BentFunction, IgnoresRepeatsOfRepeats, "what_an_interruption_left_open_is_sent_again", "first two att"),
+    (BentFunction, ChangesFewRows, "batches_of_the_declared_size", "after changes: .* record"),
     (BentFunction, LeavesOrphans, "any_history_converges", "at last: "),
     (BentFunction, IgnoresChanges, "what_an_interruption_left_open_is_sent_again", "after calls that were"),
     (BentHttp, HidesErrors, "it_recovers_from_what_its_target_does", "unavailable: the target holds"),

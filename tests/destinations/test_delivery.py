@@ -15,6 +15,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import duckdb
 import pyarrow as pa
@@ -22,14 +23,25 @@ import pytest
 
 import warehouse_cdc as wcdc
 from tests.destinations.support import make_batch, make_context
+from tests.unit.test_sending import batch as delivery
 from tests.unit.test_sending import sender
-from warehouse_cdc.destinations import Batch, HttpFunction, JsonRpc, rejected, retryable
+from warehouse_cdc.destinations import (
+    Batch,
+    Capabilities,
+    Destination,
+    HttpFunction,
+    JobWriter,
+    JsonRpc,
+    rejected,
+    retryable,
+)
 from warehouse_cdc.destinations.encoding import json_objects
-from warehouse_cdc.destinations.http import HttpRequest, OAuth2, Request
+from warehouse_cdc.destinations.http import HttpRequest, Json, OAuth2, Request
+from warehouse_cdc.destinations.http.client import _retry_after
 from warehouse_cdc.engine import chunks
 from warehouse_cdc.engine.chunks import _lanes_of
 from warehouse_cdc.engine.spool import Spool
-from warehouse_cdc.errors import DestinationError
+from warehouse_cdc.errors import AuthenticationError, DestinationError, RateLimitedError
 from warehouse_cdc.mapping.values import tagged
 from warehouse_cdc.testing import Fault, FaultServer
 
@@ -143,6 +155,202 @@ def test_a_retry_after_that_is_no_date_is_ignored() -> None:
             opened.close()
 
 
+# -- what writers say wrongly -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "say",
+    [
+        lambda: RateLimitedError("slow", retry_after="0"),  # type: ignore[arg-type]
+        lambda: DestinationError({"error": "down"}, status=503),  # type: ignore[arg-type]
+    ],
+)
+def test_an_odd_error_costs_only_its_batch(say: Any) -> None:
+    db = duckdb.connect()
+    db.execute("create table t as select i as id from range(6) r(i)")
+    calls: list[str] = []
+
+    def send(batch: Batch) -> None:
+        calls.extend(batch.row_ids)
+        if batch.row_ids == ["3"] and batch.attempt == 1:
+            raise say()
+
+    assert run_of(db, send, batch_rows=1, mode="insert").status == "success"
+    assert sorted(calls) == [*"012334", "5"]
+
+
+def test_what_is_true_but_no_bool_is_permanent() -> None:
+    db = duckdb.connect()
+    db.execute("create table t as select i as id from range(6) r(i)")
+    run = run_of(db, lambda batch: {"3": rejected("bad", permanent=1)} if "3" in batch.row_ids else None)  # type: ignore[arg-type]
+    assert run.status == "warning" and run.counts["added"].succeeded == 5
+
+
+def test_refused_credentials_after_an_effect_that_may_have_happened() -> None:
+    def answer(rows: list[int], batch: Batch) -> dict[int, Any]:
+        raise AuthenticationError("gone", outcome_unknown=True)
+
+    assert sender(answer)[0].send(delivery(2), 0).failures[0][0] == "unknown"
+
+
+def test_rows_left_out_of_a_lost_submission_did_not_succeed() -> None:
+    class Bulk(Destination):
+        name = "bulk"
+        capabilities = Capabilities(modes=frozenset({"upsert"}), jobs=True)
+
+        def open(self, context: Any) -> JobWriter:
+            return BulkWriter()
+
+    class BulkWriter(JobWriter):
+        def submit(self, batch: Batch, job_id: str) -> str:
+            outcomes = {batch.row_ids.index("1"): rejected("too long")}
+            raise DestinationError("lost", outcome_unknown=True, outcomes=outcomes)
+
+        def poll(self, batch: Batch, handle: str) -> dict[int, Any]:
+            return {}
+
+        def find(self, batch: Batch, job_id: str) -> str:
+            return job_id
+
+    db = duckdb.connect()
+    db.execute("create table t as select i as id from range(3) r(i)")
+    counts = run_of(db, Bulk(), poll_wait=0.01).counts["added"]
+    assert (counts.succeeded, counts.failed) == (2, 1)
+
+
+def test_a_refusal_that_asks_to_wait_too_long_is_not_halved() -> None:
+    def answer(rows: list[int], batch: Batch) -> dict[int, Any]:
+        raise DestinationError("busy", status=400, retryable=False, retry_after=1000)
+
+    made, writer = sender(answer, retry_after_max=0.05)
+    assert made.send(delivery(4), 0).fatal and len(writer.calls) == 1
+
+
+@pytest.mark.parametrize(("options", "most"), [({"max_attempts": 2}, 2), ({"retry_budget": 0}, 1)])
+def test_a_retryable_row_of_a_refused_call_keeps_to_attempts_and_budget(options: Any, most: int) -> None:
+    calls: list[list[int]] = []
+
+    def answer(rows: list[int], batch: Batch) -> dict[int, Any]:
+        calls.append(list(rows))
+        if len(calls) == 1:
+            raise DestinationError("bad", status=400, retryable=False, outcomes={0: retryable("busy")})
+        return {at: retryable("busy") for at, row in enumerate(rows) if row == 0}
+
+    sender(answer, **options)[0].send(delivery(4), 0)
+    assert sum(0 in each for each in calls) <= most and {2, 3} <= {row for each in calls[1:] for row in each}
+
+
+# -- values in messages and logs ----------------------------------------------------------------------
+
+
+LONG = "('[' || repeat('9', 5000) || ']')::json"
+
+
+def test_a_long_number_does_not_break_the_stop(tmp_path: Path) -> None:
+    """D21: refused credentials stop the run, and what was delivered counts; the log keeps each call."""
+    db = duckdb.connect()
+    db.execute(f"create table t as select i as id, {LONG} as v from range(6) r(i)")
+
+    def send(batch: Batch) -> None:
+        if batch.row_ids == ["3"]:
+            raise AuthenticationError("the token is over")
+
+    run = run_of(db, send, batch_rows=1, request_log=tmp_path, redact=["v"])
+    assert run.status == "failed" and run.counts["added"].succeeded == 3
+    assert len((tmp_path / f"{run.run_id}.jsonl").read_text().splitlines()) == 4
+
+
+@pytest.mark.parametrize(
+    ("sql", "leak"), [("DATE '1987-03-14'", "1987, 3, 14"), ("'hidden-bytes'::BLOB", "hidden-bytes")]
+)
+def test_values_as_python_shows_them_are_taken_out(sql: str, leak: str) -> None:
+    db = duckdb.connect()
+    db.execute(f"create table t as select 1 as id, {sql} as v")
+
+    def send(batch: Batch) -> None:
+        raise DestinationError(f"can't send {batch.rows[0]}")
+
+    run = run_of(db, send, max_attempts=1)
+    assert run.error and leak not in run.error
+
+
+def test_a_value_that_was_cut_is_taken_out_before_words_are_added() -> None:
+    name = "Confidential-Customer-Name-" + "x" * 200
+    db = duckdb.connect()
+    db.execute("create table t as select 1 as id, ? as name", [name])
+    fault = Fault(status=503, headers={"Retry-After": "9999"}, body="z" * 450 + " " + name)
+    with FaultServer(script=lambda number, path, body: fault) as server:
+        run = run_of(db, HttpRequest(server.url, added=Request()), mode="insert", retry_after_max=0.1)
+    assert run.error and "asks to wait" in run.error and "Confidential" not in run.error
+
+
+def test_a_redacted_value_is_hidden_in_other_columns(tmp_path: Path) -> None:
+    db = duckdb.connect()
+    db.execute("create table t as select 1 as id, 'ada@x.org' as email, ['mailto:ada@x.org'] as links")
+    run = run_of(db, lambda batch: None, request_log=tmp_path, redact=["email"])
+    assert "ada@x.org" not in (tmp_path / f"{run.run_id}.jsonl").read_text()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        *({"request_log": True}, {"redact": 5}, {"redact": ["emial"]}),
+        *({"share_rate": ["a"], "rate": "5/second"}, {"rate": "9" * 5000 + "/second"}),
+    ],
+)
+def test_wrong_options_are_refused_before_anything_is_written(options: Any) -> None:
+    db = duckdb.connect()
+    db.execute("create table t as select 1 as id")
+    with pytest.raises(wcdc.ConfigError):
+        run_of(db, lambda batch: None, **options)
+    assert not db.execute("select * from duckdb_tables() where table_name like '%plan%'").fetchall()
+
+
+@pytest.mark.parametrize("days", [float("inf"), 1_000_000])
+def test_a_log_that_is_kept_for_ever_harms_no_run(days: float) -> None:
+    db = duckdb.connect()
+    db.execute("create table t (id integer)")
+    with wcdc.connect(db) as warehouse:
+        for row in (7, 8):
+            db.execute(f"insert into t values ({row})")
+            options = {"request_log_table": True, "request_log_days": days}
+            assert run_of(db, lambda batch: None, warehouse=warehouse, **options).status == "success"
+
+
+# -- HTTP -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", ["rows[0].nope", "rows.first.nope"])
+def test_a_field_of_a_row_by_its_place_must_be_sent(value: str) -> None:
+    db = duckdb.connect()
+    db.execute("create table t as select 1 as id")
+    body = Json('{"a": {{ ' + value + " | json }}}")
+    with pytest.raises(wcdc.ConfigError, match="nope, and no such field is sent"):
+        run_of(db, HttpRequest("http://127.0.0.1:9", added=Request(body=body)), mode="insert")
+    good = Json('{"a": {{ rows[0].id | json }}, "b": {{ rows.last.id | json }}, "n": {{ rows.size }}}')
+    with FaultServer() as server:
+        made = HttpRequest(server.url, added=Request(url="/x", body=good))
+        assert run_of(db, made, mode="insert").status == "success"
+
+
+def test_a_retry_after_in_the_old_form_of_a_date(monkeypatch: pytest.MonkeyPatch) -> None:
+    """RFC 9110: it is in UTC."""
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        seconds = _retry_after(time.strftime("%a %b %d %H:%M:%S %Y", time.gmtime(time.time() + 10)))
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert seconds is not None and seconds < 15
+
+
+@pytest.mark.parametrize("header", [" x", "x "])
+def test_a_header_that_begins_or_ends_with_a_blank_is_refused(header: str) -> None:
+    with pytest.raises(wcdc.ConfigError):
+        HttpRequest("http://127.0.0.1:9", added=Request(), headers={"X-A": header})
+
+
 # -- OAuth ----------------------------------------------------------------------------------------
 
 
@@ -160,6 +368,59 @@ def test_a_server_of_tokens_that_hangs_makes_no_row_unknown() -> None:
             told = {each["reason"] for each in run.rejections().to_pylist()}
         assert not server.calls
     assert not [each for each in told if "no answer within" in each], (run.error, run.counts["added"], told)
+
+
+def oauth(server: FaultServer, **options: Any) -> OAuth2:
+    return OAuth2(token_url=server.url + "/token", client_id="c", client_secret="long secret", **options)
+
+
+def test_a_new_consent_takes_the_place_of_a_kept_token(tmp_path: Path) -> None:
+    good = {"first"}
+
+    def script(number: int, path: str, body: bytes) -> Fault | None:
+        if not path.startswith("/token"):
+            return None
+        if parse_qs(body.decode())["refresh_token"][0] not in good:
+            return Fault(status=400, body='{"error": "invalid_grant"}')
+        good.clear()
+        good.add("rotated")
+        answer = {"access_token": "abcdefgh", "token_type": "Bearer", "refresh_token": "rotated"}
+        return Fault(status=200, headers={"Content-Type": "application/json"}, body=json.dumps(answer))
+
+    db = duckdb.connect()
+    db.execute("create table t (id integer)")
+    with FaultServer(script=script) as server, wcdc.connect(db) as warehouse:
+        for row, token in enumerate(("first", "first", "second")):
+            if token == "second":
+                good.clear()
+                good.add(token)
+            auth = oauth(
+                server, grant="authorization_code", refresh_token=token, token_file=tmp_path / "token"
+            )
+            db.execute(f"insert into t values ({row})")
+            made = HttpRequest(server.url, added=Request(url="/rows"), auth=auth)
+            run = run_of(db, made, warehouse=warehouse, mode="insert")
+            assert run.status == "success", (row, run.error)
+
+
+def test_a_server_of_tokens_that_drips_makes_no_row_unknown() -> None:
+    answer = json.dumps({"access_token": "abcdefgh", "token_type": "Bearer"})
+    drips = Fault(status=200, headers={"Content-Type": "application/json"}, body=answer, drip=0.1)
+    db = duckdb.connect()
+    db.execute("create table t as select i as id from range(6) r(i)")
+    with FaultServer(script=lambda number, path, body: drips if path == "/token" else None) as server:
+        made = HttpRequest(server.url, added=Request(url="/rows"), auth=oauth(server), timeout=0.8)
+        with wcdc.connect(db) as warehouse:
+            run = run_of(db, made, warehouse=warehouse, mode="insert", max_attempts=1, batch_timeout=1)
+            told = {each["reason"] for each in run.rejections().to_pylist()}
+    assert run.status == "failed" and not [each for each in told if "unknown" in each]
+
+
+def test_parameters_of_tokens_that_have_arguments_are_refused() -> None:
+    with pytest.raises(wcdc.ConfigError, match="grant_type"):
+        OAuth2(
+            token_url="http://127.0.0.1:9", client_id="c", client_secret="s", token_params={"grant_type": "x"}
+        )
 
 
 def test_no_call_is_sent_with_a_token_that_came_too_late() -> None:
@@ -190,7 +451,7 @@ def test_no_call_is_sent_with_a_token_that_came_too_late() -> None:
         with FaultServer() as server:
             auth = OAuth2(token_url=url, client_id="c", client_secret="long secret")
             made = HttpRequest(server.url, added=Request(url="/x"), auth=auth)
-            run = run_of(db, made, batch_timeout=0.5, mode="insert")
+            run = run_of(db, made, batch_timeout=0.5, max_attempts=1, mode="insert")
             assert run.status == "failed" and over.wait(10)
             time.sleep(0.3)
             assert not server.calls
@@ -252,6 +513,11 @@ def test_a_full_disk_leaves_no_file_behind(tmp_path: Path) -> None:
 
 
 # -- order_by ---------------------------------------------------------------------------------------
+
+
+def test_lanes_know_numbers_that_travel_as_text() -> None:
+    lanes = _lanes_of(pa.chunked_array([["1.0", "2", "1.00", "NaN", "NaN"]]), tagged("v", "decimal"), 1000)
+    assert lanes[0] == lanes[2] != lanes[1] and lanes[3] == lanes[4]
 
 
 def test_lanes_know_json_by_its_content() -> None:

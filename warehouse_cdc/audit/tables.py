@@ -7,6 +7,7 @@ from datetime import datetime, timedelta, timezone
 
 from ulid import ULID
 
+from warehouse_cdc.engine.journal import EPOCH
 from warehouse_cdc.engine.result import Counts
 from warehouse_cdc.plan.statements import Statements
 
@@ -53,7 +54,9 @@ def run_row(
 
 def oldest_run(days: float) -> str:
     """The least id of runs that are not older than so many days."""
-    return str(ULID.from_datetime(datetime.now(timezone.utc) - timedelta(days=days)))[:10] + "0" * 16
+    now = datetime.now(timezone.utc)
+    age = timedelta(days=min(days, (now - EPOCH).days))
+    return str(ULID.from_datetime(now - age))[:10] + "0" * 16
 
 
 def prune(statements: Statements, days: float) -> list[str]:

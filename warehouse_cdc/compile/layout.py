@@ -128,6 +128,13 @@ def lay_out(
             code="unknown-field",
             hint="Map it, or order by one of the columns that are mapped or matched.",
         )
+    for name in sync.redact:
+        if name not in names:
+            raise ConfigError(
+                f"Sync {sync.id!r}: redact names {name!r}, and the model has no such column.",
+                code="unknown-field",
+                hint=f"Columns: {', '.join(names)}.",
+            )
     columns = []
     ordered = [*primary_key, *sorted(set(used) - set(primary_key))]
     for number, name in enumerate(ordered, start=1):

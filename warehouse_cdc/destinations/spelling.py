@@ -67,12 +67,20 @@ def spellings(column: pa.ChunkedArray, field: pa.Field) -> set[str]:
             texts = {str(column[position])} if position in invalid else set()
         else:
             try:
-                value = json.loads(text, parse_float=Decimal)
+                value = json.loads(text, parse_float=Decimal, parse_int=Decimal)
                 texts = {value if isinstance(value, str) else text, *_parts(value)}
-            except RecursionError:
+            except (RecursionError, ValueError):
                 texts = {text}
         found = found.union(*map(spelled, texts))
-    return found
+    return found.union(*map(_as_python, to_list(column, field, strict=False)))
+
+
+def _as_python(value: Any) -> set[str]:
+    """A value as Python shows it, and the text in its quotes."""
+    shown = repr(value)
+    if isinstance(value, bytes):
+        return {shown, shown[2:-1], value.decode("utf-8", "replace")}
+    return set() if value is None else {shown, shown[1:-1]} if isinstance(value, str) else {shown}
 
 
 def _parts(value: Any) -> Iterator[str]:

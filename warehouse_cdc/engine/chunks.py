@@ -347,8 +347,8 @@ def _whole(values: pa.Table | None) -> Whole | None:
 
 def _lanes_of(column: pa.ChunkedArray, field: pa.Field, number: int) -> Any:
     """A lane for each row: the same for equal values."""
-    if kind_of(field) == "json":
-        texts = [None if text is None else _one_spelling(text) for text in column.to_pylist()]
+    if kind_of(field) in ("json", "decimal"):
+        texts = [None if text is None else _one_spelling(str(text)) for text in column.to_pylist()]
         column = pa.chunked_array([pa.array(texts, pa.large_string())])
     elif pa.types.is_nested(column.type):
         column = pa.chunked_array([pa.array(encode_column(column, field, JSON, {}), pa.large_string())])
@@ -358,7 +358,7 @@ def _lanes_of(column: pa.ChunkedArray, field: pa.Field, number: int) -> Any:
 
 
 def _one_spelling(text: str) -> str:
-    """The same text for the same JSON, and perhaps for other JSON, too."""
+    """The same text for the same JSON or number, and perhaps for others, too."""
 
     def number(spelled: str) -> float:
         return float(spelled) + 0.0  # there is one zero

@@ -15,7 +15,17 @@ from ulid import ULID
 from warehouse_cdc.destinations.base import Batch, JobWriter, Outcomes, retryable, unknown
 from warehouse_cdc.destinations.exchanges import recorded
 from warehouse_cdc.engine.request_log import RequestLog
-from warehouse_cdc.engine.sending import Answer, Attempt, Call, Piece, Sender, Sent, Standing, all_of
+from warehouse_cdc.engine.sending import (
+    Answer,
+    Attempt,
+    Call,
+    Piece,
+    Sender,
+    Sent,
+    Standing,
+    all_of,
+    without_values,
+)
 from warehouse_cdc.errors import AuthenticationError, DestinationError, LeaseLostError
 from warehouse_cdc.limits import Limiter, Place
 from warehouse_cdc.plan.record import Job
@@ -155,7 +165,8 @@ class JobSender(Sender):
             return part, answer
         self._note_down(replace(job, handle=answer.handle), number)
         try:
-            return part, self._outcome(part, number, answer.handle, until)
+            found = self._outcome(part, number, answer.handle, until)
+            return part, replace(found, outcomes={**found.outcomes, **answer.outcomes})
         except AuthenticationError as error:
             return part, Answer(all_of(part, unknown(error.message)), fatal=error.message)
 
@@ -195,7 +206,8 @@ class JobSender(Sender):
         except DestinationError:
             return answer
         if handle is not None:
-            return Answer({}, handle=handle)
+            own = {at: each for at, each in answer.outcomes.items() if each.status != "unknown"}
+            return Answer(own, handle=handle)
         absent = retryable(answer.failed or "there is no such job")
         outcomes = {
             at: absent if outcome.status == "unknown" else outcome for at, outcome in answer.outcomes.items()
@@ -257,7 +269,7 @@ class JobSender(Sender):
                 if not (error.retryable or error.outcome_unknown):
                     return self._said(batch, error)
                 self._eased(error)
-                outcomes, said = None, f" ({error.message})"
+                outcomes, said = None, f" ({without_values(error.message, batch)})"
             except Exception as error:
                 # Asking changes nothing, so it may be done again; but not for an hour.
                 broken += 1

@@ -99,7 +99,8 @@ class RequestLog:
                 {
                     "row_id": row_id,
                     "fields": {
-                        name: HIDDEN if name in self._hidden else value for name, value in row.items()
+                        name: HIDDEN if name in self._hidden else _each_text(value, hide)
+                        for name, value in row.items()
                     },
                     "outcome": rest if outcome is None else outcome.status,
                     "reason": None if outcome is None else hide(outcome.reason),
@@ -155,7 +156,7 @@ def _each_text(value: Any, hide: Callable[[str], str]) -> Any:
         return hide(value)
     if isinstance(value, Mapping):
         return {name: _each_text(item, hide) for name, item in value.items()}
-    return value
+    return [_each_text(item, hide) for item in value] if isinstance(value, list) else value
 
 
 def prune(folder: Path, days: float) -> None:

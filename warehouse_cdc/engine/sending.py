@@ -56,7 +56,7 @@ class Sent:
         """
         reason = printable(outcome.reason) or "no reason given"
         kind = "unknown" if tainted else "failed"
-        self.failures[position] = (kind, reason, outcome.permanent if own else None, attempt)
+        self.failures[position] = (kind, reason, bool(outcome.permanent) if own else None, attempt)
 
 
 @dataclass(frozen=True)
@@ -66,10 +66,12 @@ class Piece:
     Attributes:
         rows: Their positions in the batch.
         tries: How often each of them was sent before.
+        used: How many of these were attempts of this call; halves of one that was refused begin afresh.
     """
 
     rows: Sequence[int]
     tries: int = 0
+    used: int = 0
 
 
 @dataclass(frozen=True)
@@ -200,7 +202,7 @@ class Sender:
         tainted: set[int],
     ) -> list[Piece]:
         """Send some of a batch's rows until each has an outcome; returns what is to be sent in pieces."""
-        for attempt in range(1, self._sync.max_attempts + 1):
+        for attempt in range(piece.used + 1, self._sync.max_attempts + 1):
             made = self._turn(batch, piece, number, sent, later)
             if made is None:
                 _leave(piece, sent)
@@ -220,14 +222,13 @@ class Sender:
                 sent.note(position, outcome, tries, tainted=position in tainted, own=own)
                 if outcome.status != "rejected":
                     again.append(position)
-            piece = Piece(again, tries)
+            piece = Piece(again, tries, attempt)
             refused = [pending[index] for index in answer.refused]
-            if len(refused) > 1 and not tainted and (self._splits or answer.divisible):
+            last = last or (bool(again) and not self._retries())
+            if len(refused) > 1 and not (tainted or answer.fatal) and (self._splits or answer.divisible):
                 if answer.too_large:
                     self._shrink((len(refused) + 1) // 2)
-                left = [piece] if again and tries < self._sync.max_attempts else []
-                return [*left, *_halves(Piece(refused, tries))]
-            last = last or (bool(again) and not self._retries())
+                return [*([piece] if again and not last else []), *_halves(Piece(refused, tries))]
             fatal = answer.fatal or self._down(answer, last=last)
             if fatal:
                 sent.fatal = printable(without_values(fatal, part))
@@ -368,12 +369,14 @@ class Sender:
         """What an error says of all rows of its call."""
         message, pause, fatal = error.message, error.retry_after, None
         if isinstance(error, AuthenticationError):
-            return Answer(all_of(batch, retryable(message)), fatal=message)
+            outcome = unknown(message) if error.outcome_unknown else retryable(message)
+            return Answer(all_of(batch, outcome), fatal=message)
         if pause is not None:
             longest = self._sync.retry_after_max
             self._limiter.pause(min(pause, longest))
             if pause > longest:
-                fatal = f"{message} The destination asks to wait {pause:g} s (retry_after_max: {longest:g})."
+                asks = f"The destination asks to wait {pause:g} s (retry_after_max: {longest:g})."
+                fatal = f"{without_values(message, batch)} {asks}"
         if error.outcome_unknown:
             return Answer(all_of(batch, unknown(message)), fatal, paused=pause is not None, failed=message)
         if error.retryable:

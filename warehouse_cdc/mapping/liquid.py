@@ -145,14 +145,23 @@ class Template:
             )
         members = dict.fromkeys(["row"] if single else self._over_rows, fields) | {"context": CONTEXT}
         used = self._used.globals if single else self._used.variables
-        for name, known in members.items():
-            for _, *rest in (variable.segments for variable in used.get(name, ())):
-                if rest and isinstance(rest[0], str) and rest[0] not in known:
-                    raise ConfigError(
-                        f"{self.label} uses {name}.{rest[0]}, and no such field is sent.",
-                        code="unknown-field",
-                        hint=f"Fields: {', '.join(known)}.",
-                    )
+        paths = [
+            (name, known, each.segments) for name, known in members.items() for each in used.get(name, ())
+        ]
+        # A row of rows: by its place, or the first or last.
+        placed = [each.segments for each in (() if single else self._used.globals.get("rows", ()))]
+        paths += [
+            ("rows[…]", fields, path[1:])
+            for path in placed
+            if len(path) > 2 and (isinstance(path[1], int) or path[1] in ("first", "last"))
+        ]
+        for name, known, (_, *rest) in paths:
+            if rest and isinstance(rest[0], str) and rest[0] not in known:
+                raise ConfigError(
+                    f"{self.label} uses {name}.{rest[0]}, and no such field is sent.",
+                    code="unknown-field",
+                    hint=f"Fields: {', '.join(known)}.",
+                )
 
     def render(self, **values: Any) -> str:
         """Fill the template.

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import unquote
 
 
 @dataclass(frozen=True)
@@ -179,7 +180,7 @@ class FaultServer:
             return 400, "no JSON", False
         rows = given if isinstance(given, list) else [given]
         if method == "DELETE" and len(parts) == 2:
-            rows = [{self.key: parts[1]}]
+            rows = [{self.key: unquote(parts[1])}]
         if any(self.poison(row) for row in rows):
             return 422, "a row is refused", False
         token = headers.get("idempotency-key")

@@ -195,7 +195,7 @@ class Trial:
             "batch_rows": min(3, able.batch_rows),
             "chunk_rows": 12 if self.file is None else 3,  # where it is killed, most calls are checkpointed
             "concurrency": 1,
-            "max_attempts": 2,
+            "max_attempts": 3,
             "retry_wait": 0,
             "breaker": None,
         }

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from datetime import timezone
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from os import PathLike
@@ -35,7 +36,7 @@ from warehouse_cdc.typed import MismatchError, fields_of, fit
 
 _MEGABYTE = 1 << 20
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_VALUE = re.compile(r"[ -~]*")
+_VALUE = re.compile(r"(?:[!-~](?:[ -~]*[!-~])?)?")
 _parsed = lru_cache(maxsize=64)(httpx2.URL)
 LONGEST_ANSWER = _MEGABYTE
 """Bytes of an answer that are read; the rest of it is left."""
@@ -453,6 +454,8 @@ def _retry_after(text: str | None) -> float | None:
     except ValueError:
         pass
     try:
-        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
+        at = parsedate_to_datetime(text)
+        at = at if at.tzinfo is not None else at.replace(tzinfo=timezone.utc)
+        return max(0.0, at.timestamp() - time.time())
     except (ValueError, TypeError, OverflowError):
         return None

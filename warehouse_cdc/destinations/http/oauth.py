@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -9,7 +10,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Generator, Mapping
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass, field
@@ -31,6 +32,11 @@ from warehouse_cdc.destinations.http.client import (
 )
 from warehouse_cdc.errors import AuthenticationError, ConfigError, DestinationError
 
+_OWN = frozenset(
+    {"auth", "body", "client_id", "client_secret", "grant_type", "headers", "method", "password"}
+    | {"refresh_token", "scope", "state", "token_url", "url", "username"}
+)
+"""Parameters of requests for tokens that others say."""
 _LEEWAY = 60.0
 """A token is renewed so many seconds before it ends."""
 
@@ -94,6 +100,11 @@ class OAuth2:
                 code="destination-auth",
                 hint=f"One of {', '.join(needs)}.",
             )
+        for label in ("token_params", "refresh_params"):
+            if clash := sorted(_OWN.intersection(getattr(self, label))):
+                raise ConfigError(
+                    f"auth: {label} can't hold {clash[0]}, which has an argument.", code="destination-auth"
+                )
         for label in needs[self.grant]:
             if getattr(self, label) is None and not (label == "refresh_token" and self.token_file):
                 raise ConfigError(f"auth: grant {self.grant!r} needs {label}.", code="destination-auth")
@@ -119,6 +130,7 @@ class BearerAuth(httpx2.Auth):
     def __init__(self, settings: OAuth2, tls: Tls | None, timeout: float, secrets: Secrets) -> None:
         """Fetch nothing yet; ``secrets`` gets each token that is fetched."""
         self._settings = settings
+        self._longest = 1.5 * timeout
         self._secrets = secrets
         self._lock = threading.Lock()
         self._token: dict[str, Any] = {}
@@ -159,7 +171,13 @@ class BearerAuth(httpx2.Auth):
             if asks := request is None:
                 request = self._request = Future()
         if asks:
-            self._fetch(request)
+            # By a thread of its own: a server that answers drop by drop keeps no call waiting.
+            threading.Thread(target=self._fetch, args=(request,), name="wcdc-token", daemon=True).start()
+        wait([request], self._longest)
+        if not request.done():
+            raise DestinationError(
+                f"{shown_url(self._settings.token_url)} took too long.", code="destination-unreachable"
+            )
         if (error := request.exception()) is not None:
             raise copy(error)
         return str(request.result()["access_token"])
@@ -218,7 +236,10 @@ class BearerAuth(httpx2.Auth):
         if rotated and rotated != self._refresh_token:
             self._refresh_token = str(rotated)
             self._keep(self._refresh_token)
-        lasts = float(found.get("expires_in") or float("inf"))
+        try:
+            lasts = float(found.get("expires_in") or "inf")
+        except OverflowError:
+            lasts = float("inf")
         leeway = min(_LEEWAY, lasts / 4) if lasts != float("inf") else 0.0
         return {"access_token": token, "ends": time.monotonic() + lasts - leeway}
 
@@ -240,14 +261,22 @@ class BearerAuth(httpx2.Auth):
             **settings.refresh_params,
         )
 
+    @property
+    def _given(self) -> str | None:
+        """What tells one declared refresh token from another: a new one is another consent."""
+        token = self._settings.refresh_token
+        return None if token is None else hashlib.sha256(token.encode()).hexdigest()
+
     def _kept(self) -> str | None:
-        """The refresh token that an earlier process has kept."""
+        """The refresh token that an earlier process has kept in place of the declared one."""
         path = self._settings.token_file
         if path is None or not Path(path).exists():
             return None
         try:
             kept = json.loads(Path(path).read_text("utf-8"))
-            return str(kept["refresh_token"]) if kept["client_id"] == self._settings.client_id else None
+            mine = kept["client_id"] == self._settings.client_id
+            again = self._given is None or kept.get("of", self._given) == self._given
+            return str(kept["refresh_token"]) if mine and again else None
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ConfigError(
                 f"auth: token_file can't be read ({type(error).__name__}).", code="destination-auth"
@@ -263,7 +292,8 @@ class BearerAuth(httpx2.Auth):
             handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
             try:
                 with os.fdopen(handle, "w", encoding="utf-8") as file:
-                    json.dump({"client_id": self._settings.client_id, "refresh_token": token}, file)
+                    held = {"client_id": self._settings.client_id, "of": self._given}
+                    json.dump({**held, "refresh_token": token}, file)
                     file.flush()
                     os.fsync(file.fileno())
                 os.replace(name, path)

@@ -248,6 +248,8 @@ class _FunctionWriter(_ServiceWriter):
 
 # -- JSON-RPC -------------------------------------------------------------------------------------
 
+_MOST_ROWS = 1_000_000
+"""A larger size of a batch is none."""
 _UNKNOWN_METHOD = -32601
 _NOT_RUN = frozenset({-32700, -32600, _UNKNOWN_METHOD, -32602})
 """Codes of errors that come before a method does anything."""
@@ -480,7 +482,7 @@ class _RpcWriter(_ServiceWriter):
         head = json_of({"idColumn": context.columns[place], "configuration": dict(configuration)})
         self._head = head[:-1]
         size = behavior.get("batchSize")
-        if isinstance(size, bool) or not isinstance(size, int | Decimal) or size < 1:
+        if isinstance(size, bool) or not isinstance(size, int | Decimal) or not 1 <= size <= _MOST_ROWS:
             size = None
         self._most_rows = None if size is None else int(size)
         wanted = behavior.get("operations")
