@@ -2,14 +2,12 @@
 #   make test TESTS=tests/unit/test_model.py     a part of the tests
 #   make test PYTEST_ARGS="-x -k upsert"         more arguments for pytest
 #   make bench SIZE=full REPEAT=1                the sizes that benchmarks/README.md names: hours
-#   make test JOBS=8                              more processes: a third of the tests' time is waiting
 #   make venv PYTHON=python3.12                  another interpreter (after `make distclean`)
 
 PYTHON ?= python3
 VENV   ?= .venv
 TESTS  ?= tests
-JOBS   ?= 3
-SERVER_JOBS ?= 2
+JOBS   ?= 2
 PYTEST_ARGS ?=
 BENCH  ?= $(sort $(wildcard benchmarks/bench_*.py))
 SIZE   ?= laptop
@@ -54,14 +52,14 @@ format: $(STAMP) ## Format the code and apply the safe lint fixes
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-test: $(STAMP) ## Run the tests (TESTS=path, PYTEST_ARGS=..., JOBS=3)
+test: $(STAMP) ## Run the tests (TESTS=path, PYTEST_ARGS=..., JOBS=2)
 	$(PY) -m pytest -n $(JOBS) --dist loadgroup $(PYTEST_ARGS) $(TESTS)
 
 engines: $(STAMP) ## Assemble the servers that test-engines starts, in ~/.cache (ENGINES="trino spark ...")
 	$(PY) -m tests.engines $(ENGINES)
 
 test-engines: $(STAMP) ## Run the tests that need servers, stand-ins or slow parsers (ENGINES="trino spark ...")
-	$(PY) -m pytest -n $(SERVER_JOBS) --dist loadgroup -m "$(subst $(space), or ,$(strip $(ENGINES)))" $(PYTEST_ARGS) $(TESTS)
+	$(PY) -m pytest -n $(JOBS) --dist loadgroup -m "$(subst $(space), or ,$(strip $(ENGINES)))" $(PYTEST_ARGS) $(TESTS)
 
 test-engines-full: export WCDC_TEST_FAULTS := all
 test-engines-full: export WCDC_TEST_HISTORY := all

@@ -38,6 +38,7 @@ from warehouse_cdc.destinations import (
 from warehouse_cdc.destinations.encoding import json_objects
 from warehouse_cdc.destinations.http import HttpRequest, Json, OAuth2, Request
 from warehouse_cdc.destinations.http.client import _retry_after
+from warehouse_cdc.destinations.spelling import spellings
 from warehouse_cdc.engine import chunks
 from warehouse_cdc.engine.chunks import _lanes_of
 from warehouse_cdc.engine.spool import Spool
@@ -272,6 +273,13 @@ def test_values_as_python_shows_them_are_taken_out(sql: str, leak: str) -> None:
 
     run = run_of(db, send, max_attempts=1)
     assert run.error and leak not in run.error
+
+
+def test_values_that_python_cannot_hold_break_no_message() -> None:
+    column = broken_text(3, 1).column("v")
+    assert "a" in spellings(column, pa.field("v", pa.string()))
+    nested = pa.list_(pa.timestamp("us"))
+    assert not spellings(pa.chunked_array([pa.array([[2**62], None], nested)]), pa.field("v", nested))
 
 
 def test_a_value_that_was_cut_is_taken_out_before_words_are_added() -> None:

@@ -505,7 +505,7 @@ def test_the_request_log_shows_a_job_from_submission_to_outcome(tmp_path: Any) -
 
 
 def test_rows_of_one_value_are_never_in_two_jobs_at_once() -> None:
-    with JobService(seconds=0.02) as service:
+    with JobService(seconds=0.1) as service:
         source = duckdb.connect()
         source.execute("create table t as select i as id, i % 3 as lane from range(30) r (i)")
         sync = Sync(

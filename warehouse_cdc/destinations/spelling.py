@@ -7,6 +7,7 @@ import json
 import re
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 from decimal import Decimal
 from html import escape as html_escape
 from typing import Any
@@ -63,8 +64,10 @@ def spellings(column: pa.ChunkedArray, field: pa.Field) -> set[str]:
     shown = {str(value) for value in moments if value is not None}
     found = set[str]().union(*map(spelled, shown | {text.replace(" ", "T") for text in shown}))
     for position, text in enumerate(encode_column(column, field, JSON, invalid)):
+        texts: set[str] = set()
         if text is None:
-            texts = {str(column[position])} if position in invalid else set()
+            with suppress(ValueError, OverflowError):
+                texts = {str(column[position])} if position in invalid else texts
         else:
             try:
                 value = json.loads(text, parse_float=Decimal, parse_int=Decimal)
@@ -72,7 +75,19 @@ def spellings(column: pa.ChunkedArray, field: pa.Field) -> set[str]:
             except (RecursionError, ValueError):
                 texts = {text}
         found = found.union(*map(spelled, texts))
-    return found.union(*map(_as_python, to_list(column, field, strict=False)))
+    return found.union(*map(_as_python, _values(column, field)))
+
+
+def _values(column: pa.ChunkedArray, field: pa.Field) -> list[Any]:
+    """A column's values as Python objects, but for those that can't be one."""
+    try:
+        return to_list(column, field, strict=False)
+    except (ValueError, OverflowError):
+        values: list[Any] = []
+    for at in range(len(column)):
+        with suppress(ValueError, OverflowError):
+            values += to_list(column.slice(at, 1), field, strict=False)
+    return values
 
 
 def _as_python(value: Any) -> set[str]:

@@ -488,7 +488,8 @@ def printable(text: str) -> str:
 def _halves(piece: Piece) -> list[Piece]:
     """Its second half, then its first: what is sent next comes last."""
     middle = len(piece.rows) // 2
-    return [Piece(piece.rows[middle:], piece.tries), Piece(piece.rows[:middle], piece.tries)]
+    parts = (piece.rows[middle:], piece.rows[:middle])
+    return [Piece(rows, piece.tries, piece.used) for rows in parts]
 
 
 def _leave(piece: Piece, sent: Sent) -> None:
