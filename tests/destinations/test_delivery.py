@@ -43,7 +43,7 @@ from warehouse_cdc.engine import chunks
 from warehouse_cdc.engine.chunks import _lanes_of
 from warehouse_cdc.engine.spool import Spool
 from warehouse_cdc.errors import AuthenticationError, DestinationError, RateLimitedError
-from warehouse_cdc.mapping.values import tagged
+from warehouse_cdc.mapping.values import tagged, to_rows
 from warehouse_cdc.testing import Fault, FaultServer
 
 
@@ -280,6 +280,10 @@ def test_values_that_python_cannot_hold_break_no_message() -> None:
     assert "a" in spellings(column, pa.field("v", pa.string()))
     nested = pa.list_(pa.timestamp("us"))
     assert not spellings(pa.chunked_array([pa.array([[2**62], None], nested)]), pa.field("v", nested))
+
+
+def test_a_value_that_python_cannot_hold_does_not_end_the_log() -> None:
+    assert [row["v"] for row in to_rows(broken_text(3, 1), strict=False)] == ["a", None, "a"]
 
 
 def test_a_value_that_was_cut_is_taken_out_before_words_are_added() -> None:

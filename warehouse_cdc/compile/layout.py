@@ -118,6 +118,7 @@ def lay_out(
     chosen = whole if sync.mappings is None else sync.mappings
     mapped = tuple((column, field) for field, column in chosen.items())
     used = tuple(dict.fromkeys([*primary_key, *(c for c, _ in match), *(c for c, _ in mapped)]))
+    _check_known(sync, names, [*used, *sync.redact])
     _check_names(sync, names, used, dialect)
     _check_key(sync, types)
     _check_width(sync, len(used), dialect)
@@ -128,13 +129,6 @@ def lay_out(
             code="unknown-field",
             hint="Map it, or order by one of the columns that are mapped or matched.",
         )
-    for name in sync.redact:
-        if name not in names:
-            raise ConfigError(
-                f"Sync {sync.id!r}: redact names {name!r}, and the model has no such column.",
-                code="unknown-field",
-                hint=f"Columns: {', '.join(names)}.",
-            )
     columns = []
     ordered = [*primary_key, *sorted(set(used) - set(primary_key))]
     for number, name in enumerate(ordered, start=1):
@@ -164,11 +158,10 @@ def _digest(*parts: object) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
-def _check_names(sync: Sync, names: Sequence[str], used: Sequence[str], dialect: Dialect) -> None:
-    counted, same_case = Counter(names), dialect.capabilities.column_case
-    alike = counted if same_case else Counter(name.lower() for name in names)
-    for name in used:
-        if name not in counted:
+def _check_known(sync: Sync, names: Sequence[str], wanted: Sequence[str]) -> None:
+    known = set(names)
+    for name in wanted:
+        if name not in known:
             near = difflib.get_close_matches(name, names, 3) or [
                 n for n in names if n.lower() == name.lower()
             ]
@@ -180,6 +173,12 @@ def _check_names(sync: Sync, names: Sequence[str], used: Sequence[str], dialect:
                 if near
                 else "Change the mapping or the model.",
             )
+
+
+def _check_names(sync: Sync, names: Sequence[str], used: Sequence[str], dialect: Dialect) -> None:
+    counted, same_case = Counter(names), dialect.capabilities.column_case
+    alike = counted if same_case else Counter(name.lower() for name in names)
+    for name in used:
         if (copies := alike[name if same_case else name.lower()]) > 1:
             case = "" if same_case else ", whatever their case"
             raise ModelError(

@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from warehouse_cdc.mapping import times
-from warehouse_cdc.mapping.values import kind_of
+from warehouse_cdc.mapping.values import kind_of, objects
 
 Quote = Callable[[str], str]
 Encode = Callable[[Any], str]
@@ -314,18 +314,9 @@ def _plain_type(column: pa.ChunkedArray) -> tuple[pa.ChunkedArray, pa.DataType]:
 
 def _values(column: pa.ChunkedArray, field: pa.Field, invalid: MutableMapping[int, str]) -> list[Any]:
     """The column's values as Python objects; one that Python can't hold costs only its own row."""
-    try:
-        result: list[Any] = column.to_pylist()
-        return result
-    except (ValueError, OverflowError):
-        pass
-    values: list[Any] = []
-    for position, scalar in enumerate(column):
-        try:
-            values.append(scalar.as_py())
-        except (ValueError, OverflowError):
-            invalid.setdefault(position, f"field {field.name!r}: a nested value is out of range")
-            values.append(None)
+    values, lost = objects(column)
+    for position in lost:
+        invalid.setdefault(position, f"field {field.name!r}: a nested value is out of range")
     return values
 
 

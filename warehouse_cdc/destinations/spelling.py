@@ -75,19 +75,7 @@ def spellings(column: pa.ChunkedArray, field: pa.Field) -> set[str]:
             except (RecursionError, ValueError):
                 texts = {text}
         found = found.union(*map(spelled, texts))
-    return found.union(*map(_as_python, _values(column, field)))
-
-
-def _values(column: pa.ChunkedArray, field: pa.Field) -> list[Any]:
-    """A column's values as Python objects, but for those that can't be one."""
-    try:
-        return to_list(column, field, strict=False)
-    except (ValueError, OverflowError):
-        values: list[Any] = []
-    for at in range(len(column)):
-        with suppress(ValueError, OverflowError):
-            values += to_list(column.slice(at, 1), field, strict=False)
-    return values
+    return found.union(*map(_as_python, to_list(column, field, strict=False)))
 
 
 def _as_python(value: Any) -> set[str]:
@@ -95,7 +83,9 @@ def _as_python(value: Any) -> set[str]:
     shown = repr(value)
     if isinstance(value, bytes):
         return {shown, shown[2:-1], value.decode("utf-8", "replace")}
-    return set() if value is None else {shown, shown[1:-1]} if isinstance(value, str) else {shown}
+    if isinstance(value, str):
+        return {shown, shown[1:-1]}
+    return set() if value is None else {shown}
 
 
 def _parts(value: Any) -> Iterator[str]:

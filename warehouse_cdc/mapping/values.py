@@ -42,6 +42,7 @@ def to_rows(table: pa.Table, *, strict: bool = True, exact: bool = False) -> lis
     Args:
         table: The table.
         strict: Whether a value that isn't what its field says is an error; else it stays the text that it is.
+            One that Python can't hold is None then.
         exact: Whether fractions in JSON are decimals.
     """
     how = {"strict": strict, "exact": exact}
@@ -61,7 +62,7 @@ def to_list(
     if times.is_time_like(column.type):
         convert = times.to_python(column.type)
         return [None if value is None else convert(value) for value in times.ticks(column)]
-    values: list[Any] = column.to_pylist()
+    values: list[Any] = column.to_pylist() if strict else objects(column)[0]
     decode = _DECODERS.get(kind_of(field) or "")
     if decode is None:
         return values
@@ -70,6 +71,23 @@ def to_list(
     if not strict:
         decode = _or_itself(decode)
     return [None if value is None else decode(value) for value in values]
+
+
+def objects(column: pa.ChunkedArray) -> tuple[list[Any], list[int]]:
+    """A column's values as Python objects, and the places of those that can't be one, which are None."""
+    try:
+        return column.to_pylist(), []
+    except (ValueError, OverflowError):
+        pass
+    values: list[Any] = []
+    lost = []
+    for position, scalar in enumerate(column):
+        try:
+            values.append(scalar.as_py())
+        except (ValueError, OverflowError):
+            lost.append(position)
+            values.append(None)
+    return values, lost
 
 
 def _or_itself(decode: Callable[[Any], Any]) -> Callable[[Any], Any]:
