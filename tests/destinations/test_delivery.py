@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import duckdb
+import httpx2
 import pyarrow as pa
 import pytest
 
@@ -355,6 +356,28 @@ def test_a_retry_after_in_the_old_form_of_a_date(monkeypatch: pytest.MonkeyPatch
         monkeypatch.undo()
         time.tzset()
     assert seconds is not None and seconds < 15
+
+
+def test_a_batch_size_that_is_none_is_not_made_a_number() -> None:
+    """So many digits would fill the memory."""
+
+    def script(number: int, path: str, body: bytes) -> Fault:
+        asked = json.loads(body)
+        result = {"add": "{}", "behavior": '{"batchSize": 1e9999999999}'}.get(asked["method"], "[]")
+        return Fault(status=200, body=f'{{"jsonrpc": "2.0", "id": {asked["id"]}, "result": {result}}}')
+
+    db = duckdb.connect()
+    db.execute("create table t as select 1 as id")
+    with FaultServer(script=script) as server:
+        assert run_of(db, JsonRpc(server.url)).status == "success"
+
+
+def test_the_fault_server_removes_any_key() -> None:
+    with FaultServer() as server:
+        httpx2.post(server.url + "/rows", json={"id": "a b"})
+        assert list(server.table) == ["a b"]
+        httpx2.delete(server.url + "/rows/a%20b")
+        assert not server.table
 
 
 @pytest.mark.parametrize("header", [" x", "x "])
