@@ -13,8 +13,8 @@ BENCH  ?= $(sort $(wildcard benchmarks/bench_*.py))
 SIZE   ?= laptop
 REPEAT ?= 3
 BENCH_ARGS ?=
-ENGINES ?= bigquery parsers postgres_old presto snowflake spark_iceberg stand_in trino tsql
-ALL_ENGINES := $(ENGINES) athena databricks spark tables
+ENGINES ?= athena bigquery databricks parsers postgres_old presto snowflake spark spark_iceberg stand_in trino tsql
+ALL_ENGINES := $(ENGINES) tables
 empty :=
 space := $(empty) $(empty)
 

@@ -53,6 +53,7 @@ LEFT_OUT = frozenset(
         "test_a_run_without_a_change_writes_no_table",
         "test_rows_that_go_back_to_what_the_full_plan_holds_are_changes",
         "test_repeated_keys_are_noticed_whatever_the_plan_before_holds",
+        "test_a_quarantined_row_that_changes_is_sent_again",
     }
 )
 """Tests that run only with ``WCDC_TEST_SPARK=all``: their SQL is that of others, and a run takes seconds."""
