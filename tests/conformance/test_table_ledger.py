@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 import warehouse_cdc as wcdc
-from tests.conformance.helpers import PLANNER, Recorder, TablesEngine, postgres_engine, sync_of
+from tests.conformance.helpers import AUDIT, PLANNER, Recorder, TablesEngine, postgres_engine, sync_of
+from tests.stand_ins import WithoutTransactions
 from warehouse_cdc.engine import table_ledger
 from warehouse_cdc.engine.table_ledger import TableLease, TableLedger
 from warehouse_cdc.engine.transitions import Step
@@ -211,3 +213,100 @@ def test_what_is_left_of_a_claim_by_another_sync_does_no_harm(tables: TablesEngi
     for added in (1, 0):
         run = warehouse.run(first, wait=10)
         assert run.counts["added"].planned == added and run.closed is None
+
+
+SHORT = {"lease_seconds": 1.0, "lease_margin": 0.1}
+
+
+def paused_before(
+    monkeypatch: pytest.MonkeyPatch, statement: str, meanwhile: Callable[[], None]
+) -> list[str]:
+    """A process that is stopped once, right before it sends a statement that begins so."""
+    sent, paused = WithoutTransactions.execute, []
+
+    def execute(self: WithoutTransactions, sql: str, **options: Any) -> None:
+        if sql.startswith(statement) and not paused:
+            paused.append(sql)
+            time.sleep(SHORT["lease_seconds"] + 0.3)
+            meanwhile()
+        sent(self, sql, **options)
+
+    monkeypatch.setattr(WithoutTransactions, "execute", execute)
+    monkeypatch.setattr(TableLease, "keep", lambda lease: None)
+    return paused
+
+
+def test_d25_a_run_that_lost_the_sync_between_two_statements_sends_no_other(
+    tables: TablesEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables.execute("INSERT INTO people VALUES (2)")
+    sync = sync_of(Recorder(), batch_timeout=0.5)
+    tables.connect(**SHORT).run(sync)
+    tables.execute("INSERT INTO people VALUES (3)")
+
+    def meanwhile() -> None:
+        tables.execute("DELETE FROM people WHERE id = 3")
+        assert tables.connect(**SHORT).run(sync).closed
+
+    paused = paused_before(monkeypatch, f'INSERT INTO "{AUDIT}"."sync_snapshot"', meanwhile)
+    with pytest.raises(wcdc.LeaseLostError):
+        tables.connect(**SHORT).run(sync)
+    assert paused
+    tables.connect(**SHORT).run(sync)
+    assert sorted(row["row_id"] for row in tables.audit("sync_snapshot")) == ["1", "2"]
+
+
+def test_d24_a_run_that_lost_the_sync_writes_no_changelog(
+    tables: TablesEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync = sync_of(Recorder(), batch_timeout=0.5)
+    closing: list[str | None] = []
+    paused = paused_before(
+        monkeypatch,
+        f'INSERT INTO "{AUDIT}"."sync_changelog"',
+        lambda: closing.append(tables.connect(**SHORT).run(sync).closed),
+    )
+    with pytest.raises(wcdc.LeaseLostError):
+        tables.connect(**SHORT).run(sync)
+    assert paused and closing != [None]
+    assert [row["row_id"] for row in tables.audit("sync_changelog")] == ["1"]
+
+
+def lose_the_answer(monkeypatch: pytest.MonkeyPatch, table: str, *, session: bool) -> list[str]:
+    """Of the first statement that makes such a table; perhaps the session is gone, too."""
+    sent, lost = WithoutTransactions.execute, []
+
+    def execute(self: WithoutTransactions, sql: str, **options: Any) -> None:
+        sent(self, sql, **options)
+        if sql.startswith("CREATE TABLE") and table in sql.split("\n")[0] and not lost:
+            lost.append(sql)
+            if session:
+                self.close()
+            raise wcdc.ConnectionLostError("The connection is lost.")
+
+    monkeypatch.setattr(WithoutTransactions, "execute", execute)
+    return lost
+
+
+@pytest.mark.parametrize("session", [False, True])
+def test_a_heartbeat_whose_answer_was_lost_is_followed_by_others(
+    tables: TablesEngine, monkeypatch: pytest.MonkeyPatch, session: bool
+) -> None:
+    lost = lose_the_answer(monkeypatch, "_beats", session=session)
+    lease = ledger_of(tables).claim(1.0, 0.1)
+    lease.keep()
+    time.sleep(2.0)
+    lease.check()
+    lease.expire()
+    assert lost
+    assert ledger_of(tables).claim(1.0, 0.1).generation.number == lease.generation.number + 1
+
+
+@pytest.mark.parametrize("session", [False, True])
+def test_a_commit_whose_answer_was_lost_is_a_commit(
+    tables: TablesEngine, monkeypatch: pytest.MonkeyPatch, session: bool
+) -> None:
+    lost = lose_the_answer(monkeypatch, "_end", session=session)
+    assert tables.connect().run(sync_of(Recorder())).status == "success"
+    assert lost
+    assert not tables.connect().run(sync_of(Recorder())).closed

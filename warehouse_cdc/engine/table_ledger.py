@@ -262,9 +262,13 @@ class TableLease(Lease):
 
     @contextmanager
     def fenced(self, *, lock_timeout: float | None = None) -> Iterator[None]:
-        """By the clock alone: what a run that lost the sync has written on its way is never read."""
+        """By the clock alone, before each statement: what a run that lost it has written is never read."""
         self.check()
-        yield
+        self._connection.guard = self.check
+        try:
+            yield
+        finally:
+            self._connection.guard = None
 
     def table(self, what: str, generation: journal.Generation) -> str:
         """A table of a generation, qualified."""
@@ -284,15 +288,21 @@ class TableLease(Lease):
             self._connection.execute(self._statements.create_as(name, rows, key=""))
         except WarehouseError:
             # It is there already, or it was created and the answer was lost: look who did.
-            found = self._read(name)
+            self._connection.guard = None
+            connection = self._another() if self._connection.closed else self._connection
+            try:
+                found = self._read(name, connection)
+            finally:
+                if connection is not self._connection:
+                    connection.close()
             if not found:
                 raise
             mine = [(entry, event, data) for _n, entry, _run, event, _at, data in found]
             return None if mine == entries else found
         return None
 
-    def _read(self, name: str) -> list[journal.Row]:
-        ledger = TableLedger(self._connection, self._statements)
+    def _read(self, name: str, connection: Connection) -> list[journal.Row]:
+        ledger = TableLedger(connection, self._statements)
         return ledger._entries([name]) if name in ledger.listing().names else []
 
     def _row(self, generation: journal.Generation, entry: int, event: str, data: str) -> str:
@@ -402,12 +412,20 @@ class TableLease(Lease):
 
     def _beat(self, connection: Connection, event: str) -> None:
         name = ledger_table(self._statements.sync_id, self.generation.number, "beats")
-        row = self._row(self.generation, self._beats + 1, event, "{}")
-        if self._beats:
-            connection.execute(f"INSERT INTO {self._statements.planner(name)} ({COLUMNS}) {row}")
-        else:
-            connection.execute(self._statements.create_as(name, row, key=""))
-        self._beats += 1
+        if not self._beats:
+            row = self._row(self.generation, 1, event, "{}")
+            try:
+                connection.execute(self._statements.create_as(name, row, key=""))
+            except WarehouseError:
+                if not self._read(name, connection):
+                    raise
+            else:
+                self._beats = 1
+                return
+            self._beats = 1  # the answer was lost, perhaps long ago
+        self._beats += 1  # a number that is used once: what was recorded last must come last
+        row = self._row(self.generation, self._beats, event, "{}")
+        connection.execute(f"INSERT INTO {self._statements.planner(name)} ({COLUMNS}) {row}")
 
 
 def _is(table: str, what: str) -> bool:

@@ -191,7 +191,7 @@ class AthenaConnection(AloneConnection):
                 sql=redacted(sql),
                 hint="Map fewer columns, or shorten the model's SQL: a view can hold the rest of it.",
             )
-        self.statements += 1
+        self._sending()
         try:
             execution = self._wait(self._start(text))
         except _FAILURES as error:

@@ -165,11 +165,13 @@ class Connection(ABC):
         dialect: The SQL that it speaks.
         statements: How many statements it has sent.
         labels: What the next statements are for; the session tells the warehouse, in the warehouse's own way.
+        guard: Called before each statement is sent, and sent again; it raises where none may be any more.
     """
 
     dialect: Dialect
     statements: int
     labels: Labels = Labels()
+    guard: Callable[[], None] | None = None
     loads = False
     """Whether models are of another database, so that their rows are brought here before anything else."""
 
@@ -182,6 +184,12 @@ class Connection(ABC):
     def spoken(self) -> Spoken:
         """What models are written in unless they say otherwise."""
         return self.dialect
+
+    def _sending(self) -> None:
+        """Count a statement, unless it may not be sent."""
+        if self.guard is not None:
+            self.guard()
+        self.statements += 1
 
     @contextmanager
     def labelled(self, sync: str, stage: str) -> Iterator[None]:

@@ -179,7 +179,7 @@ class BigQueryConnection(AloneConnection):
 
     def _sent(self, sql: str, job_id: str) -> bigquery.QueryJob:
         """Start a job, which is there once however often it is sent."""
-        self.statements += 1
+        self._sending()
         at = {"location": self._source.location, "retry": _retry, "timeout": _ANSWER}
         try:
             return self._client.query(sql, self._config(), job_id=job_id, job_retry=None, **at)
@@ -237,7 +237,7 @@ class BigQueryConnection(AloneConnection):
 
     def _dry(self, sql: str) -> bigquery.QueryJob:
         """What the service says of a statement without running it."""
-        self.statements += 1
+        self._sending()
         with _mapping(sql, None):
             return self._client.query(
                 sql,

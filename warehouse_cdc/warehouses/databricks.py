@@ -155,7 +155,7 @@ class DatabricksConnection(DeltaConnection):
     @contextmanager
     def _sent(self, sql: str) -> Iterator[Any]:
         """Send a statement, which is cancelled if nobody waits for it any more."""
-        self.statements += 1
+        self._sending()
         cursor = None
         try:
             cursor = self._under_way = self._current().cursor()

@@ -71,7 +71,7 @@ class DuckDBConnection(Connection):
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """Run a statement and fetch everything."""
-        self.statements += 1
+        self._sending()
         try:
             found = self._cursor.sql(sql)
             if _PLAIN.issuperset(map(str, found.types)):
@@ -117,7 +117,7 @@ class DuckDBConnection(Connection):
         expected_rows: int = 0,
     ) -> Iterator[pa.RecordBatch]:
         """Record batches of DuckDB's own Arrow reader."""
-        self.statements += 1
+        self._sending()
         try:
             reader = self._cursor.sql(sql).to_arrow_reader(batch_rows)
             try:
@@ -223,7 +223,7 @@ class DuckDBConnection(Connection):
             self.parent.close()
 
     def _run(self, sql: str) -> duckdb.DuckDBPyConnection:
-        self.statements += 1
+        self._sending()
         try:
             return self._cursor.execute(sql)
         except duckdb.Error as error:

@@ -343,7 +343,7 @@ class PostgresConnection(Connection):
     @contextmanager
     def _cursor(self, sql: str) -> Iterator[psycopg.Cursor[Any]]:
         """Send a statement and take the last result of the message."""
-        self.statements += 1
+        self._sending()
         text = self.labels.comment() + self._framed(sql)
         with self._mapped(sql):
             cursor = self._connection.cursor(row_factory=tuple_row)
@@ -380,7 +380,7 @@ class PostgresConnection(Connection):
     @contextmanager
     def _in_transaction_of(self, begin: str) -> Iterator[None]:
         """A transaction around the block that a message begins."""
-        self.statements += 1
+        self._sending()
         with self._mapped("BEGIN"):
             self._connection.execute(begin.encode())
         self._in_transaction = True
@@ -392,7 +392,7 @@ class PostgresConnection(Connection):
                 self._rollback()
             raise
         self._in_transaction = False
-        self.statements += 1
+        self._sending()
         with self._mapped("COMMIT"):
             cursor = self._connection.execute(b"COMMIT")
         if cursor.statusmessage != "COMMIT":
@@ -422,12 +422,12 @@ class PostgresConnection(Connection):
         if expected_rows >= COPY_ROWS and self._opener is None and self._role is None:
             session = _adbc_session(self._conninfo)
             if session is not None:
-                self.statements += 1
+                self._sending()
                 yield from self._copied(session, sql, types)
                 return
         pa.array([])  # the first array imports pandas where it is installed: not inside the transaction
         with self.transaction(idle_timeout=idle_timeout), self._mapped(sql):
-            self.statements += 1
+            self._sending()
             with self._connection.cursor("wcdc_stream", binary=True, row_factory=tuple_row) as cursor:
                 for name, loader in _LOADERS.items():
                     cursor.adapters.register_loader(name, loader)

@@ -111,7 +111,7 @@ class RedshiftConnection(PostgresConnection):
         pa.array([])  # the first array imports pandas where it is installed: not inside the transaction
         with self.transaction(), self._mapped(sql), self._connection.cursor(row_factory=tuple_row) as cursor:
             cursor.adapters.register_loader("timestamptz", Instant)
-            self.statements += 1
+            self._sending()
             cursor.execute(
                 self._framed(f"{self.labels.comment()}DECLARE wcdc_stream CURSOR FOR {sql}").encode()
             )

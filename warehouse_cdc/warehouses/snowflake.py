@@ -276,7 +276,7 @@ class SnowflakeConnection(AloneConnection):
     @contextmanager
     def _cursor(self, sql: str) -> Iterator[Any]:
         """Send a statement; it is cancelled if nobody waits for its end."""
-        self.statements += 1
+        self._sending()
         try:
             with self._connection.cursor() as cursor:
                 self._under_way = True
@@ -394,7 +394,7 @@ class SnowflakeConnection(AloneConnection):
 
     def describe(self, sql: str) -> list[tuple[str, str]]:
         """The query's columns, which the server names without running it."""
-        self.statements += 1
+        self._sending()
         try:
             with self._connection.cursor() as cursor:
                 columns = cursor.describe(sql) or []

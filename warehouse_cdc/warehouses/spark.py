@@ -142,7 +142,7 @@ class SparkConnection(DeltaConnection):
     @contextmanager
     def _sent(self, sql: str) -> Iterator[Any]:
         """Send a statement: what isn't a query is run, once. It is interrupted if nobody waits any more."""
-        self.statements += 1
+        self._sending()
         tag = f"wcdc-{uuid.uuid4().hex}"
         try:
             with _mapping(sql):

@@ -138,7 +138,7 @@ class TrinoSession(AloneConnection):
             sql: The statement.
             spelled: Return values as the server's JSON spells them.
         """
-        self.statements += 1
+        self._sending()
         self._under_way = cursor = self._new_cursor(spelled)
         try:
             self._begin(cursor, sql)

@@ -107,7 +107,7 @@ class TSQLConnection(AloneConnection):
     @contextmanager
     def _cursor(self, sql: str) -> Iterator[Any]:
         """Send a statement, which is over when the block is."""
-        self.statements += 1
+        self._sending()
         try:
             cursor = self._connection.cursor()
             try:
