@@ -56,6 +56,12 @@ def test_a_refused_statement_is_a_query_error_without_values(postgres: PostgresE
         list(connection.stream(sql, [connection.dialect.column_type("integer")], expected_rows=MANY))
 
 
+def test_a_syntax_error_shows_no_literal(postgres: PostgresEngine) -> None:
+    with pytest.raises(wcdc.QueryError, match="syntax error") as caught:
+        postgres.connect()._connection.query("SELECT 1 WHERE 'a' 'hunter2'")
+    assert "hunter2" not in str(caught.value) + caught.value.sql
+
+
 def test_an_instant_that_arrow_can_not_hold_is_an_error(postgres: PostgresEngine) -> None:
     connection = postgres.connect()._connection
     kinds = [connection.dialect.column_type("timestamp")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from warehouse_cdc.warehouses.base import ESCAPED, redacted
+from warehouse_cdc.warehouses.base import ESCAPED, redacted, unquoted
 
 ANY = (
     "SELECT 'hunter2'",
@@ -13,6 +13,8 @@ ANY = (
     "SELECT /* it's */ 'hunter2'",
     "SELECT 'a--', 'hunter2'",
     "SELECT '/*', 'hunter2' /* */",
+    "SELECT /* a /* b **/ it's */ 'hunter2'",
+    "SELECT 1 /* a /* b */ it's 'hunter2'",
 )
 
 
@@ -44,6 +46,7 @@ def test_plain_literals(sql: str) -> None:
         "SELECT `it's`, 'hunter2'",
         "SELECT '''it's hunter2'''",
         'SELECT """a "quoted" hunter2"""',
+        "SELECT 1 # it's\nWHERE x = 'hunter2'",
     ],
 )
 def test_literals_with_backslashes(sql: str) -> None:
@@ -67,5 +70,35 @@ def test_snowflake() -> None:
     pytest.importorskip("snowflake.connector")
     from warehouse_cdc.warehouses.snowflake import _shown
 
-    for sql in (*ANY, """SELECT "it's", 'hunter2'""", r"SELECT 'it\'s hunter2'", "SELECT $$it's hunter2$$"):
+    for sql in (
+        *(*ANY, """SELECT "it's", 'hunter2'""", r"SELECT 'it\'s hunter2'", "SELECT $$it's hunter2$$"),
+        "SELECT 1 // it's\nWHERE x = 'hunter2'",
+    ):
         assert "hunter2" not in _shown(sql)
+
+
+def test_redshift() -> None:
+    pytest.importorskip("psycopg")
+    from warehouse_cdc.warehouses.redshift import RedshiftConnection
+
+    for sql in (
+        *ANY,
+        r"SELECT 'it\'s' AND x = 'hunter2'",
+        "SELECT 'it''s hunter2'",
+        "SELECT $$it's hunter2$$",
+    ):
+        assert "hunter2" not in redacted(sql, literal=RedshiftConnection._literals)
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("Invalid value 'hunter2' for INT.", "Invalid value … for INT."),
+        ("Invalid value 'it's hunter2, isn't it' for INT.", "Invalid value … for INT."),
+        ("Invalid value 'hunter2", "Invalid value …"),
+        ("The value \"hunter2\" of 'hunter2'", "The value …"),
+        ("Nothing", "Nothing"),
+    ],
+)
+def test_messages_without_what_they_quote(message: str, shown: str) -> None:
+    assert unquoted(message) == shown

@@ -54,22 +54,29 @@ def literals(texts: str, kept: str) -> re.Pattern[str]:
         texts: The texts' pattern.
         kept: That of names in quotes.
     """
-    return re.compile(rf"(?P<kept>--[^\n]*|/\*.*?\*/|{kept})|{texts}", re.DOTALL)
+    return re.compile(rf"(?P<kept>--[^\n]*|{kept})|(?P<comment>{_COMMENT}|/\*.*)|{texts}", re.DOTALL)
 
 
+_COMMENT = r"/\*(?:[^*/]|\*(?!/)|/(?!\*))*\*/"
+for _ in range(5):
+    _COMMENT = rf"/\*(?:[^*/]|\*(?!/)|/(?!\*)|{_COMMENT})*\*/"
+"""A comment that may have others in it; where it may not, more is hidden than needed."""
 PLAIN = r"""(?<!\w)[eE]'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|\$(?P<tag>\w*)\$.*?\$(?P=tag)\$"""
 """Text in quotes, in which a backslash counts only after an E, and text between dollars."""
 NAMED = r'''"(?:[^"]|"")*"'''
 """A name in double quotes."""
-_LITERAL = literals(PLAIN, NAMED)
+STANDARD = literals(PLAIN, NAMED)
 ESCAPED = literals(
     r"'''.*?'''|\"{3}.*?\"{3}|'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"",
-    r"`[^`]*`",
+    r"`[^`]*`|#[^\n]*",
 )
-"""Text in either kind of quotes, in which a backslash takes the next character's meaning away."""
+"""Text in either kind of quotes, in which a backslash takes the next character's meaning away.
+
+Comments may begin with #, too.
+"""
 
 
-def redacted(sql: str, limit: int = 2000, literal: re.Pattern[str] = _LITERAL) -> str:
+def redacted(sql: str, limit: int = 2000, literal: re.Pattern[str] = STANDARD) -> str:
     """A statement with its literals hidden, for errors and logs.
 
     Args:
@@ -77,8 +84,20 @@ def redacted(sql: str, limit: int = 2000, literal: re.Pattern[str] = _LITERAL) -
         limit: Characters that are shown at most.
         literal: What a literal looks like, by ``literals``.
     """
-    text = literal.sub(lambda found: found["kept"] or "'…'", sql)
+
+    def shown(found: re.Match[str]) -> str:
+        return found["kept"] or ("/* … */" if found["comment"] else "'…'")
+
+    text = literal.sub(shown, sql)
     return text if len(text) <= limit else text[:limit] + " …"
+
+
+def unquoted(message: str, marks: str = "'\"") -> str:
+    """A warehouse's message without what is in quotes: a row's value may say anything.
+
+    That is all from the first mark to the last one, for a value may have quotes of its own.
+    """
+    return re.sub(f"[{marks}](?:.*[{marks}]|.*)", "…", message, flags=re.DOTALL)
 
 
 def schema_missing(schemas: Sequence[str], what: str = "schema") -> StateError:

@@ -31,7 +31,15 @@ from warehouse_cdc.errors import (
     UnsupportedError,
     WarehouseError,
 )
-from warehouse_cdc.warehouses.base import Connection, Work, fresh_token, redacted, schema_missing
+from warehouse_cdc.warehouses.base import (
+    STANDARD,
+    Connection,
+    Work,
+    fresh_token,
+    redacted,
+    schema_missing,
+    unquoted,
+)
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -270,6 +278,7 @@ class PostgresConnection(Connection):
     """A psycopg connection in autocommit mode."""
 
     dialect: Postgres
+    _literals = STANDARD
 
     def __init__(
         self,
@@ -598,7 +607,8 @@ class PostgresConnection(Connection):
         try:
             yield
         except psycopg.Error as error:
-            raise _mapped(error, sql, lost=self._connection.closed or self._connection.broken) from None
+            lost = self._connection.closed or self._connection.broken
+            raise _mapped(error, redacted(sql, literal=self._literals), lost=lost) from None
 
 
 _NAMES_ONLY = (
@@ -615,10 +625,11 @@ _NAMES_ONLY = (
 """Errors whose message names objects, never row values."""
 
 
-def _mapped(error: psycopg.Error, sql: str, *, lost: bool) -> WarehouseError:
+def _mapped(error: psycopg.Error, shown: str, *, lost: bool) -> WarehouseError:
     text = (error.diag.message_primary or "") if isinstance(error, _NAMES_ONLY) else ""
+    if isinstance(error, pg.SyntaxError):
+        text = unquoted(text)  # it quotes what is near, which may be a literal
     detail = f": {text}" if text else "."
-    shown = redacted(sql)
     if isinstance(error, pg.InsufficientPrivilege):
         return PermissionDeniedError(
             f"PostgreSQL denied a statement{detail}", sql=shown, hint=_grant_hint(text)

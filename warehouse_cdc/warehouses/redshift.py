@@ -18,7 +18,7 @@ from sqlglot import exp
 
 from warehouse_cdc.dialects import ColumnType, Redshift
 from warehouse_cdc.dialects.redshift import LONGEST
-from warehouse_cdc.warehouses.base import Work, end_all
+from warehouse_cdc.warehouses.base import NAMED, Work, end_all, literals
 from warehouse_cdc.warehouses.postgres import Instant, PostgresConnection, arrow_type, sign_in, storable
 
 FETCHED = 1_000
@@ -54,6 +54,8 @@ def sign_in_to_redshift(conninfo: str, options: Mapping[str, str] | None = None)
 
 class RedshiftConnection(PostgresConnection):
     """A session of Redshift."""
+
+    _literals = literals(r"'(?:[^'\\]|\\.|'')*'|\$(?P<tag>\w*)\$.*?\$(?P=tag)\$", NAMED)
 
     def __init__(self, connection: psycopg.Connection[Any], opener: Callable[[], RedshiftConnection]) -> None:
         """Take a session, and what makes another one like it."""

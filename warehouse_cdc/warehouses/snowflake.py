@@ -52,7 +52,7 @@ _CUT = {"force_microsecond_precision": True} if _VERSION >= 5 else {}
 """Otherwise nanoseconds before 1678 and after 2262 can't be read."""
 _ATTEMPTS = 6
 """How often a statement is tried for which too many others waited already."""
-_LITERAL = literals(r"'(?:[^'\\]|\\.|'')*'|\$\$.*?\$\$", NAMED)
+_LITERAL = literals(r"'(?:[^'\\]|\\.|'')*'|\$\$.*?\$\$", rf"{NAMED}|//[^\n]*")
 _SESSION = {"TIMEZONE": "UTC", "TIMESTAMP_INPUT_FORMAT": "AUTO", "DATE_INPUT_FORMAT": "AUTO"}
 """Parameters of every statement, also in sessions that are somebody else's: they outlive no statement."""
 _OVER = "'SUCCESS', 'FAILED_WITH_ERROR', 'FAILED_WITH_INCIDENT'"
