@@ -52,3 +52,23 @@ def test_a_statement_that_is_left_out_of_an_answer_is_asked_for_alone() -> None:
         stop_query_execution=stop,
     )
     assert module.AthenaConnection(SOURCE, client, None)._stopped(run_id) and stopped == ["left"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "kind"),
+    [
+        ("INVALID_CAST_ARGUMENT: Cannot cast 'not authorized' to INT", wcdc.QueryError),
+        ("GENERIC_USER_ERROR: AccessDenied", wcdc.QueryError),
+        ("GENERIC_INTERNAL_ERROR: no 'AccessDenied'", wcdc.QueryError),
+        ("PERMISSION_DENIED: Access Denied: Cannot select", wcdc.PermissionDeniedError),
+        ("HIVE_METASTORE_ERROR: Insufficient Lake Formation permission(s) on t", wcdc.PermissionDeniedError),
+        ("FAILED: Execution Error: AccessDeniedException", wcdc.PermissionDeniedError),
+        (
+            "User: arn:aws:iam::1:user/u is not authorized to perform: glue:GetTable",
+            wcdc.PermissionDeniedError,
+        ),
+    ],
+)
+def test_a_value_does_not_choose_what_an_error_means(reason: str, kind: type[Exception]) -> None:
+    execution = {"QueryExecutionId": "q", "Status": {"State": "FAILED", "StateChangeReason": reason}}
+    assert type(module._failed(execution, "SELECT 1")) is kind

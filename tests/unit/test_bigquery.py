@@ -16,6 +16,7 @@ from requests.adapters import HTTPAdapter  # noqa: E402
 
 from warehouse_cdc.dialects import get_dialect  # noqa: E402
 from warehouse_cdc.sources import BigQuery  # noqa: E402
+from warehouse_cdc.warehouses import bigquery as module  # noqa: E402
 from warehouse_cdc.warehouses.bigquery import BigQueryConnection  # noqa: E402
 
 
@@ -71,3 +72,18 @@ def test_tables_of_state_outlive_a_default_of_their_data_set() -> None:
     dialect = get_dialect("bigquery")
     assert "INTERVAL 36500 DAY" in dialect.distribution("row_id")
     assert "NULL" not in dialect.distribution("row_id")
+
+
+@pytest.mark.parametrize(
+    "message", ["Bad int64 value: could not serialize hunter2", "Bad int64 value: hunter2 at [1:1]"]
+)
+def test_a_value_does_not_choose_what_an_error_means(message: str) -> None:
+    found = {"reason": "invalidQuery", "message": message}
+    error = module._mapped_reason(found, "SELECT 1", "job")
+    assert error.code == "query" and "hunter2" not in str(error) and not module._passes(found)
+
+
+def test_what_the_analyzer_says_is_shown_without_literals() -> None:
+    said = "Unrecognized name: emial; 'it's hunter2' at [1:8]"
+    error = module._mapped_reason({"reason": "invalidQuery", "message": said}, "SELECT 1", None)
+    assert "emial; … at [1:8]" in error.message

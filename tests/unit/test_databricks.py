@@ -18,7 +18,7 @@ from tests.golden.test_golden import CASES, compiled
 from warehouse_cdc.dialects import get_dialect
 from warehouse_cdc.sources import Databricks, source_of
 from warehouse_cdc.warehouses import databricks as module
-from warehouse_cdc.warehouses.delta import mapped
+from warehouse_cdc.warehouses.delta import LeftoverError, mapped
 
 PATH = "/sql/1.0/warehouses/abc"
 
@@ -148,8 +148,18 @@ def test_a_busy_service_is_asked_again() -> None:
         ("Invalid SessionHandle: x", wcdc.ConnectionLostError, "connection-lost"),
         ("[TABLE_OR_VIEW_NOT_FOUND] The table `a`.`b` is 'hunter2'", wcdc.QueryError, "query"),
         ("[CAST_INVALID_INPUT] The value 'hunter2' of `x`", wcdc.QueryError, "query"),
+        ("[CAST_INVALID_INPUT] The value 'Connection refused, hunter2' of", wcdc.QueryError, "query"),
+        ("[USER_RAISED_EXCEPTION] PERMISSION_DENIED hunter2", wcdc.QueryError, "query"),
+        ("[USER_RAISED_EXCEPTION] x\nCaused by: a: [DELTA_CONCURRENT] hunter2", wcdc.QueryError, "query"),
+        ("[CAST_INVALID_INPUT] The value 'DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION location ('hunter2')'",
+         wcdc.QueryError, "query"),
+        ("For input string: \"it's SESSION_CLOSED 'hunter2'\"", wcdc.QueryError, "query"),
+        ("[WRITING_JOB_ABORTED] x\nCaused by: org.apache.iceberg.exceptions.CommitFailedException: x",
+         wcdc.QueryError, "query-conflict"),
+        ("[SPARK_JOB_CANCELLED] SparkContext was shut down", wcdc.ConnectionLostError, "connection-lost"),
+        ("Error running query: [PERMISSION_DENIED] x", wcdc.PermissionDeniedError, "permission-denied"),
     ],
-)
+)  # fmt: skip
 def test_errors_by_what_they_say(text: str, kind: type[wcdc.WarehouseError], code: str) -> None:
     found = mapped(
         module.driver.Error(text), "SELECT 'hunter2', \"hunter2\", 'it\\'s hunter2'", "Databricks", "q"
@@ -158,6 +168,15 @@ def test_errors_by_what_they_say(text: str, kind: type[wcdc.WarehouseError], cod
     assert "hunter2" not in str(found) + found.sql and found.query_id == "q"
     if "`b`" in text:
         assert "`a`.`b`" in found.message
+
+
+def test_files_that_are_left_over_are_told_by_their_place() -> None:
+    said = (
+        "[DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION] Cannot create table ('`a`.`b`'). "
+        "The associated location ('file:/x/b') is not empty and also not a Delta table."
+    )
+    found = mapped(module.driver.Error(said), "CREATE TABLE `a`.`b`")
+    assert isinstance(found, LeftoverError) and found.location == "file:/x/b"
 
 
 def test_schemas_that_are_missing_are_named() -> None:

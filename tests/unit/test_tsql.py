@@ -372,12 +372,32 @@ def test_statements_say_what_they_are_for(sql: str, labelled: bool) -> None:
         ("General error", "aborted due to update conflict.", wcdc.QueryError, "query-conflict", ""),
         ("Communication link failure", "TCP Provider: Error code 0x68", LOST, "connection-lost", ""),
         ("Timeout expired", "Query timeout expired", wcdc.QueryError, "query", "request_timeout"),
+        ("Syntax error", "Cannot find the object 'x' because you do not have permissions.",
+         DENIED, CODE, "'x'"),
+        ("Syntax error", "110802;User does not have permission to perform this action.", DENIED, CODE, ""),
     ],
 )  # fmt: skip
 def test_errors_of_the_driver(kind: str, text: str, wanted: type[Exception], code: str, shown: str) -> None:
     error = mapped(ProgrammingError(kind, f"[Microsoft][SQL Server]{text}"), "SELECT 'hunter2'")
     assert type(error) is wanted and error.code == code
     assert shown in f"{error}" and "hunter2" not in f"{error} {error.sql}"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("permission denied: hunter2", "you do not have permission, hunter2", "invalid column name hunter2"),
+        *("login failed, hunter2", "connection failure", "hunter2 is being throttled", "was deadlocked"),
+        *("it's hunter2, isn't it: permission denied", "user hunter2' does not have permission"),
+    ],
+)
+def test_a_value_does_not_choose_what_an_error_means(value: str) -> None:
+    for text in (
+        f"Conversion failed when converting the varchar value '{value}' to data type int.",
+        f"1 rows rejected (of 1). Offending value: {value} (Column Conversion Error).",
+    ):
+        error = mapped(ProgrammingError("Syntax error", f"[Microsoft][SQL Server]{text}"), "SELECT 1")
+        assert type(error) is wcdc.QueryError and error.code == "query" and "hunter2" not in f"{error}"
 
 
 def test_a_firewall_is_named() -> None:

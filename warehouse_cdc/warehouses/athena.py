@@ -34,7 +34,7 @@ from warehouse_cdc.errors import (
 )
 from warehouse_cdc.sources import Athena as Source
 from warehouse_cdc.warehouses.alone import AloneConnection
-from warehouse_cdc.warehouses.base import Work, redacted, schema_missing
+from warehouse_cdc.warehouses.base import Work, redacted, schema_missing, unquoted
 from warehouse_cdc.warehouses.trino_values import CONFLICTS, NAMES_ONLY, arrow_type, persevere
 
 STATEMENT_BYTES = 262_144
@@ -536,6 +536,14 @@ def _mapped(error: Exception, sql: str) -> WarehouseError:
     )
 
 
+_DENIAL = re.compile(r"AccessDenied|Lake Formation permission|not authorized")
+_RELAYED = re.compile(
+    r"FAILED|GENERIC_INTERNAL_ERROR"
+    r"|(HIVE|ICEBERG)_\w*(CATALOG|FILESYSTEM|METADATA|METASTORE|SPLIT|UNKNOWN|WRITER)"
+)
+"""Errors whose message may be that of another service of AWS."""
+
+
 def _failed(execution: Any, sql: str) -> WarehouseError:
     """The error of a statement that ended otherwise than well."""
     shown, query_id = redacted(sql), str(execution["QueryExecutionId"])
@@ -545,9 +553,8 @@ def _failed(execution: Any, sql: str) -> WarehouseError:
     reason = str(status.get("StateChangeReason", ""))
     found = re.match(r"([A-Z][A-Z_]+)\b", reason)
     name = found[1] if found is not None else "no reason given"
-    if name == "PERMISSION_DENIED" or re.search(
-        r"AccessDenied|Lake Formation permission|not authorized", reason
-    ):
+    relayed = found is None or _RELAYED.match(name)
+    if name == "PERMISSION_DENIED" or (relayed and _DENIAL.search(unquoted(reason))):
         return PermissionDeniedError("Athena denied a statement.", sql=shown, query_id=query_id, hint=_GRANTS)
     conflict = name in CONFLICTS
     detail = f": {reason.partition(':')[2].strip()}" if name in NAMES_ONLY else "."

@@ -35,7 +35,7 @@ from warehouse_cdc.errors import (
 )
 from warehouse_cdc.sources.bigquery import BigQuery as Source
 from warehouse_cdc.warehouses.alone import AloneConnection
-from warehouse_cdc.warehouses.base import ESCAPED, Work, end_all, redacted, schema_missing
+from warehouse_cdc.warehouses.base import ESCAPED, Work, end_all, redacted, schema_missing, unquoted
 
 _SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 _PATIENCE = 90.0
@@ -425,8 +425,11 @@ _NAMES_ONLY = frozenset(
 )
 """Reasons whose message names objects and limits, never row values."""
 _PLACED = re.compile(r" at \[\d+:\d+\]")
-_QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'")
-_CONFLICT = re.compile(r"could not serialize|concurrent update|due to concurrent", re.IGNORECASE)
+_CONFLICT = re.compile(
+    r"(query error: )?(could not serialize access to table|transaction is aborted due to concurrent)",
+    re.IGNORECASE,
+)
+"""What the messages about another statement that was faster begin with."""
 _HINTS = {
     "accessDenied": "The account needs the roles that `warehouse-cdc setup` prints, and "
     "roles/bigquery.dataViewer on the model's tables.",
@@ -477,7 +480,7 @@ def _shown(sql: str) -> str:
 
 def _passes(found: Mapping[str, Any]) -> bool:
     """Whether a job that failed for this reason may not fail again; it has done nothing."""
-    return found.get("reason") in _PASSING or _CONFLICT.search(str(found.get("message", ""))) is not None
+    return found.get("reason") in _PASSING or _CONFLICT.match(str(found.get("message", ""))) is not None
 
 
 def _mapped_reason(found: Mapping[str, Any], sql: str, job_id: str | None) -> WarehouseError:
@@ -485,8 +488,8 @@ def _mapped_reason(found: Mapping[str, Any], sql: str, job_id: str | None) -> Wa
     reason, message = str(found.get("reason")), str(found.get("message", ""))
     if reason in _NAMES_ONLY:
         detail = f": {message}"
-    elif _PLACED.search(message):
-        detail = f": {_QUOTED.sub('…', message)}"  # the analyzer's, which may show literals
+    elif job_id is None and _PLACED.search(message):
+        detail = f": {unquoted(message)}"  # the analyzer's, which may show literals; no row was read
     else:
         detail = "."
     about: dict[str, Any] = {
@@ -496,7 +499,7 @@ def _mapped_reason(found: Mapping[str, Any], sql: str, job_id: str | None) -> Wa
     }
     if reason == "accessDenied":
         return PermissionDeniedError(f"BigQuery denied a statement{detail}", **about)
-    conflict = _CONFLICT.search(message) is not None
+    conflict = _CONFLICT.match(message) is not None
     return QueryError(
         f"BigQuery refused a statement ({reason}){detail}",
         code="query-conflict" if conflict else None,

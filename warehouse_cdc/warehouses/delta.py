@@ -24,7 +24,7 @@ from warehouse_cdc.errors import (
     WarehouseError,
 )
 from warehouse_cdc.warehouses.alone import AloneConnection
-from warehouse_cdc.warehouses.base import ESCAPED, Work, redacted, schema_missing
+from warehouse_cdc.warehouses.base import ESCAPED, Work, redacted, schema_missing, unquoted
 
 _ATTEMPTS = 6
 """How often a statement is tried that another one was faster than."""
@@ -151,19 +151,24 @@ _CONFLICT = re.compile(
     r"|iceberg\.exceptions\.CommitFailedException|Found conflicting files that can contain"
 )
 _DENIED = re.compile(
-    r"INSUFFICIENT_PERMISSIONS|PERMISSION_DENIED|AccessControlException|does not have \w+ priv"
+    r"INSUFFICIENT_PERMISSIONS|PERMISSION_DENIED|UNAUTHORIZED_ACCESS|AccessControlException"
+    r"|does not have \w+ priv"
 )
 _LOST = re.compile(
     r"StatusCode\.(UNAVAILABLE|UNAUTHENTICATED)|INVALID_HANDLE|Invalid SessionHandle"
     r"|SESSION_(NOT_FOUND|CLOSED|CHANGED)|NO_ACTIVE_SESSION|stopped SparkContext|SparkContext was shut down"
     r"|Py4JNetworkError|Connection refused"
 )
-_LEFTOVER = re.compile(r"DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION.*?location \('([^']+)'\)", re.DOTALL)
+_LEFTOVER = re.compile(r"location \('([^']+)'\)")
 _CREATED = re.compile(r"CREATE TABLE ((?:`(?:[^`]|``)+`\.?)+)")
 _CLASS = re.compile(
-    r"(?:\A|^Caused by: )[\w.$]+: (?:\([\w.$]+\) )?\[([A-Z][A-Z0-9_]+(?:\.[A-Z0-9_]+)?)\]", re.MULTILINE
+    r"(?:\A|^Caused by: )[\w.$]+: (?:Error running query: )?(?:\([\w.$]+\) )?"
+    r"\[([A-Z][A-Z0-9_]+(?:\.[A-Z0-9_]+)?)\]",
+    re.MULTILINE,
 )
 """The class of an error, where a message begins: elsewhere, brackets may be a row's value."""
+_VAGUE = frozenset({"INTERNAL_ERROR", "SPARK_JOB_CANCELLED", "TASK_WRITE_FAILED", "WRITING_JOB_ABORTED"})
+"""Classes of errors that have another one for a cause, or say it in their text."""
 _NAMES_FIRST = frozenset(
     {
         *("TABLE_OR_VIEW_NOT_FOUND", "TABLE_OR_VIEW_ALREADY_EXISTS", "SCHEMA_NOT_FOUND", "UNRESOLVED_COLUMN"),
@@ -177,7 +182,11 @@ _NAME = re.compile(r"`(?:[^`]|``)+`(?:\.`(?:[^`]|``)+`)*")
 def mapped(error: Exception, sql: str, vendor: str = "Spark", query_id: str | None = None) -> WarehouseError:
     """A driver's error as one of this library's, without values and literals."""
     shown, text = redacted(sql, literal=ESCAPED), f"{type(error).__name__}: {error}"
-    if _CONFLICT.search(text):
+    classes = list(_CLASS.finditer(text))
+    known = next((found for found in classes if found[1] not in _VAGUE), None)
+    condition = (known or classes[0])[1] if classes else type(error).__name__
+    said = known[0] if known else unquoted(text)
+    if _CONFLICT.search(said):
         return QueryError(
             f"{vendor} refused a statement: another one changed the same table.",
             sql=shown,
@@ -185,18 +194,17 @@ def mapped(error: Exception, sql: str, vendor: str = "Spark", query_id: str | No
             code="query-conflict",
             retryable=True,
         )
-    left = _LEFTOVER.search(text)
+    left = _LEFTOVER.search(text) if condition == "DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION" else None
     if left is not None:
         return LeftoverError(left[1], sql=shown)
-    if _LOST.search(text):
+    if _LOST.search(said):
         return ConnectionLostError(
             f"The connection to {vendor} is lost or was refused ({type(error).__name__}).",
             sql=shown,
             query_id=query_id,
             hint="Check the address, the sign-in and whether the session or server has ended.",
         )
-    condition = next(reversed(_CLASS.findall(text)), type(error).__name__)
-    if _DENIED.search(text):
+    if _DENIED.search(said):
         return PermissionDeniedError(
             f"{vendor} denied a statement ({condition}).",
             sql=shown,

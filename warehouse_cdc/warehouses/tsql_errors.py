@@ -7,11 +7,14 @@ import re
 from mssql_python import Error as DriverError
 
 from warehouse_cdc.errors import ConnectionLostError, PermissionDeniedError, QueryError, WarehouseError
-from warehouse_cdc.warehouses.base import NAMED, literals, redacted
+from warehouse_cdc.warehouses.base import NAMED, literals, redacted, unquoted
 
 _DENIED = re.compile(
-    r"permission was denied|permission denied|does not have permission|do not have permission", re.IGNORECASE
+    r"[\w ]*permission (was )?denied|(the )?user\b[^:(]* does not have permission|you do not have permission"
+    r"|(cannot|the specified schema name) [^:(]* do not have permission",
+    re.IGNORECASE,
 )
+"""What messages about grants begin with, which name objects, never row values."""
 _LOST = re.compile(
     r"communication link|unable to establish|connection (failure|operation failed|does not exist|not open)"
     r"|closed connection|TCP Provider|is not currently available|forcibly closed"
@@ -27,11 +30,11 @@ _BUSY = re.compile(
 _CONFLICT = re.compile(r"update conflict|was deadlocked", re.IGNORECASE)
 LITERAL = literals(r"'(?:[^']|'')*'", rf"{NAMED}|\[(?:[^\]]|\]\])*\]")
 _NAMES_ONLY = re.compile(
-    r"invalid object name|already an object named|invalid column name|cannot find the object"
-    r"|specified schema name",
+    r"invalid object name|there is already an object named|invalid column name|cannot find the object"
+    r"|the specified schema name",
     re.IGNORECASE,
 )
-"""Messages that name objects, never row values."""
+"""What messages begin with that name objects, never row values."""
 
 
 def mapped(error: DriverError, sql: str) -> WarehouseError:
@@ -43,8 +46,8 @@ def mapped(error: DriverError, sql: str) -> WarehouseError:
     """
     shown = redacted(sql, literal=LITERAL)
     said = str(getattr(error, "ddbc_error", "") or "")
-    text = f"{getattr(error, 'driver_error', '')} {said}"
-    detail = re.sub(r"^(\[[^\]]*\])+", "", said).strip()
+    detail = re.sub(r"^(\[[^\]]*\])*(\d+;)?", "", said).strip()
+    text = unquoted(f"{getattr(error, 'driver_error', '')} {detail}", "'\"()")
     if _REFUSED.search(text):
         return ConnectionLostError(
             "The warehouse refused the sign-in.",
@@ -52,7 +55,7 @@ def mapped(error: DriverError, sql: str) -> WarehouseError:
             hint="Check the login or the service principal, and that it is a user of this database.",
             retryable=False,
         )
-    if _DENIED.search(text):
+    if _DENIED.match(detail):
         return PermissionDeniedError(
             f"The warehouse denied a statement: {detail}",
             sql=shown,
@@ -78,6 +81,6 @@ def mapped(error: DriverError, sql: str) -> WarehouseError:
         )
     kind = str(getattr(error, "driver_error", type(error).__name__))
     return QueryError(
-        f"The warehouse refused a statement ({kind}){': ' + detail if _NAMES_ONLY.search(said) else '.'}",
+        f"The warehouse refused a statement ({kind}){': ' + detail if _NAMES_ONLY.match(detail) else '.'}",
         sql=shown,
     )
