@@ -583,11 +583,10 @@ def job(error: dict[str, str] | None = None, state: str = "DONE") -> SimpleNames
 def test_a_job_that_failed_for_a_passing_reason_is_sent_again(
     lake: BigQueryEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from warehouse_cdc.warehouses import bigquery as module
 
     waits: list[float] = []
-    monkeypatch.setattr(module.time, "sleep", waits.append)
     connection = lake.connect()._connection
+    monkeypatch.setattr(connection._unwanted, "wait", waits.append)
     sent: list[str] = []
     answers = [
         job({"reason": "rateLimitExceeded", "message": "Exceeded rate limits"}),

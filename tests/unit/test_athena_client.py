@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from ulid import ULID
 
 import warehouse_cdc as wcdc
+from warehouse_cdc.engine.interruption import Interrupted, interruptible
 
 module = pytest.importorskip("warehouse_cdc.warehouses.athena")
 SOURCE = wcdc.sources.Athena(state="s3://bucket/cdc", region="eu-west-1")
@@ -72,3 +74,19 @@ def test_a_statement_that_is_left_out_of_an_answer_is_asked_for_alone() -> None:
 def test_a_value_does_not_choose_what_an_error_means(reason: str, kind: type[Exception]) -> None:
     execution = {"QueryExecutionId": "q", "Status": {"State": "FAILED", "StateChangeReason": reason}}
     assert type(module._failed(execution, "SELECT 1")) is kind
+
+
+def test_a_cancelled_run_does_not_wait_for_a_full_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_QUEUE_SECONDS", 2.0)
+    sent: list[Any] = []
+
+    def full(**request: Any) -> None:
+        sent.append(request)
+        raise module.ClientError({"Error": {"Code": "TooManyRequestsException"}}, "StartQueryExecution")
+
+    connection = module.AthenaConnection(SOURCE, SimpleNamespace(start_query_execution=full), None)
+    cancelled = threading.Event()
+    cancelled.set()
+    with pytest.raises(Interrupted), interruptible(connection, cancelled):
+        connection.execute("CREATE TABLE x AS SELECT 1")
+    assert len(sent) == 1

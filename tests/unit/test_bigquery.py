@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from google.cloud import bigquery  # noqa: E402
 from requests.adapters import HTTPAdapter  # noqa: E402
 
 from warehouse_cdc.dialects import get_dialect  # noqa: E402
+from warehouse_cdc.engine.interruption import Interrupted, interruptible  # noqa: E402
 from warehouse_cdc.sources import BigQuery  # noqa: E402
 from warehouse_cdc.warehouses import bigquery as module  # noqa: E402
 from warehouse_cdc.warehouses.bigquery import BigQueryConnection  # noqa: E402
@@ -87,3 +90,17 @@ def test_what_the_analyzer_says_is_shown_without_literals() -> None:
     said = "Unrecognized name: emial; 'it's hunter2' at [1:8]"
     error = module._mapped_reason({"reason": "invalidQuery", "message": said}, "SELECT 1", None)
     assert "emial; … at [1:8]" in error.message
+
+
+def test_a_cancelled_run_does_not_wait_to_send_a_job_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    client: Any = SimpleNamespace(cancel_job=lambda *_job, **_how: None)
+    connection = BigQueryConnection(client, BigQuery(project="p", location="EU"))
+    failed = SimpleNamespace(state="DONE", error_result={"reason": "backendError", "message": ""})
+    sent: list[str] = []
+    monkeypatch.setattr(connection, "_sent", lambda sql, _name: (sent.append(sql), failed)[1])
+    monkeypatch.setattr(module.random, "uniform", lambda *_between: 2)
+    cancelled = threading.Event()
+    cancelled.set()
+    with pytest.raises(Interrupted), interruptible(connection, cancelled):
+        connection.execute("SELECT 1")
+    assert len(sent) == 1

@@ -16,8 +16,10 @@ import pytest
 import warehouse_cdc as wcdc
 from tests.golden.test_golden import CASES, compiled
 from warehouse_cdc.dialects import get_dialect
+from warehouse_cdc.engine.interruption import Interrupted, interruptible
 from warehouse_cdc.sources import Databricks, source_of
 from warehouse_cdc.warehouses import databricks as module
+from warehouse_cdc.warehouses import delta
 from warehouse_cdc.warehouses.delta import LeftoverError, mapped
 
 PATH = "/sql/1.0/warehouses/abc"
@@ -177,6 +179,28 @@ def test_files_that_are_left_over_are_told_by_their_place() -> None:
     )
     found = mapped(module.driver.Error(said), "CREATE TABLE `a`.`b`")
     assert isinstance(found, LeftoverError) and found.location == "file:/x/b"
+
+
+def test_a_cancelled_run_does_not_wait_to_send_a_statement_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[str] = []
+
+    class Session:
+        open = True
+
+        def cursor(self) -> Any:
+            return SimpleNamespace(execute=refuse, close=lambda: None, query_id=None)
+
+    def refuse(sql: str, **_more: Any) -> None:
+        sent.append(sql)
+        raise module.driver.exc.ServerOperationError("[DELTA_CONCURRENT_APPEND] x")
+
+    monkeypatch.setattr(delta.random, "uniform", lambda *_between: 2)
+    source = Databricks(host="host", http_path=PATH, access_token="t")
+    connection, cancelled = module.DatabricksConnection(source, Session()), threading.Event()
+    cancelled.set()
+    with pytest.raises(Interrupted), interruptible(connection, cancelled):
+        connection.execute("DELETE FROM t")
+    assert len(sent) == 1
 
 
 def test_schemas_that_are_missing_are_named() -> None:

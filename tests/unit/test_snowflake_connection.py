@@ -21,6 +21,7 @@ import pytest
 
 import warehouse_cdc as wcdc
 from tests.conformance.helpers import until
+from warehouse_cdc.engine.interruption import Interrupted, interruptible
 
 connector = pytest.importorskip("snowflake.connector")
 from cryptography.hazmat.primitives import hashes, serialization  # noqa: E402
@@ -83,7 +84,11 @@ class Handler(BaseHTTPRequestHandler):
             server.blocked.wait(20)
             if "fails" in body["sqlText"]:
                 number = body["sqlText"].split()[-1]
-                data = {"errorCode": number, "sqlState": "42501", "queryId": "01b-q"}
+                data = {
+                    "errorCode": number,
+                    "sqlState": "57014" if number == "000625" else "42501",
+                    "queryId": "01b-q",
+                }
                 return {"success": False, "code": number, "message": "the secret of T", "data": data}
             names, values = ["A"], ["9.0.0"]
             if re.match("SHOW|select current_database", body["sqlText"]):
@@ -264,6 +269,18 @@ def test_cancelling_ends_the_statement_under_way_and_nothing_else(server: Server
     assert texts == ["CREATE TABLE t AS SELECT 1", "SELECT SYSTEM$CANCEL_ALL_QUERIES(77)"]
     connection.cancel_statement()
     assert len(server.queries) == 2, "it is over"
+    connection.close()
+
+
+def test_a_cancelled_run_does_not_wait_to_send_a_statement_again(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("warehouse_cdc.warehouses.snowflake.random.uniform", lambda *_between: 2)
+    connection, cancelled = server.source(user="syncs", password="pw").open(), threading.Event()
+    cancelled.set()
+    with pytest.raises(Interrupted), interruptible(connection, cancelled):
+        connection.execute("SELECT 1 AS fails, 000625")
+    assert len(server.queries) == 1
     connection.close()
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import warehouse_cdc as wcdc
+from warehouse_cdc.engine.interruption import Interrupted, interruptible
 from warehouse_cdc.warehouses.base import Labels
 
 module = pytest.importorskip("warehouse_cdc.warehouses.trino")
@@ -65,7 +66,6 @@ def server() -> Iterator[Server]:
 def waited(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The waits between attempts, which take no time."""
     waits: list[float] = []
-    monkeypatch.setattr(trino_session.time, "sleep", waits.append)
     monkeypatch.setattr("trino.client.sleep", waits.append)
     return waits
 
@@ -78,16 +78,26 @@ def connected(server: Server) -> Any:
     return source.open()
 
 
-def test_a_full_queue_is_waited_for(server: Server, waited: list[float]) -> None:
+def test_a_full_queue_is_waited_for(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     connection = connected(server)
+    waited: list[float] = []
+    monkeypatch.setattr(connection._unwanted, "wait", waited.append)
     server.answers += [FULL, FULL]
     assert connection.query("SELECT 1") == [(1,)]
     assert waited == [1.0, 2.0]
 
 
-def test_a_queue_that_stays_full_is_told(
-    server: Server, waited: list[float], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_cancelled_run_does_not_wait_for_a_full_queue(server: Server) -> None:
+    connection, cancelled = connected(server), threading.Event()
+    server.answers += [FULL] * 9
+    sent = len(server.tags)
+    cancelled.set()
+    with pytest.raises(Interrupted), interruptible(connection, cancelled):
+        connection.query("SELECT 1")
+    assert len(server.tags) == sent + 1
+
+
+def test_a_queue_that_stays_full_is_told(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     connection = connected(server)
     monkeypatch.setattr(trino_session, "_QUEUE_SECONDS", -1.0)
     server.answers += [FULL]

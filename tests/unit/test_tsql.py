@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from mssql_python.exceptions import OperationalError, ProgrammingError
 
@@ -12,6 +14,7 @@ import warehouse_cdc as wcdc
 from tests import script_dom
 from warehouse_cdc.compile.parse import read_model
 from warehouse_cdc.dialects import ColumnType, get_dialect
+from warehouse_cdc.engine.interruption import Interrupted, interruptible
 from warehouse_cdc.sources import Fabric, Synapse
 from warehouse_cdc.warehouses import base, tsql, tsql_session
 from warehouse_cdc.warehouses.base import Labels
@@ -419,12 +422,18 @@ class Busy:
     def cursor(self) -> Busy:
         return self
 
-    description = None
+    description: Any = None
 
     def execute(self, sql: str) -> None:
         self.sent.append(sql)
         if len(self.sent) <= self.times:
             raise OperationalError("General error", self.text)
+
+    def fetchall(self) -> list[Any]:
+        return [("n", "int", False)]
+
+    def arrow_reader(self, _rows: int) -> Any:
+        return pa.table({"n": pa.array([1], pa.int32())}).to_reader()
 
     def close(self) -> None: ...
 
@@ -441,15 +450,37 @@ class Busy:
 def test_what_surely_did_nothing_is_sent_again(
     monkeypatch: pytest.MonkeyPatch, sql: str, text: str, sent: int
 ) -> None:
-    monkeypatch.setattr(tsql.time, "sleep", lambda _seconds: None)
     session = Busy(2, text)
     connection = tsql.TSQLConnection(session, lambda: session, get_dialect("fabric"))  # type: ignore[arg-type]
+    monkeypatch.setattr(connection._unwanted, "wait", lambda _seconds: False)
     if sent == 1:
         with pytest.raises(wcdc.QueryError):
             connection.execute(sql)
     else:
         connection.execute(sql)
     assert len(session.sent) == sent
+
+
+def test_rows_and_descriptions_are_asked_for_again_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    session = Busy(2, "The service is currently busy.")
+    connection = tsql.TSQLConnection(session, lambda: session, get_dialect("fabric"))  # type: ignore[arg-type]
+    monkeypatch.setattr(connection._unwanted, "wait", lambda _seconds: False)
+    batches = connection.stream("SELECT 1 AS n", [ColumnType("INT", "integer")])
+    assert [batch.num_rows for batch in batches] == [1] and len(session.sent) == 3
+    session.sent, session.description = [], [("name",), ("system_type_name",), ("is_hidden",)]
+    assert connection.describe("SELECT 1 AS n") == [("n", "int")] and len(session.sent) == 3
+
+
+def test_a_cancelled_run_does_not_wait_for_a_busy_warehouse(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tsql.random, "uniform", lambda *_between: 2)
+    session, cancelled = Busy(9, "The service is currently busy."), threading.Event()
+    connection = tsql.TSQLConnection(session, lambda: session, get_dialect("fabric"))  # type: ignore[arg-type]
+    cancelled.set()
+    with pytest.raises(Interrupted), interruptible(connection, cancelled):
+        connection.execute("CREATE TABLE a")
+    assert len(session.sent) == 1
+    session.times = 0
+    connection.execute("CREATE TABLE a")
 
 
 # -- ending statements -------------------------------------------------------------------------------
@@ -547,6 +578,14 @@ def test_a_cancelled_runs_statement_is_stopped_and_the_connection_goes_on() -> N
     connection.execute("SELECT 3")
     pool.running, pool.denied = ["SID7"], "KILL"
     connection.execute("SELECT 4")  # runs to its end
+    pool.denied = "\0"
+
+    def too_late() -> None:
+        connection.cancel_statement()
+        pool.running.append("SID7")
+
+    pool.during = too_late
+    connection.execute("SELECT 4")
     pool.during = lambda: pool.running.clear()
     with pytest.raises(wcdc.ConnectionLostError):
         connection.execute("SELECT 5")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -23,6 +24,15 @@ class AloneConnection(Connection):
 
     insert_bytes = 900_000
     insert_rows: int | None = None
+
+    def __init__(self) -> None:
+        """Nothing is sent yet."""
+        self.statements = 0
+        self._unwanted = threading.Event()
+
+    def cancel_statement(self) -> None:
+        """Don't send it again; what is under way, others stop that can."""
+        self._unwanted.set()
 
     @contextmanager
     def transaction(

@@ -153,8 +153,8 @@ class AthenaConnection(AloneConnection):
 
     def __init__(self, source: Source, athena: Any, s3: Any) -> None:
         """Take the SDK's clients, which threads may share; nothing is sent yet."""
+        super().__init__()
         self.dialect = Athena(source.state, unique=lambda: str(ULID()).lower())
-        self.statements = 0
         self._source = source
         self._athena = athena
         self._s3 = s3
@@ -170,7 +170,7 @@ class AthenaConnection(AloneConnection):
 
     def execute(self, sql: str, *, work: Work = "") -> None:
         """Run a statement; again, if it can be repeated and another one was faster."""
-        persevere(sql, self._execute)
+        persevere(sql, self._execute, self._unwanted)
 
     def _execute(self, sql: str) -> None:
         folder = self._folder_of_dropped(sql)
@@ -192,6 +192,7 @@ class AthenaConnection(AloneConnection):
                 hint="Map fewer columns, or shorten the model's SQL: a view can hold the rest of it.",
             )
         self._sending()
+        self._unwanted.clear()
         try:
             execution = self._wait(self._start(text))
         except _FAILURES as error:
@@ -220,9 +221,10 @@ class AthenaConnection(AloneConnection):
             try:
                 return str(self._athena.start_query_execution(**request)["QueryExecutionId"])
             except ClientError as error:
-                if _code(error) != "TooManyRequestsException" or time.monotonic() > end:
+                full = _code(error) == "TooManyRequestsException"
+                if not full or time.monotonic() > end or self._unwanted.wait(pause):
                     raise
-            time.sleep(pause)
+            self._sending()
             pause = min(2 * pause, 30.0)
 
     def _wait(self, query_id: str) -> Any:
@@ -283,6 +285,7 @@ class AthenaConnection(AloneConnection):
 
     def cancel_statement(self) -> None:
         """Stop it in Athena."""
+        super().cancel_statement()
         if (query_id := self._under_way) is not None:
             with suppress(*_FAILURES):  # it may be over already
                 self._athena.stop_query_execution(QueryExecutionId=query_id)

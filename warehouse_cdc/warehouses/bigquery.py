@@ -135,8 +135,8 @@ class BigQueryConnection(AloneConnection):
 
     def __init__(self, client: bigquery.Client, source: Source, *, owned: bool = True) -> None:
         """Take a client; nothing is sent yet."""
+        super().__init__()
         self.dialect = BigQuery(source.location)
-        self.statements = 0
         self._client = client
         self._source = source
         self._owned = owned
@@ -162,6 +162,7 @@ class BigQueryConnection(AloneConnection):
 
     def _run(self, sql: str) -> bigquery.QueryJob:
         """Run a statement to its end; again, if it failed for a reason that may pass."""
+        self._unwanted.clear()
         for attempt in range(1, _ATTEMPTS + 1):
             job_id = f"wcdc_{ULID()}"
             self._under_way = job_id
@@ -172,9 +173,9 @@ class BigQueryConnection(AloneConnection):
                 self._under_way = None
             if job.error_result is None:
                 return job
-            if not _passes(job.error_result) or attempt == _ATTEMPTS:
+            last = not _passes(job.error_result) or attempt == _ATTEMPTS
+            if last or self._unwanted.wait(random.uniform(0.5, 1.0) * 2 ** (attempt - 1)):
                 raise _mapped_reason(job.error_result, sql, job_id)
-            time.sleep(random.uniform(0.5, 1.0) * 2 ** (attempt - 1))
         raise AssertionError("the loop returns or raises")
 
     def _sent(self, sql: str, job_id: str) -> bigquery.QueryJob:
@@ -208,6 +209,7 @@ class BigQueryConnection(AloneConnection):
 
     def cancel_statement(self) -> None:
         """Cancel its job."""
+        super().cancel_statement()
         if (job_id := self._under_way) is not None:
             with suppress(*_FAILURES):  # it may be over, or not there yet: then this is called again
                 self._client.cancel_job(job_id, location=self._source.location, retry=None, timeout=5)

@@ -134,8 +134,8 @@ class DatabricksConnection(DeltaConnection):
             source: Where it came from.
             session: It.
         """
+        super().__init__()
         self.dialect = Databricks()
-        self.statements = 0
         self._source = source
         self._session = session
         self._hurried: Any = None
@@ -188,6 +188,7 @@ class DatabricksConnection(DeltaConnection):
 
     def cancel_statement(self) -> None:
         """Tell the warehouse, by the cursor that waits for it."""
+        super().cancel_statement()
         cursor = self._under_way
         if cursor is not None and cursor.query_id is not None:
             self._stopped = cursor

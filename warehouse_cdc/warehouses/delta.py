@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import random
 import re
-import time
 from abc import abstractmethod
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, suppress
@@ -94,6 +93,7 @@ class DeltaConnection(AloneConnection):
 
         After a table's creation that failed so, the next attempt finds the other one's table.
         """
+        self._unwanted.clear()
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 with self._sent(sql):
@@ -104,7 +104,8 @@ class DeltaConnection(AloneConnection):
                     raise
                 if isinstance(error, LeftoverError):
                     self._register(sql, error.location)
-                time.sleep(random.uniform(0.1, 0.2 * 2**attempt))
+                if self._unwanted.wait(random.uniform(0.1, 0.2 * 2**attempt)):
+                    raise
             else:
                 return
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import random
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
@@ -238,8 +237,8 @@ class SnowflakeConnection(AloneConnection):
             owned: Each connection is a session of its own, which ends with it. Otherwise all share one.
             warehouses: For batches and for what somebody waits for.
         """
+        super().__init__()
         self.dialect = dialect
-        self.statements = 0
         self._opener = opener
         self._owned = owned
         self._warehouses = warehouses
@@ -261,14 +260,15 @@ class SnowflakeConnection(AloneConnection):
     def execute(self, sql: str, *, work: Work = "") -> None:
         """Run a statement; again, if it was refused because too many wait for the table already."""
         before = self._connection.schema if sql.startswith("CREATE SCHEMA") else None
+        self._unwanted.clear()
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 with self._cursor(sql):
                     break
             except QueryError as error:
-                if error.code != "query-conflict" or attempt == _ATTEMPTS:
+                last = error.code != "query-conflict" or attempt == _ATTEMPTS
+                if last or self._unwanted.wait(random.uniform(0, 0.5 * 2**attempt)):
                     raise
-                time.sleep(random.uniform(0, 0.5 * 2**attempt))
         if before is not None:
             # Snowflake has made the new one the session's.
             self.execute(f"USE SCHEMA {self.dialect.quote(before)}")
@@ -338,6 +338,7 @@ class SnowflakeConnection(AloneConnection):
 
     def cancel_statement(self) -> None:
         """End it from another session."""
+        super().cancel_statement()
         if self._under_way:
             self._cancel()
 

@@ -117,7 +117,7 @@ class SparkConnection(DeltaConnection):
         Raises:
             ConfigError: It isn't in ANSI mode.
         """
-        self.statements = 0
+        super().__init__()
         self._session = session
         self._source = source
         self._shared = shared
@@ -184,6 +184,7 @@ class SparkConnection(DeltaConnection):
 
     def cancel_statement(self) -> None:
         """Interrupt it, by its tag."""
+        super().cancel_statement()
         tag = self._under_way
         if tag:
             with suppress(Exception):  # it may be over already

@@ -59,8 +59,8 @@ class TrinoSession(AloneConnection):
 
     def __init__(self, dialect: Trino) -> None:
         """Nothing is sent yet."""
+        super().__init__()
         self.dialect = dialect
-        self.statements = 0
         self._under_way: Any = None
         self._stopped: Any = None
 
@@ -128,7 +128,7 @@ class TrinoSession(AloneConnection):
 
     def execute(self, sql: str, *, work: Work = "") -> None:
         """Run a statement; again, if it can be repeated and another one was faster."""
-        persevere(sql, self.query)
+        persevere(sql, self.query, self._unwanted)
 
     @contextmanager
     def _cursor(self, sql: str, *, spelled: bool = False) -> Iterator[Any]:
@@ -139,6 +139,7 @@ class TrinoSession(AloneConnection):
             spelled: Return values as the server's JSON spells them.
         """
         self._sending()
+        self._unwanted.clear()
         self._under_way = cursor = self._new_cursor(spelled)
         try:
             self._begin(cursor, sql)
@@ -163,9 +164,9 @@ class TrinoSession(AloneConnection):
                 return
             except self._failures as error:
                 full = getattr(error, "error_name", None) == _QUEUE_FULL
-                if not full or time.monotonic() > end or self._stopped is cursor:
+                if not full or time.monotonic() > end or self._unwanted.wait(pause):
                     raise
-            time.sleep(pause)
+            self._sending()
             pause = min(2 * pause, 30.0)
 
     def stream(
@@ -218,6 +219,7 @@ class TrinoSession(AloneConnection):
 
     def cancel_statement(self) -> None:
         """Tell the server, by the cursor that waits for it."""
+        super().cancel_statement()
         cursor = self._under_way
         if cursor is not None:
             self._stopped = cursor

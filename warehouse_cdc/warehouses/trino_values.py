@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Callable
+from threading import Event
 
 import pyarrow as pa
 
@@ -55,15 +55,18 @@ def arrow_type(kind: ColumnType | None) -> pa.DataType:
     return _ARROW[kind.kind]
 
 
-def persevere(sql: str, send: Callable[[str], object]) -> None:
-    """Send a statement; a DELETE or UPDATE, which can be repeated, again if another one was faster."""
+def persevere(sql: str, send: Callable[[str], object], unwanted: Event) -> None:
+    """Send a statement; a DELETE or UPDATE, which can be repeated, again if another one was faster.
+
+    Not any more once it is unwanted.
+    """
     repeatable = sql.lstrip()[:6].upper() in ("DELETE", "UPDATE")
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             send(sql)
         except QueryError as error:
-            if error.code != "query-conflict" or not repeatable or attempt == _ATTEMPTS:
+            last = error.code != "query-conflict" or not repeatable or attempt == _ATTEMPTS
+            if last or unwanted.wait(random.uniform(0, 0.1 * 2**attempt)):
                 raise
-            time.sleep(random.uniform(0, 0.1 * 2**attempt))
         else:
             return

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import random
 import re
-import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, cast
 
@@ -79,8 +78,8 @@ class TSQLConnection(AloneConnection):
 
     def __init__(self, connection: Any, opener: Callable[[], Any], dialect: TSQL) -> None:
         """Take a session, and what opens another one."""
+        super().__init__()
         self.dialect = dialect
-        self.statements = 0
         self._connection = connection
         self._opener = opener
         self._lost = False
@@ -88,17 +87,8 @@ class TSQLConnection(AloneConnection):
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """Run a statement and fetch everything; moments are in UTC."""
-        for attempt in range(1, _ATTEMPTS + 1):
-            try:
-                with self._cursor(sql) as cursor:
-                    return (
-                        [tuple(map(_aware, row)) for row in cursor.fetchall()] if cursor.description else []
-                    )
-            except QueryError as error:
-                if attempt == _ATTEMPTS or not _repeatable(error, sql):
-                    raise
-                time.sleep(random.uniform(0, _WAITS[error.code] * 2**attempt))
-        raise AssertionError("unreachable")
+        with self._cursor(sql) as cursor:
+            return [tuple(map(_aware, row)) for row in cursor.fetchall()] if cursor.description else []
 
     def execute(self, sql: str, *, work: Work = "") -> None:
         """Run a statement."""
@@ -106,8 +96,24 @@ class TSQLConnection(AloneConnection):
 
     @contextmanager
     def _cursor(self, sql: str) -> Iterator[Any]:
-        """Send a statement, which is over when the block is."""
+        """Send a statement, which is over when the block is; again, if it did nothing."""
+        self._unwanted.clear()
+        with ExitStack() as sent:
+            for attempt in range(1, _ATTEMPTS + 1):
+                try:
+                    cursor = sent.enter_context(self._sent(sql))
+                    break
+                except QueryError as error:
+                    last = attempt == _ATTEMPTS or not _repeatable(error, sql)
+                    if last or self._unwanted.wait(random.uniform(0, _WAITS[error.code] * 2**attempt)):
+                        raise
+            yield cursor
+
+    @contextmanager
+    def _sent(self, sql: str) -> Iterator[Any]:
+        """Send a statement once."""
         self._sending()
+        self._stopped = False
         try:
             cursor = self._connection.cursor()
             try:
@@ -118,7 +124,6 @@ class TSQLConnection(AloneConnection):
         except DriverError as error:
             ours = mapped(error, sql)
             if self._stopped:
-                self._stopped = False
                 ours = QueryError("A statement was stopped.", sql=redacted(sql, literal=LITERAL))
                 self._connection = self._opener()
             self._lost = self._lost or isinstance(ours, ConnectionLostError)
@@ -224,6 +229,7 @@ class SynapseConnection(TSQLConnection):
 
     def cancel_statement(self) -> None:
         """End the session by another one, if its user may: the driver can't stop a statement."""
+        super().cancel_statement()
         run_id = self.labels.run
         if not run_id:
             return
