@@ -293,13 +293,13 @@ def test_a_heartbeat_whose_answer_was_lost_is_followed_by_others(
     tables: TablesEngine, monkeypatch: pytest.MonkeyPatch, session: bool
 ) -> None:
     lost = lose_the_answer(monkeypatch, "_beats", session=session)
-    lease = ledger_of(tables).claim(1.0, 0.1)
+    lease = ledger_of(tables).claim(4.0, 0.1)
     lease.keep()
-    time.sleep(2.0)
+    time.sleep(5.0)
     lease.check()
     lease.expire()
     assert lost
-    assert ledger_of(tables).claim(1.0, 0.1).generation.number == lease.generation.number + 1
+    assert ledger_of(tables).claim(4.0, 0.1).generation.number == lease.generation.number + 1
 
 
 @pytest.mark.parametrize("session", [False, True])
