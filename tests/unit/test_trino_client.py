@@ -97,6 +97,25 @@ def test_a_cancelled_run_does_not_wait_for_a_full_queue(server: Server) -> None:
     assert len(server.tags) == sent + 1
 
 
+def test_a_statement_that_waited_is_sent_only_if_it_still_may(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another run may have taken the sync over meanwhile."""
+    connection, looks = connected(server), iter([None, wcdc.LeaseLostError("It is over.")])
+
+    def guard() -> None:
+        if (error := next(looks)) is not None:
+            raise error
+
+    monkeypatch.setattr(connection._unwanted, "wait", lambda _seconds: False)
+    server.answers += [FULL] * 9
+    sent = len(server.tags)
+    connection.guard = guard
+    with pytest.raises(wcdc.LeaseLostError):
+        connection.query("SELECT 1")
+    assert len(server.tags) == sent + 1
+
+
 def test_a_queue_that_stays_full_is_told(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     connection = connected(server)
     monkeypatch.setattr(trino_session, "_QUEUE_SECONDS", -1.0)

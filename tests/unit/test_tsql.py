@@ -471,6 +471,21 @@ def test_rows_and_descriptions_are_asked_for_again_too(monkeypatch: pytest.Monke
     assert connection.describe("SELECT 1 AS n") == [("n", "int")] and len(session.sent) == 3
 
 
+def test_what_waited_is_sent_only_if_it_still_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    session = Busy(9, "The service is currently busy.")
+    connection = tsql.TSQLConnection(session, lambda: session, get_dialect("fabric"))  # type: ignore[arg-type]
+    monkeypatch.setattr(connection._unwanted, "wait", lambda _seconds: False)
+
+    def guard() -> None:
+        if session.sent:
+            raise wcdc.LeaseLostError("It is over.")
+
+    connection.guard = guard
+    with pytest.raises(wcdc.LeaseLostError):
+        connection.execute("CREATE TABLE a")
+    assert len(session.sent) == 1
+
+
 def test_a_cancelled_run_does_not_wait_for_a_busy_warehouse(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tsql.random, "uniform", lambda *_between: 2)
     session, cancelled = Busy(9, "The service is currently busy."), threading.Event()
