@@ -197,6 +197,20 @@ def test_a_temporary_table_of_a_given_connection(postgres: Engine, crm: Recorder
     connection.close()
 
 
+def test_nothing_is_prepared_in_a_given_session(postgres: PostgresEngine, crm: Recorder) -> None:
+    """A pooler in transaction mode may stand in between."""
+    hundred(postgres)
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        before = connection.prepare_threshold
+        with wcdc.connect(connection) as warehouse:
+            for _ in range(12):
+                postgres.execute("UPDATE people SET v = v + 100")
+                warehouse.run(sync_of(crm))
+        assert connection.prepare_threshold == before
+        prepared = "SELECT statement FROM pg_prepared_statements"
+        assert connection.execute(prepared, prepare=False).fetchall() == []
+
+
 @pytest.mark.parametrize("setting", ["client_encoding TO 'LATIN1'", "standard_conforming_strings TO off"])
 def test_settings_of_a_given_session_never_make_a_row_changed(
     postgres: Engine, crm: Recorder, setting: str

@@ -270,7 +270,6 @@ def from_engine(engine: Engine) -> PostgresConnection:
     pooled.detach()
     assert isinstance(connection, psycopg.Connection)
     connection.rollback()
-    connection.prepare_threshold = None
     return PostgresConnection(connection, owned=True, opener=lambda: from_engine(engine))
 
 
@@ -291,7 +290,7 @@ class PostgresConnection(Connection):
         """Take a connection.
 
         Args:
-            connection: One that isn't owned is left open and gets its autocommit mode back.
+            connection: One that isn't owned is left open and gets its modes back.
             owned: Whether to close it.
             opener: Makes another one like it; by its own parameters if None.
             dialect: What is spoken there; PostgreSQL if None.
@@ -314,6 +313,7 @@ class PostgresConnection(Connection):
                 hint="Commit or roll back first, or pass a URL.",
             )
         connection.autocommit = True
+        self._was_prepared_after, connection.prepare_threshold = connection.prepare_threshold, None
         self._former = self._read_statements_as_written()
         self._assumed: str | None = None
 
@@ -601,6 +601,7 @@ class PostgresConnection(Connection):
                 for name, value in self._former.items():
                     self._connection.execute(f"SET {name} TO '{value}'".encode())
                 self._connection.autocommit = self._was_autocommit
+                self._connection.prepare_threshold = self._was_prepared_after
 
     @contextmanager
     def _mapped(self, sql: str) -> Iterator[None]:
