@@ -317,6 +317,27 @@ def test_ids_of_syncs_whose_tables_would_have_the_same_names(engine: Engine) -> 
 
 
 @pytest.mark.postgres
+def test_a_broken_session_of_the_lease_is_replaced_while_a_given_one_is_busy(
+    postgres: PostgresEngine, crm: Recorder
+) -> None:
+    postgres.table("id bigint", "(1)")
+    sync = sync_of(crm, "SELECT id, pg_sleep(4)::text AS slept FROM people", batch_timeout=1.0)
+    killed = (
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND query LIKE '%stage=lease%' AND pid <> pg_backend_pid()"
+    )
+    killer = threading.Thread(target=until, args=(lambda: postgres.query(killed),))
+    with (
+        psycopg.connect(postgres.url) as session,
+        wcdc.connect(session, lease_seconds=2.0, lease_margin=0.1) as warehouse,
+    ):
+        killer.start()
+        assert warehouse.run(sync).status == "success"
+        killer.join()
+    assert crm.take() == {("added", "1")}
+
+
+@pytest.mark.postgres
 @pytest.mark.parametrize("before", [True, False])
 def test_a_given_session_that_broke_is_no_error_of_the_driver(postgres: PostgresEngine, before: bool) -> None:
     """Before its settings are read and changed, or when they are given back."""

@@ -192,16 +192,17 @@ class Lease(ABC):
         """Extend the lease from a thread, until ``let_go``; a lease that can't expire needs none."""
         if math.isinf(self._seconds):
             return
-        connection = self._another()
+        connection = self._another(self._connection)
         self._thread = threading.Thread(
             target=self._heartbeat, args=(connection,), name="wcdc-lease", daemon=True
         )
         self._thread.start()
 
-    def _another(self) -> Connection:
-        connection = self._connection.clone()
-        connection.labels = replace(self._connection.labels, stage="lease")
-        return connection
+    def _another(self, connection: Connection) -> Connection:
+        """A session for the lease; later ones are made of it, not to wait for the run's statement."""
+        made = connection.clone()
+        made.labels = replace(connection.labels, stage="lease")
+        return made
 
     def let_go(self) -> None:
         """Stop extending the lease; whatever ended the run, this process doesn't hold it any more."""
@@ -224,7 +225,7 @@ class Lease(ABC):
                     _log.warning("lease of sync %r not extended: %s", self._statements.sync_id, error.code)
                     try:
                         connection.close()
-                        connection = self._another()
+                        connection = self._another(connection)
                     except CdcError:
                         continue  # the lease runs out by itself if this goes on
                     continue
