@@ -397,6 +397,13 @@ def test_a_connection_that_is_closed(shop: Engine, crm: Recorder) -> None:
     assert crm.sent == []
 
 
+def test_what_else_a_driver_has_is_no_connection(shop: Engine) -> None:
+    with shop.raw() as raw:
+        with pytest.raises(wcdc.UnsupportedError, match="can't be used") as caught:
+            wcdc.connect(raw.sql("SELECT 1") if shop.name == "duckdb" else raw.cursor())
+        assert caught.value.code == "connect-target" and caught.value.hint
+
+
 def test_a_connection_inside_a_transaction(postgres: PostgresEngine) -> None:
     import psycopg
 

@@ -15,6 +15,7 @@ import duckdb
 import psycopg
 import pytest
 import sqlglot
+from psycopg.types.string import TextLoader
 
 import warehouse_cdc as wcdc
 from tests.conformance.helpers import (
@@ -209,6 +210,22 @@ def test_nothing_is_prepared_in_a_given_session(postgres: PostgresEngine, crm: R
         assert connection.prepare_threshold == before
         prepared = "SELECT statement FROM pg_prepared_statements"
         assert connection.execute(prepared, prepare=False).fetchall() == []
+
+
+def test_loaders_of_a_given_connection_do_not_count(postgres: PostgresEngine, crm: Recorder) -> None:
+    class Upper(TextLoader):
+        def load(self, data: Any) -> str:
+            return str(super().load(data)).upper()
+
+    postgres.table("id BIGINT, v TEXT", "(1, 'x')")
+    with psycopg.connect(postgres.url) as connection:
+        for loader in (Upper, type("Binary", (Upper,), {"format": psycopg.pq.Format.BINARY})):
+            connection.adapters.register_loader("text", loader)
+        with wcdc.connect(connection) as warehouse:
+            warehouse.run(sync_of(crm))
+            assert (crm.take(), crm.held["1"]["v"]) == ({("added", "1")}, "x")
+            warehouse.run(sync_of(crm))
+            assert crm.take() == set()
 
 
 @pytest.mark.parametrize("setting", ["client_encoding TO 'LATIN1'", "standard_conforming_strings TO off"])

@@ -242,6 +242,18 @@ def test_a_function_that_fails_to_give_a_token(postgres: PostgresEngine, crm: Re
         assert not caught.value.retryable and "hunter2" not in str(caught.value)
 
 
+@pytest.mark.redshift
+@pytest.mark.parametrize("moment", ["10000-01-01 00:00:00+00", "0044-03-15 00:00:00+00 BC"])
+def test_instants_that_python_lacks_are_errors_without_values(
+    postgres: PostgresEngine, crm: Recorder, moment: str
+) -> None:
+    postgres.execute(*REDSHIFTS_FUNCTIONS)
+    postgres.table("id INTEGER, seen TIMESTAMPTZ", f"(1, '{moment}')")
+    with connect_redshift(postgres.url) as warehouse, pytest.raises(wcdc.QueryError) as caught:
+        warehouse.run(sync_of(crm))
+    assert moment[:5] not in "".join(traceback.format_exception(caught.value))
+
+
 def test_redshift_has_its_own_port_and_encoding(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 

@@ -53,8 +53,12 @@ class DuckDB(Source):
     @classmethod
     def adopt(cls, connection: Any) -> Connection:
         """A connection of the driver's, which stays its owner's."""
+        import duckdb
+
         from warehouse_cdc.warehouses.duckdb import DuckDBConnection
 
+        if not isinstance(connection, duckdb.DuckDBPyConnection):
+            return super().adopt(connection)
         return DuckDBConnection(connection)
 
     def _open(self) -> Connection:

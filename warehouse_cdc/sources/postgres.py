@@ -61,8 +61,12 @@ class Postgres(Source):
     @classmethod
     def adopt(cls, connection: Any) -> Connection:
         """A connection of psycopg's, which stays its owner's."""
+        import psycopg
+
         from warehouse_cdc.warehouses.postgres import PostgresConnection
 
+        if not isinstance(connection, psycopg.Connection):
+            return super().adopt(connection)
         return PostgresConnection(connection, owned=False)
 
     @property

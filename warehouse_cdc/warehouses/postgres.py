@@ -18,9 +18,9 @@ import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg import errors as pg
-from psycopg.adapt import Buffer, Loader
+from psycopg.adapt import AdaptersMap, Buffer, Loader
 from psycopg.pq import Format
-from psycopg.rows import tuple_row
+from psycopg.rows import TupleRow, tuple_row
 from sqlglot import exp
 
 from warehouse_cdc.dialects import ColumnType, Postgres
@@ -97,18 +97,38 @@ class _TimeMicros(_Days):
     shift = 0
 
 
-class Instant(Loader):
+class _Instant(Loader):
     """An instant as ``_SETTINGS`` make the server print it; psycopg's own loader goes by the session's."""
 
     def load(self, data: Buffer) -> datetime:
         """Read it."""
         whole, _point, fraction = bytes(data).decode().removesuffix("+00").partition(".")
-        return datetime.fromisoformat(whole).replace(
-            microsecond=int(fraction.ljust(6, "0")), tzinfo=timezone.utc
-        )
+        try:
+            moment = datetime.fromisoformat(whole)
+        except ValueError:
+            raise psycopg.DataError("An instant is outside of Python's years.") from None
+        return moment.replace(microsecond=int(fraction.ljust(6, "0")), tzinfo=timezone.utc)
 
 
-_LOADERS = {"date": _Days, "timestamp": _Micros, "timestamptz": _Micros, "time": _TimeMicros}
+def _adapters(loaders: Mapping[str, type[Loader]]) -> AdaptersMap:
+    """The driver's own adapters, and these loaders."""
+    adapters = AdaptersMap(psycopg.adapters)
+    for name, loader in loaders.items():
+        adapters.register_loader(name, loader)
+    return adapters
+
+
+class PlainCursor(psycopg.Cursor[TupleRow]):
+    """A cursor for which the adapters of a given connection don't count."""
+
+    adapters = _adapters({"timestamptz": _Instant})
+
+
+class _Stream(psycopg.ServerCursor[TupleRow]):
+    """The same, on the server, for values in binary format."""
+
+    adapters = _adapters({"date": _Days, "timestamp": _Micros, "timestamptz": _Micros, "time": _TimeMicros})
+
 
 _ARROW: dict[str, pa.DataType] = {
     "text": pa.string(),
@@ -350,13 +370,12 @@ class PostgresConnection(Connection):
             pass
 
     @contextmanager
-    def _cursor(self, sql: str) -> Iterator[psycopg.Cursor[Any]]:
+    def _cursor(self, sql: str) -> Iterator[PlainCursor]:
         """Send a statement and take the last result of the message."""
         self._sending()
         text = self.labels.comment() + self._framed(sql)
         with self._mapped(sql):
-            cursor = self._connection.cursor(row_factory=tuple_row)
-            cursor.adapters.register_loader("timestamptz", Instant)
+            cursor = PlainCursor(self._connection, row_factory=tuple_row)
             try:
                 cursor.execute(text.encode())
                 while cursor.nextset():
@@ -437,11 +456,9 @@ class PostgresConnection(Connection):
         pa.array([])  # the first array imports pandas where it is installed: not inside the transaction
         with self.transaction(idle_timeout=idle_timeout), self._mapped(sql):
             self._sending()
-            with self._connection.cursor("wcdc_stream", binary=True, row_factory=tuple_row) as cursor:
-                for name, loader in _LOADERS.items():
-                    cursor.adapters.register_loader(name, loader)
+            with _Stream(self._connection, "wcdc_stream", row_factory=tuple_row) as cursor:
                 cursor.itersize = batch_rows
-                cursor.execute(f"{self.labels.comment()}{sql}".encode())
+                cursor.execute(f"{self.labels.comment()}{sql}".encode(), binary=True)
                 names = [column.name for column in cursor.description or ()]
                 while rows := cursor.fetchmany(batch_rows):
                     columns = zip(*rows, strict=True)

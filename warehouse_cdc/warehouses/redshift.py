@@ -19,7 +19,7 @@ from sqlglot import exp
 from warehouse_cdc.dialects import ColumnType, Redshift
 from warehouse_cdc.dialects.redshift import LONGEST
 from warehouse_cdc.warehouses.base import NAMED, Work, end_all, literals
-from warehouse_cdc.warehouses.postgres import Instant, PostgresConnection, arrow_type, sign_in, storable
+from warehouse_cdc.warehouses.postgres import PlainCursor, PostgresConnection, arrow_type, sign_in, storable
 
 FETCHED = 1_000
 """Rows of one FETCH: a cluster of one node takes no more."""
@@ -111,8 +111,8 @@ class RedshiftConnection(PostgresConnection):
         """By a cursor of the server, in a transaction of its own."""
         types = [arrow_type(kind) for kind in kinds]
         pa.array([])  # the first array imports pandas where it is installed: not inside the transaction
-        with self.transaction(), self._mapped(sql), self._connection.cursor(row_factory=tuple_row) as cursor:
-            cursor.adapters.register_loader("timestamptz", Instant)
+        cursor = PlainCursor(self._connection, row_factory=tuple_row)
+        with self.transaction(), self._mapped(sql), cursor:
             self._sending()
             cursor.execute(
                 self._framed(f"{self.labels.comment()}DECLARE wcdc_stream CURSOR FOR {sql}").encode()
