@@ -201,8 +201,12 @@ class BigQuery(Dialect):
         return text
 
     def json_string(self, text: str) -> str:
-        """The service's own JSON of a text."""
-        return self._document(text)
+        """The service's own JSON of a text, but with separators of lines as they are, as elsewhere."""
+        quoted = rf"REPLACE(TO_JSON_STRING({text}), r'\\', '\x01')"  # which JSON doesn't contain
+        for separator in (r"\u2028", r"\u2029"):
+            quoted = f"REPLACE({quoted}, r'{separator}', '{separator}')"
+        slow = rf"REPLACE({quoted}, '\x01', r'\\')"
+        return rf"IF(REGEXP_CONTAINS({text}, '[\u2028\u2029]'), {slow}, {self._document(text)})"
 
     def comparable(self, expression: str, kind: ColumnType) -> str:
         """Stored values compare as they are."""
@@ -276,7 +280,7 @@ class BigQuery(Dialect):
             return f"IF({digits} <= {_DIGITS}, {text}, CONCAT('\"', {text}, '\"'))"
         if kind.kind == "float":
             return f"IF(IS_NAN({expression}) OR IS_INF({expression}), TO_JSON_STRING({expression}), {text})"
-        return self.json_string(text) if kind.kind in ("text", "other") else f"CONCAT('\"', {text}, '\"')"
+        return self._document(text) if kind.kind in ("text", "other") else f"CONCAT('\"', {text}, '\"')"
 
     def make_schema(self, schema: str) -> str:
         """A data set, in the location that is known."""

@@ -174,8 +174,11 @@ class DuckDB(Dialect):
         return f"CASE WHEN {year} < 1 THEN {digits} || strftime({instant}, '{rest}') ELSE {text} END"
 
     def json_string(self, text: str) -> str:
-        """DuckDB's own JSON quoting."""
-        return f"CAST(to_json({text}) AS VARCHAR)"
+        """DuckDB's own JSON quoting, but with escapes in lower case, as elsewhere."""
+        whole, inner = f"CAST(to_json({text}) AS VARCHAR)", "CAST(to_json(x) AS VARCHAR)[2:-2]"
+        each = f"CASE WHEN x < ' ' THEN lower({inner}) ELSE {inner} END"
+        slow = f"concat('\"', array_to_string([{each} FOR x IN string_split({text}, '')], ''), '\"')"
+        return rf"CASE WHEN contains({whole}, '\u00') THEN {slow} ELSE {whole} END"
 
     def comparable(self, expression: str, kind: ColumnType) -> str:
         """JSON as the sorted list of its nodes, so that neither key order nor spelling counts.

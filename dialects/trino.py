@@ -219,8 +219,11 @@ class Trino(Dialect):
         return f"replace({text}, ' ', 'T') || 'Z'"
 
     def json_string(self, text: str) -> str:
-        """Trino's own quoting of what must be quoted; of a whole text, it also does so beyond the BMP."""
-        quoted = f"regexp_extract({_as_json('x[1]')}, '^\"(.*)\"$', 1)"
+        """Trino's own quoting of what must be quoted, in lower case, as elsewhere.
+
+        Of a whole text, it also quotes what is beyond the BMP.
+        """
+        quoted = f"lower(regexp_extract({_as_json('x[1]')}, '^\"(.*)\"$', 1))"
         return rf"""'"' || regexp_replace({text}, '([\x00-\x1f"\\])', x -> {quoted}) || '"'"""
 
     def comparable(self, expression: str, kind: ColumnType) -> str:

@@ -35,7 +35,7 @@ def test_d1_keys_of_every_type_are_row_ids_alone_and_together(
 
 
 def test_d1_composite_keys_are_json_arrays_for_any_text(engine: Engine, crm: Recorder) -> None:
-    parts = ['"', "\\", "/", ",", "],[", "a\nb\t\r\b\f", "\x01\x1f", "\x7f\x80", "é\u2028😀", "", "<&>'"]
+    parts = ['"', "\\", "/,", "],[", "a\nb\t\r\b\f", "\x01\x1f\\u001F", "\x7f\x80", "é\u2028😀", "", "<&>'"]
     engine.table("a VARCHAR, b VARCHAR")
     mark = "?" if engine.name == "duckdb" else "%s"
     with engine.raw() as raw:
@@ -44,10 +44,7 @@ def test_d1_composite_keys_are_json_arrays_for_any_text(engine: Engine, crm: Rec
     engine.connect().run(sync_of(crm, key=["a", "b"]))
     assert {tuple(json.loads(row_id)) for _op, row_id in crm.sent} == {(part, "x") for part in parts}
     expected = {json.dumps([part, "x"], ensure_ascii=False, separators=(",", ":")) for part in parts}
-    sent = {row_id.replace("\\u001F", "\\u001f") for _op, row_id in crm.sent}
-    assert sent == expected, (
-        "the same bytes on every engine, but for the case of a control character's digits"
-    )
+    assert {row_id for _op, row_id in crm.sent} == expected, "the same bytes on every engine"
 
 
 def test_d1_the_order_of_key_columns_is_the_users(engine: Engine, crm: Recorder) -> None:

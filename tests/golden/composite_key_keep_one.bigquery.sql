@@ -78,7 +78,7 @@ wcdc_stored AS (
   FROM wcdc_model
 ),
 wcdc_current AS (
-  SELECT x.*, ('[' || IF(v_1 IS NULL, NULL, TO_JSON_STRING(v_1)) || ',' || IF(CAST(v_2 AS STRING) IS NULL, NULL, TO_JSON_STRING(CAST(v_2 AS STRING))) || ']') AS row_id, FARM_FINGERPRINT(CONCAT(COALESCE(CONCAT(CAST(LENGTH(v_1) AS STRING), ':', v_1), ','), COALESCE(CONCAT(CAST(v_2 AS STRING), ','), ','), COALESCE(CONCAT(CAST(LENGTH(v_3) AS STRING), ':', v_3), ','), COALESCE(CONCAT(IF(ABS(v_4) < 1e18 AND v_4 = TRUNC(v_4), CAST(SAFE_CAST(v_4 AS INT64) AS STRING), CAST(v_4 AS STRING)), ','), ','))) AS `hash`, TRUE AS in_model
+  SELECT x.*, ('[' || IF(REGEXP_CONTAINS(v_1, '[\u2028\u2029]'), REPLACE(REPLACE(REPLACE(REPLACE(TO_JSON_STRING(v_1), r'\\', '\x01'), r'\u2028', '\u2028'), r'\u2029', '\u2029'), '\x01', r'\\'), IF(v_1 IS NULL, NULL, TO_JSON_STRING(v_1))) || ',' || IF(REGEXP_CONTAINS(CAST(v_2 AS STRING), '[\u2028\u2029]'), REPLACE(REPLACE(REPLACE(REPLACE(TO_JSON_STRING(CAST(v_2 AS STRING)), r'\\', '\x01'), r'\u2028', '\u2028'), r'\u2029', '\u2029'), '\x01', r'\\'), IF(CAST(v_2 AS STRING) IS NULL, NULL, TO_JSON_STRING(CAST(v_2 AS STRING)))) || ']') AS row_id, FARM_FINGERPRINT(CONCAT(COALESCE(CONCAT(CAST(LENGTH(v_1) AS STRING), ':', v_1), ','), COALESCE(CONCAT(CAST(v_2 AS STRING), ','), ','), COALESCE(CONCAT(CAST(LENGTH(v_3) AS STRING), ':', v_3), ','), COALESCE(CONCAT(IF(ABS(v_4) < 1e18 AND v_4 = TRUNC(v_4), CAST(SAFE_CAST(v_4 AS INT64) AS STRING), CAST(v_4 AS STRING)), ','), ','))) AS `hash`, TRUE AS in_model
   FROM wcdc_stored x
 ),
 wcdc_joined AS (
@@ -328,7 +328,7 @@ wcdc_differing AS (
   WHERE (m.hash IS DISTINCT FROM b.hash)
 )
 SELECT
-  ('[' || IF(v_1 IS NULL, NULL, TO_JSON_STRING(v_1)) || ',' || IF(CAST(v_2 AS STRING) IS NULL, NULL, TO_JSON_STRING(CAST(v_2 AS STRING))) || ']') AS row_id,
+  ('[' || IF(REGEXP_CONTAINS(v_1, '[\u2028\u2029]'), REPLACE(REPLACE(REPLACE(REPLACE(TO_JSON_STRING(v_1), r'\\', '\x01'), r'\u2028', '\u2028'), r'\u2029', '\u2029'), '\x01', r'\\'), IF(v_1 IS NULL, NULL, TO_JSON_STRING(v_1))) || ',' || IF(REGEXP_CONTAINS(CAST(v_2 AS STRING), '[\u2028\u2029]'), REPLACE(REPLACE(REPLACE(REPLACE(TO_JSON_STRING(CAST(v_2 AS STRING)), r'\\', '\x01'), r'\u2028', '\u2028'), r'\u2029', '\u2029'), '\x01', r'\\'), IF(CAST(v_2 AS STRING) IS NULL, NULL, TO_JSON_STRING(CAST(v_2 AS STRING)))) || ']') AS row_id,
   v_1 AS k_1,
   v_2 AS k_2,
   `hash`,

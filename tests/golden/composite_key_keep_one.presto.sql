@@ -66,7 +66,7 @@ wcdc_stored AS (
   FROM wcdc_model
 ),
 wcdc_current AS (
-  SELECT x.*, ('[' || '"' || regexp_replace(CAST(v_1 AS VARCHAR), '([\x00-\x1f"\\])', x -> regexp_extract(json_format(CAST(x[1] AS JSON)), '^"(.*)"$', 1)) || '"' || ',' || '"' || regexp_replace(CAST(v_2 AS VARCHAR), '([\x00-\x1f"\\])', x -> regexp_extract(json_format(CAST(x[1] AS JSON)), '^"(.*)"$', 1)) || '"' || ']') AS row_id, from_big_endian_64(xxhash64(to_utf8(concat(coalesce(CAST(length(v_1) AS VARCHAR) || ':' || v_1, ','), coalesce(CAST(v_2 AS VARCHAR), '') || ',', coalesce(CAST(length(v_3) AS VARCHAR) || ':' || v_3, ','), coalesce(CAST((v_4 + CAST(0 AS DOUBLE)) AS VARCHAR), '') || ',')))) AS hash, TRUE AS in_model
+  SELECT x.*, ('[' || '"' || regexp_replace(CAST(v_1 AS VARCHAR), '([\x00-\x1f"\\])', x -> lower(regexp_extract(json_format(CAST(x[1] AS JSON)), '^"(.*)"$', 1))) || '"' || ',' || '"' || regexp_replace(CAST(v_2 AS VARCHAR), '([\x00-\x1f"\\])', x -> lower(regexp_extract(json_format(CAST(x[1] AS JSON)), '^"(.*)"$', 1))) || '"' || ']') AS row_id, from_big_endian_64(xxhash64(to_utf8(concat(coalesce(CAST(length(v_1) AS VARCHAR) || ':' || v_1, ','), coalesce(CAST(v_2 AS VARCHAR), '') || ',', coalesce(CAST(length(v_3) AS VARCHAR) || ':' || v_3, ','), coalesce(CAST((v_4 + CAST(0 AS DOUBLE)) AS VARCHAR), '') || ',')))) AS hash, TRUE AS in_model
   FROM wcdc_stored x
 ),
 wcdc_joined AS (
@@ -204,7 +204,7 @@ wcdc_differing AS (
   WHERE (m.hash IS DISTINCT FROM b.hash)
 )
 SELECT
-  ('[' || '"' || regexp_replace(CAST(v_1 AS VARCHAR), '([\x00-\x1f"\\])', x -> regexp_extract(json_format(CAST(x[1] AS JSON)), '^"(.*)"$', 1)) || '"' || ',' || '"' || regexp_replace(CAST(v_2 AS VARCHAR), '([\x00-\x1f"\\])', x -> regexp_extract(json_format(CAST(x[1] AS JSON)), '^"(.*)"$', 1)) || '"' || ']') AS row_id,
+  ('[' || '"' || regexp_replace(CAST(v_1 AS VARCHAR), '([\x00-\x1f"\\])', x -> lower(regexp_extract(json_format(CAST(x[1] AS JSON)), '^"(.*)"$', 1))) || '"' || ',' || '"' || regexp_replace(CAST(v_2 AS VARCHAR), '([\x00-\x1f"\\])', x -> lower(regexp_extract(json_format(CAST(x[1] AS JSON)), '^"(.*)"$', 1))) || '"' || ']') AS row_id,
   v_1 AS k_1,
   v_2 AS k_2,
   hash,

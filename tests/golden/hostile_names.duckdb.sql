@@ -23,7 +23,7 @@ wcdc_stored AS (
   FROM wcdc_model
 ),
 wcdc_current AS (
-  SELECT x.*, ('[' || CAST(to_json(CAST(v_1 AS VARCHAR)) AS VARCHAR) || ',' || CAST(to_json(CAST(v_2 AS VARCHAR)) AS VARCHAR) || ']') AS row_id, hash(hash(v_1, v_2, v_3, v_4, v_5, v_6, v_7, v_8, v_9, v_10, v_11, v_12, v_13, v_14, v_15)) AS hash, TRUE AS in_model
+  SELECT x.*, ('[' || CASE WHEN contains(CAST(to_json(CAST(v_1 AS VARCHAR)) AS VARCHAR), '\u00') THEN concat('"', array_to_string([CASE WHEN x < ' ' THEN lower(CAST(to_json(x) AS VARCHAR)[2:-2]) ELSE CAST(to_json(x) AS VARCHAR)[2:-2] END FOR x IN string_split(CAST(v_1 AS VARCHAR), '')], ''), '"') ELSE CAST(to_json(CAST(v_1 AS VARCHAR)) AS VARCHAR) END || ',' || CASE WHEN contains(CAST(to_json(CAST(v_2 AS VARCHAR)) AS VARCHAR), '\u00') THEN concat('"', array_to_string([CASE WHEN x < ' ' THEN lower(CAST(to_json(x) AS VARCHAR)[2:-2]) ELSE CAST(to_json(x) AS VARCHAR)[2:-2] END FOR x IN string_split(CAST(v_2 AS VARCHAR), '')], ''), '"') ELSE CAST(to_json(CAST(v_2 AS VARCHAR)) AS VARCHAR) END || ']') AS row_id, hash(hash(v_1, v_2, v_3, v_4, v_5, v_6, v_7, v_8, v_9, v_10, v_11, v_12, v_13, v_14, v_15)) AS hash, TRUE AS in_model
   FROM wcdc_stored x
 ),
 wcdc_joined AS (
