@@ -104,6 +104,10 @@ class DuckDB(Dialect):
             return self.cast(expression, "VARCHAR"), text
         return expression, kind
 
+    def is_text(self, column: str, literal: str) -> str:
+        """Whatever the database's default collation."""
+        return f'{column} = {literal} COLLATE "binary"'
+
     def common_type(self, left: ColumnType, right: ColumnType) -> ColumnType:
         """Integers and decimals have one as long as 38 digits hold both; anything else becomes text."""
         if left == right:
@@ -181,13 +185,16 @@ class DuckDB(Dialect):
         return rf"CASE WHEN contains({whole}, '\u00') THEN {slow} ELSE {whole} END"
 
     def comparable(self, expression: str, kind: ColumnType) -> str:
-        """JSON as the sorted list of its nodes, so that neither key order nor spelling counts.
+        """JSON as the sorted list of its nodes, so that neither key order nor spelling counts; maps in order.
 
+        Members of one name are in their own order: which is last may count.
         A number of 16 digits or more may be cut by the JSON reader: then the text itself counts, so that
         no change is missed.
         """
         if kind.kind == "nested" and "JSON" in kind.name.upper():
             expression = f"to_json({expression})"
+        elif kind.kind == "nested" and re.match(r"MAP\(.*\)$", kind.name, re.IGNORECASE | re.DOTALL):
+            return f"map_from_entries(list_sort(map_entries({expression})))"
         elif kind.kind != "json":
             return expression
         number = "type IN ('DOUBLE', 'UBIGINT', 'BIGINT')"
@@ -196,7 +203,7 @@ class DuckDB(Dialect):
             f"row(fullkey, CASE WHEN {number} THEN 'NUMBER' ELSE type END, "
             f"CASE WHEN {number} THEN {digits} ELSE atom END)"
         )
-        nodes = f"(SELECT list({node} ORDER BY fullkey, type, atom) FROM json_tree({expression}))"
+        nodes = f"(SELECT list({node} ORDER BY fullkey, id) FROM json_tree({expression}))"
         text = self.cast(expression, "VARCHAR")
         whole = f"[row({text}, CAST(NULL AS VARCHAR), CAST(NULL AS VARCHAR))]"
         return f"CASE WHEN regexp_matches({text}, '[0-9.]{{16}}') THEN {whole} ELSE {nodes} END"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.conformance.equality_matrix import KEYS
-from tests.conformance.helpers import Engine, PostgresEngine, Recorder, counted, ids, sync_of
+from tests.conformance.helpers import DuckDBEngine, Engine, PostgresEngine, Recorder, counted, ids, sync_of
 from warehouse_cdc.compile import layout
 
 # -- D1: canonical row ids -------------------------------------------------------------------------
@@ -90,6 +90,29 @@ def test_d5_arrays_structs_and_enumerations(engine: Engine, crm: Recorder) -> No
         engine.execute(f"UPDATE people SET {change}")
         warehouse.run(sync)
         assert crm.take() == ids("changed", 1), change
+
+
+@pytest.mark.parametrize(
+    ("kind", "old", "new", "changed"),
+    [
+        ("MAP(VARCHAR, INTEGER)", "MAP {'a': 1, 'b': NULL}", "MAP {'b': NULL, 'a': 1}", False),
+        ("MAP(VARCHAR, INTEGER)", "MAP {'a': 1, 'b': 2}", "MAP {'a': 2, 'b': 1}", True),
+        ("MAP(VARCHAR, INTEGER)[]", "[MAP {'a': 1}]", "[MAP {'a': 2}]", True),
+        ("JSON", """'{"a": 1, "b": 3, "a": 2}'""", """'{"a": 2, "a": 1, "b": 3}'""", True),
+        ("JSON", """'{"a": 1, "b": 3, "a": 2}'""", """'{"b": 3, "a": 1, "a": 2}'""", False),
+    ],
+)
+def test_d5_the_order_of_entries_on_duckdb(
+    duck: DuckDBEngine, crm: Recorder, kind: str, old: str, new: str, changed: bool
+) -> None:
+    duck.table(f"id INTEGER, v {kind}", f"(1, {old})")
+    warehouse, sync = duck.connect(), sync_of(crm)
+    warehouse.run(sync)
+    crm.take()
+    duck.execute(f"UPDATE people SET v = {new}")
+    for sent in ({("changed", "1")} if changed else set(), set()):
+        warehouse.run(sync)
+        assert crm.take() == sent
 
 
 def test_d5_postgres_types_that_only_print(postgres: PostgresEngine, crm: Recorder) -> None:

@@ -17,6 +17,7 @@ from tests.conformance.helpers import (
     AUDIT,
     PLANNER,
     Child,
+    DuckDBEngine,
     Engine,
     PostgresEngine,
     Recorder,
@@ -1544,6 +1545,18 @@ def test_one_sync_never_touches_another(engine: Engine, crm: Recorder) -> None:
     assert other.take() == ids("changed", 1)
     assert {row["sync_id"] for row in engine.audit("sync_snapshot")} == {"people", "people_two"}
     assert len(engine.audit("sync_snapshot")) == 4
+
+
+def test_one_sync_never_touches_another_under_any_collation(duck: DuckDBEngine, crm: Recorder) -> None:
+    duck.table("id INTEGER, v TEXT", "(1, 'x')")
+    duck.execute("SET GLOBAL default_collation = 'nocase'")
+    warehouse, other = duck.connect(), Recorder()
+    for each, name in ((crm, "people"), (other, "PEOPLE")):
+        warehouse.run(sync_of(each, id=name))
+        assert each.take() == {("added", "1")}
+    warehouse.full_resync(sync_of(other, id="PEOPLE"))
+    assert counted(warehouse.run(sync_of(crm, id="people"))) == {}
+    assert {row["sync_id"] for row in duck.audit("sync_snapshot")} == {"people", "PEOPLE"}
 
 
 def test_a_second_run_of_the_same_sync_is_refused_or_waits(engine: Engine, crm: Recorder) -> None:

@@ -17,7 +17,7 @@ CREATE TABLE "hightouch_planner"."wcdc_journal" (
 
 -- create_wcdc_leases
 CREATE TABLE "hightouch_planner"."wcdc_leases" (
-  sync_id VARCHAR PRIMARY KEY,
+  sync_id VARCHAR COLLATE "binary" PRIMARY KEY,
   generation BIGINT NOT NULL,
   run_id VARCHAR,
   owner VARCHAR,
@@ -170,7 +170,7 @@ WHERE op NOT IN ('null_key', 'gone')
 
 -- first_snapshot_1
 DELETE FROM "hightouch_audit"."sync_snapshot"
-WHERE sync_id = 'people'
+WHERE sync_id = 'people' COLLATE "binary"
 AND NOT EXISTS (
   SELECT 1 FROM (
 SELECT
@@ -266,7 +266,7 @@ LEFT JOIN (SELECT * FROM "hightouch_planner"."people_00000000000000000000000001_
 WHERE op NOT IN ('null_key', 'gone')
 ) a
 WHERE NOT (op = 'removed' AND outcome = 'succeeded')
-  AND NOT EXISTS (SELECT 1 FROM "hightouch_audit"."sync_snapshot" t WHERE t.sync_id = 'people' AND t.row_id = a.row_id);
+  AND NOT EXISTS (SELECT 1 FROM "hightouch_audit"."sync_snapshot" t WHERE t.sync_id = 'people' COLLATE "binary" AND t.row_id = a.row_id);
 
 -- plan
 CREATE TABLE "hightouch_planner"."people_00000000000000000000000002_plan" AS
@@ -419,7 +419,7 @@ WHERE op NOT IN ('null_key', 'gone')
 
 -- snapshot_1
 DELETE FROM "hightouch_audit"."sync_snapshot"
-WHERE sync_id = 'people'
+WHERE sync_id = 'people' COLLATE "binary"
 AND NOT EXISTS (
   SELECT 1 FROM (
 SELECT
@@ -515,4 +515,4 @@ LEFT JOIN (SELECT * FROM "hightouch_planner"."people_00000000000000000000000002_
 WHERE op NOT IN ('null_key', 'gone')
 ) a
 WHERE NOT (op = 'removed' AND outcome = 'succeeded')
-  AND NOT EXISTS (SELECT 1 FROM "hightouch_audit"."sync_snapshot" t WHERE t.sync_id = 'people' AND t.row_id = a.row_id);
+  AND NOT EXISTS (SELECT 1 FROM "hightouch_audit"."sync_snapshot" t WHERE t.sync_id = 'people' COLLATE "binary" AND t.row_id = a.row_id);

@@ -17,7 +17,7 @@ CREATE TABLE "hightouch_planner"."wcdc_journal" (
 
 -- create_wcdc_leases
 CREATE TABLE "hightouch_planner"."wcdc_leases" (
-  sync_id VARCHAR PRIMARY KEY,
+  sync_id VARCHAR COLLATE "binary" PRIMARY KEY,
   generation BIGINT NOT NULL,
   run_id VARCHAR,
   owner VARCHAR,
@@ -84,7 +84,7 @@ wcdc_stored AS (
   FROM wcdc_model
 ),
 wcdc_current AS (
-  SELECT x.*, CAST(v_1 AS VARCHAR) AS row_id, hash(hash(v_1, CASE WHEN regexp_matches(CAST(v_2 AS VARCHAR), '[0-9.]{16}') THEN [row(CAST(v_2 AS VARCHAR), CAST(NULL AS VARCHAR), CAST(NULL AS VARCHAR))] ELSE (SELECT list(row(fullkey, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN 'NUMBER' ELSE type END, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN regexp_replace(regexp_replace(atom, '\.0$', ''), '^-0$', '0') ELSE atom END) ORDER BY fullkey, type, atom) FROM json_tree(v_2)) END)) AS hash, TRUE AS in_model
+  SELECT x.*, CAST(v_1 AS VARCHAR) AS row_id, hash(hash(v_1, CASE WHEN regexp_matches(CAST(v_2 AS VARCHAR), '[0-9.]{16}') THEN [row(CAST(v_2 AS VARCHAR), CAST(NULL AS VARCHAR), CAST(NULL AS VARCHAR))] ELSE (SELECT list(row(fullkey, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN 'NUMBER' ELSE type END, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN regexp_replace(regexp_replace(atom, '\.0$', ''), '^-0$', '0') ELSE atom END) ORDER BY fullkey, id) FROM json_tree(v_2)) END)) AS hash, TRUE AS in_model
   FROM wcdc_stored x
 ),
 wcdc_joined AS (
@@ -169,7 +169,7 @@ WHERE op NOT IN ('null_key', 'gone')
 
 -- first_snapshot_1
 DELETE FROM "hightouch_audit"."sync_snapshot"
-WHERE sync_id = 'people'
+WHERE sync_id = 'people' COLLATE "binary"
 AND NOT EXISTS (
   SELECT 1 FROM (
 SELECT
@@ -263,7 +263,7 @@ LEFT JOIN (SELECT * FROM "hightouch_planner"."people_00000000000000000000000001_
 WHERE op NOT IN ('null_key', 'gone')
 ) a
 WHERE NOT (op = 'removed' AND outcome = 'succeeded')
-  AND NOT EXISTS (SELECT 1 FROM "hightouch_audit"."sync_snapshot" t WHERE t.sync_id = 'people' AND t.row_id = a.row_id);
+  AND NOT EXISTS (SELECT 1 FROM "hightouch_audit"."sync_snapshot" t WHERE t.sync_id = 'people' COLLATE "binary" AND t.row_id = a.row_id);
 
 -- checksum
 WITH wcdc_model AS (
@@ -278,7 +278,7 @@ wcdc_stored AS (
 SELECT
   count(*) AS all_rows,
   count(CASE WHEN v_1 IS NOT NULL THEN 1 END) AS keyed_rows,
-  bit_xor(CASE WHEN v_1 IS NOT NULL THEN hash(hash(v_1, CASE WHEN regexp_matches(CAST(v_2 AS VARCHAR), '[0-9.]{16}') THEN [row(CAST(v_2 AS VARCHAR), CAST(NULL AS VARCHAR), CAST(NULL AS VARCHAR))] ELSE (SELECT list(row(fullkey, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN 'NUMBER' ELSE type END, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN regexp_replace(regexp_replace(atom, '\.0$', ''), '^-0$', '0') ELSE atom END) ORDER BY fullkey, type, atom) FROM json_tree(v_2)) END)) END) AS checksum
+  bit_xor(CASE WHEN v_1 IS NOT NULL THEN hash(hash(v_1, CASE WHEN regexp_matches(CAST(v_2 AS VARCHAR), '[0-9.]{16}') THEN [row(CAST(v_2 AS VARCHAR), CAST(NULL AS VARCHAR), CAST(NULL AS VARCHAR))] ELSE (SELECT list(row(fullkey, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN 'NUMBER' ELSE type END, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN regexp_replace(regexp_replace(atom, '\.0$', ''), '^-0$', '0') ELSE atom END) ORDER BY fullkey, id) FROM json_tree(v_2)) END)) END) AS checksum
 FROM wcdc_stored;
 
 -- touched
@@ -297,7 +297,7 @@ wcdc_differing AS (
     coalesce(m.v_1, b.v_1) AS v_1,
     m.hash,
     b.hash AS base_hash
-  FROM (SELECT v_1, hash(hash(v_1, CASE WHEN regexp_matches(CAST(v_2 AS VARCHAR), '[0-9.]{16}') THEN [row(CAST(v_2 AS VARCHAR), CAST(NULL AS VARCHAR), CAST(NULL AS VARCHAR))] ELSE (SELECT list(row(fullkey, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN 'NUMBER' ELSE type END, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN regexp_replace(regexp_replace(atom, '\.0$', ''), '^-0$', '0') ELSE atom END) ORDER BY fullkey, type, atom) FROM json_tree(v_2)) END)) AS hash FROM wcdc_stored WHERE v_1 IS NOT NULL) m
+  FROM (SELECT v_1, hash(hash(v_1, CASE WHEN regexp_matches(CAST(v_2 AS VARCHAR), '[0-9.]{16}') THEN [row(CAST(v_2 AS VARCHAR), CAST(NULL AS VARCHAR), CAST(NULL AS VARCHAR))] ELSE (SELECT list(row(fullkey, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN 'NUMBER' ELSE type END, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN regexp_replace(regexp_replace(atom, '\.0$', ''), '^-0$', '0') ELSE atom END) ORDER BY fullkey, id) FROM json_tree(v_2)) END)) AS hash FROM wcdc_stored WHERE v_1 IS NOT NULL) m
   FULL JOIN (
     SELECT v_1, hash FROM "hightouch_planner"."people_00000000000000000000000001_plan" WHERE op NOT IN ('removed', 'null_key')
   ) b ON m.v_1 = b.v_1
@@ -384,7 +384,7 @@ wcdc_found AS (
   JOIN "hightouch_planner"."people_00000000000000000000000002_keys" k ON x.v_1 = k.k_1
 ),
 wcdc_current AS (
-  SELECT x.*, hash(hash(v_1, CASE WHEN regexp_matches(CAST(v_2 AS VARCHAR), '[0-9.]{16}') THEN [row(CAST(v_2 AS VARCHAR), CAST(NULL AS VARCHAR), CAST(NULL AS VARCHAR))] ELSE (SELECT list(row(fullkey, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN 'NUMBER' ELSE type END, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN regexp_replace(regexp_replace(atom, '\.0$', ''), '^-0$', '0') ELSE atom END) ORDER BY fullkey, type, atom) FROM json_tree(v_2)) END)) AS hash, TRUE AS in_model
+  SELECT x.*, hash(hash(v_1, CASE WHEN regexp_matches(CAST(v_2 AS VARCHAR), '[0-9.]{16}') THEN [row(CAST(v_2 AS VARCHAR), CAST(NULL AS VARCHAR), CAST(NULL AS VARCHAR))] ELSE (SELECT list(row(fullkey, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN 'NUMBER' ELSE type END, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN regexp_replace(regexp_replace(atom, '\.0$', ''), '^-0$', '0') ELSE atom END) ORDER BY fullkey, id) FROM json_tree(v_2)) END)) AS hash, TRUE AS in_model
   FROM wcdc_found x
 ),
 wcdc_prior AS (
@@ -458,7 +458,7 @@ wcdc_joined AS (
       WHEN m.in_model AND s.state = 'stale' THEN 'changed'
       WHEN m.in_model AND (s.version IS NULL OR s.version <> '64fae2d44dc93129') THEN 'changed'
       WHEN m.in_model AND (
-        (s.hash IS NULL OR s.hash <> m.hash) AND ((CASE WHEN regexp_matches(CAST(m.v_2 AS VARCHAR), '[0-9.]{16}') THEN [row(CAST(m.v_2 AS VARCHAR), CAST(NULL AS VARCHAR), CAST(NULL AS VARCHAR))] ELSE (SELECT list(row(fullkey, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN 'NUMBER' ELSE type END, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN regexp_replace(regexp_replace(atom, '\.0$', ''), '^-0$', '0') ELSE atom END) ORDER BY fullkey, type, atom) FROM json_tree(m.v_2)) END IS DISTINCT FROM CASE WHEN regexp_matches(CAST(s.p_2 AS VARCHAR), '[0-9.]{16}') THEN [row(CAST(s.p_2 AS VARCHAR), CAST(NULL AS VARCHAR), CAST(NULL AS VARCHAR))] ELSE (SELECT list(row(fullkey, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN 'NUMBER' ELSE type END, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN regexp_replace(regexp_replace(atom, '\.0$', ''), '^-0$', '0') ELSE atom END) ORDER BY fullkey, type, atom) FROM json_tree(s.p_2)) END))
+        (s.hash IS NULL OR s.hash <> m.hash) AND ((CASE WHEN regexp_matches(CAST(m.v_2 AS VARCHAR), '[0-9.]{16}') THEN [row(CAST(m.v_2 AS VARCHAR), CAST(NULL AS VARCHAR), CAST(NULL AS VARCHAR))] ELSE (SELECT list(row(fullkey, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN 'NUMBER' ELSE type END, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN regexp_replace(regexp_replace(atom, '\.0$', ''), '^-0$', '0') ELSE atom END) ORDER BY fullkey, id) FROM json_tree(m.v_2)) END IS DISTINCT FROM CASE WHEN regexp_matches(CAST(s.p_2 AS VARCHAR), '[0-9.]{16}') THEN [row(CAST(s.p_2 AS VARCHAR), CAST(NULL AS VARCHAR), CAST(NULL AS VARCHAR))] ELSE (SELECT list(row(fullkey, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN 'NUMBER' ELSE type END, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN regexp_replace(regexp_replace(atom, '\.0$', ''), '^-0$', '0') ELSE atom END) ORDER BY fullkey, id) FROM json_tree(s.p_2)) END))
       ) THEN 'changed'
       WHEN m.in_model THEN 'unchanged'
       WHEN s.state <> 'absent' THEN 'removed'
@@ -504,7 +504,7 @@ CREATE TABLE "hightouch_planner"."people_00000000000000000000000002_plan" AS
 WITH wcdc_ranked AS (
   SELECT x.*,
     count(*) OVER (PARTITION BY row_id) AS wcdc_copies,
-    row_number() OVER (PARTITION BY row_id ORDER BY CAST(v_1 AS VARCHAR) NULLS FIRST, CAST(CASE WHEN regexp_matches(CAST(v_2 AS VARCHAR), '[0-9.]{16}') THEN [row(CAST(v_2 AS VARCHAR), CAST(NULL AS VARCHAR), CAST(NULL AS VARCHAR))] ELSE (SELECT list(row(fullkey, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN 'NUMBER' ELSE type END, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN regexp_replace(regexp_replace(atom, '\.0$', ''), '^-0$', '0') ELSE atom END) ORDER BY fullkey, type, atom) FROM json_tree(v_2)) END AS VARCHAR) NULLS FIRST) AS wcdc_place
+    row_number() OVER (PARTITION BY row_id ORDER BY CAST(v_1 AS VARCHAR) NULLS FIRST, CAST(CASE WHEN regexp_matches(CAST(v_2 AS VARCHAR), '[0-9.]{16}') THEN [row(CAST(v_2 AS VARCHAR), CAST(NULL AS VARCHAR), CAST(NULL AS VARCHAR))] ELSE (SELECT list(row(fullkey, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN 'NUMBER' ELSE type END, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN regexp_replace(regexp_replace(atom, '\.0$', ''), '^-0$', '0') ELSE atom END) ORDER BY fullkey, id) FROM json_tree(v_2)) END AS VARCHAR) NULLS FIRST) AS wcdc_place
   FROM "hightouch_planner"."people_00000000000000000000000002_staged" x
   WHERE row_id IS NOT NULL
 )
@@ -635,12 +635,12 @@ WHERE op NOT IN ('null_key', 'gone')
 -- snapshot_1
 UPDATE "hightouch_audit"."sync_snapshot"
 SET op_type = 'unchanged', status = 'succeeded', failure_reason = NULL, sync_run_id = '00000000000000000000000002'
-WHERE sync_id = 'people' AND op_type <> 'unchanged'
+WHERE sync_id = 'people' COLLATE "binary" AND op_type <> 'unchanged'
 AND NOT EXISTS (SELECT 1 FROM "hightouch_planner"."people_00000000000000000000000002_plan" p WHERE p.row_id = "hightouch_audit"."sync_snapshot".row_id);
 
 -- snapshot_2
 DELETE FROM "hightouch_audit"."sync_snapshot"
-WHERE sync_id = 'people'
+WHERE sync_id = 'people' COLLATE "binary"
 AND row_id IN (SELECT p.row_id FROM "hightouch_planner"."people_00000000000000000000000002_plan" p WHERE p.row_id IS NOT NULL)
 AND NOT EXISTS (
   SELECT 1 FROM (
@@ -737,4 +737,4 @@ WHERE p.row_id IS NOT NULL
 WHERE op NOT IN ('null_key', 'gone')
 ) a
 WHERE NOT (op = 'removed' AND outcome = 'succeeded')
-  AND NOT EXISTS (SELECT 1 FROM "hightouch_audit"."sync_snapshot" t WHERE t.sync_id = 'people' AND t.row_id = a.row_id);
+  AND NOT EXISTS (SELECT 1 FROM "hightouch_audit"."sync_snapshot" t WHERE t.sync_id = 'people' COLLATE "binary" AND t.row_id = a.row_id);

@@ -17,7 +17,7 @@ CREATE TABLE "hightouch_planner"."wcdc_journal" (
 
 -- create_wcdc_leases
 CREATE TABLE "hightouch_planner"."wcdc_leases" (
-  sync_id VARCHAR PRIMARY KEY,
+  sync_id VARCHAR COLLATE "binary" PRIMARY KEY,
   generation BIGINT NOT NULL,
   run_id VARCHAR,
   owner VARCHAR,
@@ -93,7 +93,7 @@ wcdc_stored AS (
   FROM wcdc_model
 ),
 wcdc_current AS (
-  SELECT x.*, CAST(v_1 AS VARCHAR) AS row_id, hash(hash(v_1, v_2, v_3, v_4, CASE WHEN regexp_matches(CAST(v_5 AS VARCHAR), '[0-9.]{16}') THEN [row(CAST(v_5 AS VARCHAR), CAST(NULL AS VARCHAR), CAST(NULL AS VARCHAR))] ELSE (SELECT list(row(fullkey, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN 'NUMBER' ELSE type END, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN regexp_replace(regexp_replace(atom, '\.0$', ''), '^-0$', '0') ELSE atom END) ORDER BY fullkey, type, atom) FROM json_tree(v_5)) END, v_6, v_7, v_8, v_9, lower(CAST(v_10 AS VARCHAR)), v_11)) AS hash, TRUE AS in_model
+  SELECT x.*, CAST(v_1 AS VARCHAR) AS row_id, hash(hash(v_1, v_2, v_3, v_4, CASE WHEN regexp_matches(CAST(v_5 AS VARCHAR), '[0-9.]{16}') THEN [row(CAST(v_5 AS VARCHAR), CAST(NULL AS VARCHAR), CAST(NULL AS VARCHAR))] ELSE (SELECT list(row(fullkey, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN 'NUMBER' ELSE type END, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN regexp_replace(regexp_replace(atom, '\.0$', ''), '^-0$', '0') ELSE atom END) ORDER BY fullkey, id) FROM json_tree(v_5)) END, v_6, v_7, v_8, v_9, lower(CAST(v_10 AS VARCHAR)), v_11)) AS hash, TRUE AS in_model
   FROM wcdc_stored x
 ),
 wcdc_joined AS (
@@ -197,7 +197,7 @@ WHERE op NOT IN ('null_key', 'gone')
 
 -- first_snapshot_1
 DELETE FROM "hightouch_audit"."sync_snapshot"
-WHERE sync_id = 'people'
+WHERE sync_id = 'people' COLLATE "binary"
 AND NOT EXISTS (
   SELECT 1 FROM (
 SELECT
@@ -293,7 +293,7 @@ LEFT JOIN (SELECT * FROM "hightouch_planner"."people_00000000000000000000000001_
 WHERE op NOT IN ('null_key', 'gone')
 ) a
 WHERE NOT (op = 'removed' AND outcome = 'succeeded')
-  AND NOT EXISTS (SELECT 1 FROM "hightouch_audit"."sync_snapshot" t WHERE t.sync_id = 'people' AND t.row_id = a.row_id);
+  AND NOT EXISTS (SELECT 1 FROM "hightouch_audit"."sync_snapshot" t WHERE t.sync_id = 'people' COLLATE "binary" AND t.row_id = a.row_id);
 
 -- checksum
 WITH wcdc_model AS (
@@ -317,7 +317,7 @@ wcdc_stored AS (
 SELECT
   count(*) AS all_rows,
   count(CASE WHEN v_1 IS NOT NULL THEN 1 END) AS keyed_rows,
-  bit_xor(CASE WHEN v_1 IS NOT NULL THEN hash(hash(v_1, v_2, v_3, v_4, CASE WHEN regexp_matches(CAST(v_5 AS VARCHAR), '[0-9.]{16}') THEN [row(CAST(v_5 AS VARCHAR), CAST(NULL AS VARCHAR), CAST(NULL AS VARCHAR))] ELSE (SELECT list(row(fullkey, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN 'NUMBER' ELSE type END, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN regexp_replace(regexp_replace(atom, '\.0$', ''), '^-0$', '0') ELSE atom END) ORDER BY fullkey, type, atom) FROM json_tree(v_5)) END, v_6, v_7, v_8, v_9, lower(CAST(v_10 AS VARCHAR)), v_11)) END) AS checksum
+  bit_xor(CASE WHEN v_1 IS NOT NULL THEN hash(hash(v_1, v_2, v_3, v_4, CASE WHEN regexp_matches(CAST(v_5 AS VARCHAR), '[0-9.]{16}') THEN [row(CAST(v_5 AS VARCHAR), CAST(NULL AS VARCHAR), CAST(NULL AS VARCHAR))] ELSE (SELECT list(row(fullkey, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN 'NUMBER' ELSE type END, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN regexp_replace(regexp_replace(atom, '\.0$', ''), '^-0$', '0') ELSE atom END) ORDER BY fullkey, id) FROM json_tree(v_5)) END, v_6, v_7, v_8, v_9, lower(CAST(v_10 AS VARCHAR)), v_11)) END) AS checksum
 FROM wcdc_stored;
 
 -- touched
@@ -345,7 +345,7 @@ wcdc_differing AS (
     coalesce(m.v_1, b.v_1) AS v_1,
     m.hash,
     b.hash AS base_hash
-  FROM (SELECT v_1, hash(hash(v_1, v_2, v_3, v_4, CASE WHEN regexp_matches(CAST(v_5 AS VARCHAR), '[0-9.]{16}') THEN [row(CAST(v_5 AS VARCHAR), CAST(NULL AS VARCHAR), CAST(NULL AS VARCHAR))] ELSE (SELECT list(row(fullkey, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN 'NUMBER' ELSE type END, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN regexp_replace(regexp_replace(atom, '\.0$', ''), '^-0$', '0') ELSE atom END) ORDER BY fullkey, type, atom) FROM json_tree(v_5)) END, v_6, v_7, v_8, v_9, lower(CAST(v_10 AS VARCHAR)), v_11)) AS hash FROM wcdc_stored WHERE v_1 IS NOT NULL) m
+  FROM (SELECT v_1, hash(hash(v_1, v_2, v_3, v_4, CASE WHEN regexp_matches(CAST(v_5 AS VARCHAR), '[0-9.]{16}') THEN [row(CAST(v_5 AS VARCHAR), CAST(NULL AS VARCHAR), CAST(NULL AS VARCHAR))] ELSE (SELECT list(row(fullkey, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN 'NUMBER' ELSE type END, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN regexp_replace(regexp_replace(atom, '\.0$', ''), '^-0$', '0') ELSE atom END) ORDER BY fullkey, id) FROM json_tree(v_5)) END, v_6, v_7, v_8, v_9, lower(CAST(v_10 AS VARCHAR)), v_11)) AS hash FROM wcdc_stored WHERE v_1 IS NOT NULL) m
   FULL JOIN (
     SELECT v_1, hash FROM "hightouch_planner"."people_00000000000000000000000001_plan" WHERE op NOT IN ('removed', 'null_key')
   ) b ON m.v_1 = b.v_1
@@ -451,7 +451,7 @@ wcdc_found AS (
   JOIN "hightouch_planner"."people_00000000000000000000000002_keys" k ON x.v_1 = k.k_1
 ),
 wcdc_current AS (
-  SELECT x.*, hash(hash(v_1, v_2, v_3, v_4, CASE WHEN regexp_matches(CAST(v_5 AS VARCHAR), '[0-9.]{16}') THEN [row(CAST(v_5 AS VARCHAR), CAST(NULL AS VARCHAR), CAST(NULL AS VARCHAR))] ELSE (SELECT list(row(fullkey, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN 'NUMBER' ELSE type END, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN regexp_replace(regexp_replace(atom, '\.0$', ''), '^-0$', '0') ELSE atom END) ORDER BY fullkey, type, atom) FROM json_tree(v_5)) END, v_6, v_7, v_8, v_9, lower(CAST(v_10 AS VARCHAR)), v_11)) AS hash, TRUE AS in_model
+  SELECT x.*, hash(hash(v_1, v_2, v_3, v_4, CASE WHEN regexp_matches(CAST(v_5 AS VARCHAR), '[0-9.]{16}') THEN [row(CAST(v_5 AS VARCHAR), CAST(NULL AS VARCHAR), CAST(NULL AS VARCHAR))] ELSE (SELECT list(row(fullkey, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN 'NUMBER' ELSE type END, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN regexp_replace(regexp_replace(atom, '\.0$', ''), '^-0$', '0') ELSE atom END) ORDER BY fullkey, id) FROM json_tree(v_5)) END, v_6, v_7, v_8, v_9, lower(CAST(v_10 AS VARCHAR)), v_11)) AS hash, TRUE AS in_model
   FROM wcdc_found x
 ),
 wcdc_prior AS (
@@ -553,7 +553,7 @@ wcdc_joined AS (
       WHEN m.in_model AND s.state = 'stale' THEN 'changed'
       WHEN m.in_model AND (s.version IS NULL OR s.version <> '495414849cb6d84f') THEN 'changed'
       WHEN m.in_model AND (
-        (s.hash IS NULL OR s.hash <> m.hash) AND ((m.v_2 IS DISTINCT FROM s.p_2) OR (m.v_3 IS DISTINCT FROM s.p_3) OR (m.v_4 IS DISTINCT FROM s.p_4) OR (CASE WHEN regexp_matches(CAST(m.v_5 AS VARCHAR), '[0-9.]{16}') THEN [row(CAST(m.v_5 AS VARCHAR), CAST(NULL AS VARCHAR), CAST(NULL AS VARCHAR))] ELSE (SELECT list(row(fullkey, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN 'NUMBER' ELSE type END, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN regexp_replace(regexp_replace(atom, '\.0$', ''), '^-0$', '0') ELSE atom END) ORDER BY fullkey, type, atom) FROM json_tree(m.v_5)) END IS DISTINCT FROM CASE WHEN regexp_matches(CAST(s.p_5 AS VARCHAR), '[0-9.]{16}') THEN [row(CAST(s.p_5 AS VARCHAR), CAST(NULL AS VARCHAR), CAST(NULL AS VARCHAR))] ELSE (SELECT list(row(fullkey, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN 'NUMBER' ELSE type END, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN regexp_replace(regexp_replace(atom, '\.0$', ''), '^-0$', '0') ELSE atom END) ORDER BY fullkey, type, atom) FROM json_tree(s.p_5)) END) OR (m.v_6 IS DISTINCT FROM s.p_6) OR (m.v_7 IS DISTINCT FROM s.p_7) OR (m.v_8 IS DISTINCT FROM s.p_8) OR (m.v_9 IS DISTINCT FROM s.p_9) OR (m.v_10 IS DISTINCT FROM s.p_10) OR (m.v_11 IS DISTINCT FROM s.p_11))
+        (s.hash IS NULL OR s.hash <> m.hash) AND ((m.v_2 IS DISTINCT FROM s.p_2) OR (m.v_3 IS DISTINCT FROM s.p_3) OR (m.v_4 IS DISTINCT FROM s.p_4) OR (CASE WHEN regexp_matches(CAST(m.v_5 AS VARCHAR), '[0-9.]{16}') THEN [row(CAST(m.v_5 AS VARCHAR), CAST(NULL AS VARCHAR), CAST(NULL AS VARCHAR))] ELSE (SELECT list(row(fullkey, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN 'NUMBER' ELSE type END, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN regexp_replace(regexp_replace(atom, '\.0$', ''), '^-0$', '0') ELSE atom END) ORDER BY fullkey, id) FROM json_tree(m.v_5)) END IS DISTINCT FROM CASE WHEN regexp_matches(CAST(s.p_5 AS VARCHAR), '[0-9.]{16}') THEN [row(CAST(s.p_5 AS VARCHAR), CAST(NULL AS VARCHAR), CAST(NULL AS VARCHAR))] ELSE (SELECT list(row(fullkey, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN 'NUMBER' ELSE type END, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN regexp_replace(regexp_replace(atom, '\.0$', ''), '^-0$', '0') ELSE atom END) ORDER BY fullkey, id) FROM json_tree(s.p_5)) END) OR (m.v_6 IS DISTINCT FROM s.p_6) OR (m.v_7 IS DISTINCT FROM s.p_7) OR (m.v_8 IS DISTINCT FROM s.p_8) OR (m.v_9 IS DISTINCT FROM s.p_9) OR (m.v_10 IS DISTINCT FROM s.p_10) OR (m.v_11 IS DISTINCT FROM s.p_11))
       ) THEN 'changed'
       WHEN m.in_model THEN 'unchanged'
       WHEN s.state <> 'absent' THEN 'removed'
@@ -617,7 +617,7 @@ CREATE TABLE "hightouch_planner"."people_00000000000000000000000002_plan" AS
 WITH wcdc_ranked AS (
   SELECT x.*,
     count(*) OVER (PARTITION BY row_id) AS wcdc_copies,
-    row_number() OVER (PARTITION BY row_id ORDER BY CAST(v_1 AS VARCHAR) NULLS FIRST, CAST(v_2 AS VARCHAR) NULLS FIRST, CAST(v_3 AS VARCHAR) NULLS FIRST, CAST(v_4 AS VARCHAR) NULLS FIRST, CAST(CASE WHEN regexp_matches(CAST(v_5 AS VARCHAR), '[0-9.]{16}') THEN [row(CAST(v_5 AS VARCHAR), CAST(NULL AS VARCHAR), CAST(NULL AS VARCHAR))] ELSE (SELECT list(row(fullkey, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN 'NUMBER' ELSE type END, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN regexp_replace(regexp_replace(atom, '\.0$', ''), '^-0$', '0') ELSE atom END) ORDER BY fullkey, type, atom) FROM json_tree(v_5)) END AS VARCHAR) NULLS FIRST, CASE WHEN contains(CAST(v_6 AS VARCHAR), '.') THEN rtrim(rtrim(CAST(v_6 AS VARCHAR), '0'), '.') ELSE CAST(v_6 AS VARCHAR) END NULLS FIRST, CAST(v_7 AS VARCHAR) NULLS FIRST, CASE WHEN abs(v_8) < 1e18 AND v_8 = trunc(v_8) THEN CAST(TRY_CAST(v_8 AS BIGINT) AS VARCHAR) ELSE CAST(v_8 AS VARCHAR) END NULLS FIRST, CASE WHEN isfinite(v_9) THEN strftime(CAST(v_9 AS TIMESTAMP), '%Y-%m-%dT%H:%M:%S.%f') || 'Z' ELSE CAST(v_9 AS VARCHAR) END NULLS FIRST, lower(CAST(v_10 AS VARCHAR)) NULLS FIRST, CASE WHEN isfinite(timezone('UTC', v_11)) THEN strftime(CAST(timezone('UTC', v_11) AS TIMESTAMP), '%Y-%m-%dT%H:%M:%S.%f') || 'Z' ELSE CAST(timezone('UTC', v_11) AS VARCHAR) END NULLS FIRST) AS wcdc_place
+    row_number() OVER (PARTITION BY row_id ORDER BY CAST(v_1 AS VARCHAR) NULLS FIRST, CAST(v_2 AS VARCHAR) NULLS FIRST, CAST(v_3 AS VARCHAR) NULLS FIRST, CAST(v_4 AS VARCHAR) NULLS FIRST, CAST(CASE WHEN regexp_matches(CAST(v_5 AS VARCHAR), '[0-9.]{16}') THEN [row(CAST(v_5 AS VARCHAR), CAST(NULL AS VARCHAR), CAST(NULL AS VARCHAR))] ELSE (SELECT list(row(fullkey, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN 'NUMBER' ELSE type END, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN regexp_replace(regexp_replace(atom, '\.0$', ''), '^-0$', '0') ELSE atom END) ORDER BY fullkey, id) FROM json_tree(v_5)) END AS VARCHAR) NULLS FIRST, CASE WHEN contains(CAST(v_6 AS VARCHAR), '.') THEN rtrim(rtrim(CAST(v_6 AS VARCHAR), '0'), '.') ELSE CAST(v_6 AS VARCHAR) END NULLS FIRST, CAST(v_7 AS VARCHAR) NULLS FIRST, CASE WHEN abs(v_8) < 1e18 AND v_8 = trunc(v_8) THEN CAST(TRY_CAST(v_8 AS BIGINT) AS VARCHAR) ELSE CAST(v_8 AS VARCHAR) END NULLS FIRST, CASE WHEN isfinite(v_9) THEN strftime(CAST(v_9 AS TIMESTAMP), '%Y-%m-%dT%H:%M:%S.%f') || 'Z' ELSE CAST(v_9 AS VARCHAR) END NULLS FIRST, lower(CAST(v_10 AS VARCHAR)) NULLS FIRST, CASE WHEN isfinite(timezone('UTC', v_11)) THEN strftime(CAST(timezone('UTC', v_11) AS TIMESTAMP), '%Y-%m-%dT%H:%M:%S.%f') || 'Z' ELSE CAST(timezone('UTC', v_11) AS VARCHAR) END NULLS FIRST) AS wcdc_place
   FROM "hightouch_planner"."people_00000000000000000000000002_staged" x
   WHERE row_id IS NOT NULL
 )
@@ -794,12 +794,12 @@ WHERE op NOT IN ('null_key', 'gone')
 -- snapshot_1
 UPDATE "hightouch_audit"."sync_snapshot"
 SET op_type = 'unchanged', status = 'succeeded', failure_reason = NULL, sync_run_id = '00000000000000000000000002'
-WHERE sync_id = 'people' AND op_type <> 'unchanged'
+WHERE sync_id = 'people' COLLATE "binary" AND op_type <> 'unchanged'
 AND NOT EXISTS (SELECT 1 FROM "hightouch_planner"."people_00000000000000000000000002_plan" p WHERE p.row_id = "hightouch_audit"."sync_snapshot".row_id);
 
 -- snapshot_2
 DELETE FROM "hightouch_audit"."sync_snapshot"
-WHERE sync_id = 'people'
+WHERE sync_id = 'people' COLLATE "binary"
 AND row_id IN (SELECT p.row_id FROM "hightouch_planner"."people_00000000000000000000000002_plan" p WHERE p.row_id IS NOT NULL)
 AND NOT EXISTS (
   SELECT 1 FROM (
@@ -898,4 +898,4 @@ WHERE p.row_id IS NOT NULL
 WHERE op NOT IN ('null_key', 'gone')
 ) a
 WHERE NOT (op = 'removed' AND outcome = 'succeeded')
-  AND NOT EXISTS (SELECT 1 FROM "hightouch_audit"."sync_snapshot" t WHERE t.sync_id = 'people' AND t.row_id = a.row_id);
+  AND NOT EXISTS (SELECT 1 FROM "hightouch_audit"."sync_snapshot" t WHERE t.sync_id = 'people' COLLATE "binary" AND t.row_id = a.row_id);

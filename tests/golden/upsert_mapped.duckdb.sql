@@ -17,7 +17,7 @@ CREATE TABLE "hightouch_planner"."wcdc_journal" (
 
 -- create_wcdc_leases
 CREATE TABLE "hightouch_planner"."wcdc_leases" (
-  sync_id VARCHAR PRIMARY KEY,
+  sync_id VARCHAR COLLATE "binary" PRIMARY KEY,
   generation BIGINT NOT NULL,
   run_id VARCHAR,
   owner VARCHAR,
@@ -172,7 +172,7 @@ WHERE op NOT IN ('null_key', 'gone')
 
 -- first_snapshot_1
 DELETE FROM "hightouch_audit"."sync_snapshot"
-WHERE sync_id = 'people'
+WHERE sync_id = 'people' COLLATE "binary"
 AND NOT EXISTS (
   SELECT 1 FROM (
 SELECT
@@ -266,7 +266,7 @@ LEFT JOIN (SELECT * FROM "hightouch_planner"."people_00000000000000000000000001_
 WHERE op NOT IN ('null_key', 'gone')
 ) a
 WHERE NOT (op = 'removed' AND outcome = 'succeeded')
-  AND NOT EXISTS (SELECT 1 FROM "hightouch_audit"."sync_snapshot" t WHERE t.sync_id = 'people' AND t.row_id = a.row_id);
+  AND NOT EXISTS (SELECT 1 FROM "hightouch_audit"."sync_snapshot" t WHERE t.sync_id = 'people' COLLATE "binary" AND t.row_id = a.row_id);
 
 -- checksum
 WITH wcdc_model AS (
@@ -652,12 +652,12 @@ WHERE op NOT IN ('null_key', 'gone')
 -- snapshot_1
 UPDATE "hightouch_audit"."sync_snapshot"
 SET op_type = 'unchanged', status = 'succeeded', failure_reason = NULL, sync_run_id = '00000000000000000000000002'
-WHERE sync_id = 'people' AND op_type <> 'unchanged'
+WHERE sync_id = 'people' COLLATE "binary" AND op_type <> 'unchanged'
 AND NOT EXISTS (SELECT 1 FROM "hightouch_planner"."people_00000000000000000000000002_plan" p WHERE p.row_id = "hightouch_audit"."sync_snapshot".row_id);
 
 -- snapshot_2
 DELETE FROM "hightouch_audit"."sync_snapshot"
-WHERE sync_id = 'people'
+WHERE sync_id = 'people' COLLATE "binary"
 AND row_id IN (SELECT p.row_id FROM "hightouch_planner"."people_00000000000000000000000002_plan" p WHERE p.row_id IS NOT NULL)
 AND NOT EXISTS (
   SELECT 1 FROM (
@@ -754,4 +754,4 @@ WHERE p.row_id IS NOT NULL
 WHERE op NOT IN ('null_key', 'gone')
 ) a
 WHERE NOT (op = 'removed' AND outcome = 'succeeded')
-  AND NOT EXISTS (SELECT 1 FROM "hightouch_audit"."sync_snapshot" t WHERE t.sync_id = 'people' AND t.row_id = a.row_id);
+  AND NOT EXISTS (SELECT 1 FROM "hightouch_audit"."sync_snapshot" t WHERE t.sync_id = 'people' COLLATE "binary" AND t.row_id = a.row_id);

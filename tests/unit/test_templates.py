@@ -32,7 +32,7 @@ TABLE: dict[str, list[str]] = {
     "duplicates": ["default"],
     "journal_table": ["default"],
     "keys": ["default"],
-    "leases_table": ["default"],
+    "leases_table": ["default", "duckdb"],
     "macros": ["athena", "audit", "model", "state"],
     "plan": ["default"],
     "read": ["default"],

@@ -61,10 +61,8 @@ def oldest_run(days: float) -> str:
 
 def prune(statements: Statements, days: float) -> list[str]:
     """Delete what is older than so many days; run ids tell the time (D19, D27)."""
-    oldest = oldest_run(days)
-    literal = statements.dialect.literal
-    mine = statements.dialect.is_text("sync_id", literal(statements.sync_id))
+    oldest = statements.dialect.literal(oldest_run(days))
     return [
-        f"DELETE FROM {statements.audit(table)} WHERE {mine} AND sync_run_id < {literal(oldest)}"
+        f"DELETE FROM {statements.audit(table)} WHERE {statements.of_sync} AND sync_run_id < {oldest}"
         for table in ("sync_changelog", "sync_runs")
     ]

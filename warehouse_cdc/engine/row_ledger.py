@@ -30,13 +30,9 @@ class RowLedger(Ledger):
             self.connection.query(
                 "SELECT generation, entry, run_id, event, recorded_at, data "
                 f"FROM {self.statements.planner(JOURNAL)} "
-                f"WHERE sync_id = {self._sync_id} ORDER BY generation, entry"
+                f"WHERE {self.statements.of_sync} ORDER BY generation, entry"
             )
         )
-
-    @property
-    def _sync_id(self) -> str:
-        return self.statements.dialect.literal(self.statements.sync_id)
 
     def exists(self) -> bool:
         """Whether the journal is there."""
@@ -46,7 +42,7 @@ class RowLedger(Ledger):
     def forget(self, needed: list[journal.Generation], listed: Listing) -> list[str]:
         """Drop the journal's entries of other generations before the newest of these."""
         sql = (
-            f"DELETE FROM {self.statements.planner(JOURNAL)} WHERE sync_id = {self._sync_id} "
+            f"DELETE FROM {self.statements.planner(JOURNAL)} WHERE {self.statements.of_sync} "
             f"AND generation < {max((g.number for g in needed), default=0)}"
         )
         if needed:
@@ -66,16 +62,16 @@ class RowLedger(Ledger):
 
     def _claim(self, seconds: float, margin: float, afresh: bool) -> Lease:
         connection, statements, dialect = self.connection, self.statements, self.statements.dialect
-        leases, sync_id = statements.planner(LEASES), self._sync_id
+        leases, of_sync = statements.planner(LEASES), statements.of_sync
         clock = Clock()
         with connection.transaction(idle_timeout=seconds):
             connection.execute(
-                f"INSERT INTO {leases} (sync_id, generation, expires_at) "
-                f"VALUES ({sync_id}, 0, {dialect.now}) ON CONFLICT (sync_id) DO NOTHING"
+                f"INSERT INTO {leases} (sync_id, generation, expires_at) VALUES "
+                f"({dialect.literal(statements.sync_id)}, 0, {dialect.now}) ON CONFLICT (sync_id) DO NOTHING"
             )
             ((number, run_id, held_by, left),) = connection.query(
                 f"SELECT generation, run_id, owner, -{dialect.seconds_since('expires_at')} "
-                f"FROM {leases} WHERE sync_id = {sync_id} {dialect.row_lock}"
+                f"FROM {leases} WHERE {of_sync} {dialect.row_lock}"
             )
             if run_id is not None and not _is_over(
                 dialect.capabilities.exclusive_process, held_by, left + margin
@@ -97,7 +93,7 @@ class RowLedger(Ledger):
                 f"UPDATE {leases} SET generation = {generation.number}, run_id = {dialect.literal(fresh)}, "
                 f"owner = {dialect.literal(owner(fresh))}, "
                 f"expires_at = {dialect.now} + INTERVAL '{seconds} seconds' "
-                f"WHERE sync_id = {sync_id}"
+                f"WHERE {of_sync}"
             )
             expires = math.inf if dialect.capabilities.exclusive_process else seconds
             lease = RowLease(connection, statements, generation, expires, read)
@@ -105,7 +101,7 @@ class RowLedger(Ledger):
             # Read back, so that a run that closes this one sees the same time (file names may contain it).
             ((generation.started_at,),) = connection.query(
                 f"SELECT recorded_at FROM {statements.planner(JOURNAL)} "
-                f"WHERE sync_id = {sync_id} AND generation = {generation.number}"
+                f"WHERE {of_sync} AND generation = {generation.number}"
             )
         return lease
 
@@ -118,12 +114,14 @@ class RowLedger(Ledger):
         Raises:
             StateError: They are.
         """
-        newest = f"max(run_id), max(generation) FROM {self.statements.planner(JOURNAL)}"
+        statements, dialect = self.statements, self.statements.dialect
+        newest = f"max(run_id), max(generation) FROM {statements.planner(JOURNAL)}"
         if not first:
-            ((run_id, number),) = self.connection.query(f"SELECT {newest} WHERE sync_id = {self._sync_id}")
+            ((run_id, number),) = self.connection.query(f"SELECT {newest} WHERE {statements.of_sync}")
             return run_id, number
-        sync_id, last = self.statements.sync_id, (None, None)
-        for other, run_id, number in self.connection.query(f"SELECT sync_id, {newest} GROUP BY sync_id"):
+        sync_id, last = statements.sync_id, (None, None)
+        each, _kind = dialect.stored("sync_id", dialect.column_type(dialect.text_type))
+        for other, run_id, number in self.connection.query(f"SELECT {each}, {newest} GROUP BY 1"):
             if other == sync_id:
                 last = run_id, number
             elif slug(other) == slug(sync_id):
@@ -142,10 +140,7 @@ class RowLease(Lease):
     @cached_property
     def _mine(self) -> str:
         """The condition that finds its row."""
-        return (
-            f"WHERE sync_id = {self._statements.dialect.literal(self._statements.sync_id)} "
-            f"AND generation = {self.generation.number}"
-        )
+        return f"WHERE {self._statements.of_sync} AND generation = {self.generation.number}"
 
     @contextmanager
     def fenced(self, *, lock_timeout: float | None = None) -> Iterator[None]:

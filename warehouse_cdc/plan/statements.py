@@ -43,6 +43,11 @@ class Statements:
         """A table of the audit schema, qualified and quoted."""
         return self.dialect.table(self.schemas.audit, name)
 
+    @property
+    def of_sync(self) -> str:
+        """The condition that finds the sync's rows in a table of all syncs."""
+        return self.dialect.is_text("sync_id", self.dialect.literal(self.sync_id))
+
     def render(self, statement: str, **context: Any) -> str:
         """Render a template in this dialect."""
         return render(statement, self.dialect, **context)

@@ -40,8 +40,7 @@ def is_moved(kept: Connection, statements: Statements) -> bool | None:
     planner = statements.schemas.planner
     if (planner, MOVED) not in kept.tables(planner):
         return None
-    sync = kept.dialect.literal(statements.sync_id)
-    rows = kept.query(f"SELECT done FROM {statements.planner(MOVED)} WHERE sync_id = {sync}")
+    rows = kept.query(f"SELECT done FROM {statements.planner(MOVED)} WHERE {statements.of_sync}")
     return bool(rows[0][0]) if rows else None
 
 
@@ -52,7 +51,7 @@ def note(kept: Connection, statements: Statements, *, done: bool | None) -> None
         try:
             with kept.transaction():
                 kept.execute(f"CREATE TABLE IF NOT EXISTS {table} (sync_id VARCHAR, done BOOLEAN)")
-                kept.execute(f"DELETE FROM {table} WHERE sync_id = {sync}")
+                kept.execute(f"DELETE FROM {table} WHERE {statements.of_sync}")
                 if done is not None:
                     kept.execute(f"INSERT INTO {table} VALUES ({sync}, {kept.dialect.literal(done)})")
         except WarehouseError as error:
