@@ -440,4 +440,5 @@ def connect(
 
         return Warehouse(open_pulled(target, state), settings, owned=True)
     connection, owned = open_target(target)
+    connection.check_place()
     return Warehouse(connection, settings, owned=owned)

@@ -16,6 +16,7 @@ from warehouse_cdc import sources
 from warehouse_cdc.project import ProjectError, load_project
 from warehouse_cdc.sources import SOURCES, Source, source_of
 from warehouse_cdc.typed import fields_of
+from warehouse_cdc.warehouses.duckdb import DuckDBConnection
 
 SECRETS = ("password", "token", "secret", "passphrase", "private_key", "conninfo", "connection_string")
 KINDS = sorted(set(SOURCES.values()), key=lambda kind: kind.__name__)
@@ -230,12 +231,24 @@ def test_a_driver_that_cannot_be_imported(monkeypatch: pytest.MonkeyPatch) -> No
     assert caught.value.code == "missing-extra"
 
 
-def test_an_engine_that_may_hold_more_than_its_url_is_refused() -> None:
+@pytest.mark.parametrize(("url", "name"), [("trino://u@127.0.0.1:1/c", "trino"), ("sqlite://", "duckdb")])
+def test_an_engine_that_may_hold_more_than_its_url_is_refused(url: str, name: str) -> None:
     """What it signs in with would be lost without a word."""
-    engine = sqlalchemy.create_engine("trino://u@127.0.0.1:1/c", connect_args={"http_scheme": "http"})
-    with pytest.raises(wcdc.UnsupportedError, match="An Engine of trino") as caught:
+    engine = sqlalchemy.create_engine(url)
+    engine.dialect.name = name
+    with pytest.raises(wcdc.UnsupportedError, match=f"An Engine of {name}") as caught:
         wcdc.connect(engine)
     assert caught.value.code == "connect-target"
+
+
+def test_a_database_that_other_processes_write_to_keeps_no_state(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(DuckDBConnection, "query", lambda *_: [("motherduck",)])
+    for options in ({}, {"state": tmp_path / "state.duckdb"}):
+        with pytest.raises(wcdc.UnsupportedError, match="motherduck") as caught:
+            wcdc.connect("duckdb:///:memory:", **options)
+        assert caught.value.code == "connect-target" and "state=" in caught.value.hint
 
 
 @pytest.mark.parametrize(

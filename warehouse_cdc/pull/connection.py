@@ -41,6 +41,7 @@ def open_pulled(target: Any, state: str | PathLike[str] | Source) -> PulledConne
     try:
         held = kept.open()
         assert isinstance(held, DuckDBConnection)
+        held.check_place()
     except BaseException:
         origin.close()
         raise

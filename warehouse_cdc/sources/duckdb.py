@@ -31,7 +31,6 @@ class DuckDB(Source):
     driver: ClassVar = "duckdb"
     extra: ClassVar = ""
     modules: ClassVar = ("duckdb", "_duckdb")
-    engine: ClassVar = "duckdb"
 
     file: str | PathLike[str] | None = None
     config: Mapping[str, str] = field(default_factory=dict, repr=False)

@@ -380,6 +380,13 @@ class Connection(ABC):
     def closed(self) -> bool:
         """Whether the session has ended."""
 
+    def check_place(self) -> None:  # noqa: B027
+        """Look whether the state can be kept here; ``connect`` asks before anything is written.
+
+        Raises:
+            UnsupportedError: It can't.
+        """
+
     @abstractmethod
     def clone(self) -> Connection:
         """Another session of the same warehouse."""

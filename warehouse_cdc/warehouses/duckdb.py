@@ -16,6 +16,7 @@ from warehouse_cdc.errors import (
     ConnectionLostError,
     QueryError,
     StateError,
+    UnsupportedError,
     WarehouseError,
     WarehouseLockedError,
 )
@@ -68,6 +69,22 @@ class DuckDBConnection(Connection):
             self._cursor.execute("SET TimeZone = 'UTC'")
         except duckdb.Error as error:
             raise ConnectionLostError(f"The DuckDB connection is closed ({type(error).__name__}).") from error
+
+    def check_place(self) -> None:
+        """Look whether one process at a time can write to the database, as leases of DuckDB rely on.
+
+        Raises:
+            UnsupportedError: Others can, too, as at MotherDuck.
+        """
+        databases = "duckdb_databases() WHERE database_name = current_database()"
+        ((kind,),) = self.query(f"SELECT type FROM {databases}")
+        if kind != "duckdb":
+            self.close()
+            raise UnsupportedError(
+                f"A database of type {kind!r} can't keep the state: other processes may write to it, too.",
+                code="connect-target",
+                hint='Keep the state in a file: connect(…, state="syncs.duckdb").',
+            )
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """Run a statement and fetch everything."""
