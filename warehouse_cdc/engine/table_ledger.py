@@ -289,7 +289,7 @@ class TableLease(Lease):
         except WarehouseError:
             # It is there already, or it was created and the answer was lost: look who did.
             self._connection.guard = None
-            connection = self._another() if self._connection.closed else self._connection
+            connection = self._another(self._connection) if self._connection.closed else self._connection
             try:
                 found = self._read(name, connection)
             finally:
