@@ -168,6 +168,8 @@ class DuckDB(Dialect):
         if kind.kind == "binary":
             return f"lower(hex({expression}))"
         text = self.canonical_text(expression, kind)
+        if kind.kind == "float":
+            return f"replace(replace({text}, 'nan', 'NaN'), 'inf', 'Infinity')"
         if kind.kind not in ("date", "timestamp", "timestamptz"):
             return text
         # Years before the first one as ISO 8601 has them; DuckDB prints them as others don't.

@@ -120,7 +120,8 @@ class Postgres(Dialect):
         unsigned = f"ltrim({plain}, '-')"
         year = f"split_part({unsigned}, '-', 1)"
         rest = f"substr({unsigned}, length({year}) + 1)"
-        before = f"lpad(({year}::integer + 1)::text, 4, '0') || {rest} || ' BC'"
+        count = self.cast(f"{self.cast(year, 'INTEGER')} + 1", self.text_type)
+        before = f"lpad({count}, 4, '0') || {rest} || ' BC'"
         found = f"{text} LIKE '-%' AND {text} <> '-infinity' OR {text} LIKE '0000-%'"
         return self.cast(f"CASE WHEN {found} THEN {before} ELSE {plain} END", kind.name)
 

@@ -145,6 +145,10 @@ class Redshift(PostgresFork):
             return f"FROM_VARBYTE({expression}, 'hex')"
         return text
 
+    def from_hex(self, text: str) -> str:
+        """By its own function: DECODE is another one here."""
+        return f"TO_VARBYTE({text}, 'hex')"
+
     def json_string(self, text: str) -> str:
         """A SUPER string, as it prints."""
         return f"JSON_SERIALIZE(CAST({text} AS SUPER))"

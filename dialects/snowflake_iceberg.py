@@ -88,6 +88,14 @@ class SnowflakeIceberg(Snowflake):
         """Times by their text, which is what some of them are kept as."""
         return self.canonical_text(expression, kind) if kind.kind in _TIMES else expression
 
+    def parsed(self, text: str, kind: ColumnType) -> str:
+        """Times that are kept as text are canonical text, but that others leave zeros of a time out."""
+        if kind.kind not in _TIMES or kind.name != TEXT.name:
+            return super().parsed(text, kind)
+        if kind.kind == "time":
+            return f"RPAD({text} || CASE WHEN {text} LIKE '%.%' THEN '' ELSE '.' END, 15, '0')"
+        return text
+
     # -- values on their way out ------------------------------------------------------------------
 
     def transport(self, expression: str, kind: ColumnType) -> tuple[str, str | None]:

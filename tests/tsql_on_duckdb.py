@@ -128,8 +128,9 @@ def _node(node: exp.Expr) -> exp.Expr:
     if isinstance(node, exp.Div):
         return exp.IntDiv(this=node.this, expression=node.expression)
     if isinstance(node, exp.Anonymous) and node.name.upper() == "TSQL_CONVERT":
-        _type, value, style = node.expressions
-        return exp.Anonymous(this=f"CONVERT_{style.name}", expressions=[value])
+        kind, value, style = node.expressions
+        reads = kind.name.upper() == "VARBINARY"
+        return exp.Anonymous(this="UNHEX" if reads else f"CONVERT_{style.name}", expressions=[value])
     return node
 
 
