@@ -193,11 +193,10 @@ class Warehouse:
             SyncInProgressError: Another run holds the sync here, or is moving it.
             WarehouseLockedError: Another process holds the file.
         """
-        from warehouse_cdc.pull.adopt import adopt
-        from warehouse_cdc.pull.connection import kept_in
+        from warehouse_cdc.pull.adopt import adopt, opened
 
         with self._exclusively():
-            kept = kept_in(state).open()
+            kept = opened(state)
             try:
                 options = Options(
                     wait=wait,

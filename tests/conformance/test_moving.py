@@ -329,6 +329,115 @@ def test_a_move_that_is_cancelled_or_fails_can_be_pulled_again(
     assert move(target, state, sync) == {}
 
 
+@pytest.mark.parametrize("step", [Step.WRITE_PLAN, Step.DELIVERED])
+def test_a_move_that_fails_otherwise_runs_somewhere(
+    target: PostgresEngine, crm: Recorder, state: Path, step: Step
+) -> None:
+    """Before it has a plan nothing has changed; with one, it is finished by calling it again."""
+    target.table("id bigint, v integer", "(1, 1)", "(2, 2)")
+    sync = sync_of(crm)
+    pull(target, state, sync)
+    crm.take()
+
+    def fail(now: Step, moment: str) -> None:
+        if (now, moment) == (step, "before"):
+            raise AttributeError("a defect")
+
+    with target.connect() as warehouse, pytest.raises(AttributeError):
+        warehouse.adopt(sync, state, observer=fail)
+    if step is Step.WRITE_PLAN:
+        pull(target, state, sync)
+        assert not adopted_tables(target)
+    else:
+        with wcdc.connect(target.url, state=state) as pulled, pytest.raises(wcdc.StateError):
+            pulled.run(sync)
+    with target.connect() as warehouse:
+        warehouse.adopt(sync, state)
+        assert planned(warehouse.run(sync)) == {} and not crm.take()
+    assert not adopted_tables(target)
+
+
+def test_the_snapshot_shows_what_is_due(target: PostgresEngine, crm: Recorder, state: Path) -> None:
+    """D25: rows whose removal has not succeeded, and the values that were delivered last."""
+    target.table("id bigint, v integer", "(1, 1)", "(2, 2)", "(3, 3)")
+    sync = sync_of(crm)
+    pull(target, state, sync)
+    target.execute("UPDATE people SET v = 20 WHERE id = 2", "DELETE FROM people WHERE id = 3")
+    crm.refuse = {"2": "no", "3": "no"}
+    pull(target, state, sync)
+    with target.connect() as warehouse:
+        warehouse.adopt(sync, state)
+        shown = {
+            row["row_id"]: (row["op_type"], row["status"], row["fields"]["v"])
+            for row in target.audit("sync_snapshot")
+        }
+        assert shown == {
+            "1": ("unchanged", "succeeded", 1),
+            "2": ("changed", "aborted", 2),
+            "3": ("removed", "aborted", 3),
+        }
+        crm.refuse = {}
+        assert planned(warehouse.run(sync)) == {"changed": 1, "removed": 1}
+        assert planned(warehouse.run(sync)) == {}
+    shown = {row["row_id"]: (row["op_type"], row["fields"]["v"]) for row in target.audit("sync_snapshot")}
+    assert shown == {"1": ("unchanged", 1), "2": ("unchanged", 20)}
+
+
+@pytest.mark.parametrize("on_removed", ["delete", "nothing"])
+def test_pending_removals_count_as_such(
+    target: PostgresEngine, crm: Recorder, state: Path, on_removed: str
+) -> None:
+    """D16 counts rows that newly leave; D11 takes them off where they aren't removed any more."""
+    target.table("id bigint, v integer", "(1, 1)", "(2, 2)", "(3, 3)")
+    sync = sync_of(crm, max_removed=0)
+    pull(target, state, sync)
+    target.execute("DELETE FROM people WHERE id > 1")
+    crm.refuse = {"2": "no", "3": "no"}
+    with wcdc.connect(target.url, state=state) as pulled:
+        pulled.run(sync, allow_removed=True)
+    crm.refuse = {}
+    target.execute("INSERT INTO people VALUES (3, 3)")
+    expected = {"changed": 1, "removed": 1} if on_removed == "delete" else {"added": 1}
+    assert move(target, state, sync_of(crm, max_removed=0, on_removed=on_removed)) == expected
+    with target.connect() as warehouse:
+        assert planned(warehouse.run(sync)) == {}
+
+
+def test_schemas_of_other_names(postgres: PostgresEngine, crm: Recorder, state: Path) -> None:
+    """In the warehouse, in the file, or in both."""
+    postgres.table("id bigint, v integer", "(1, 1)")
+    postgres.execute("CREATE SCHEMA plans", "CREATE SCHEMA logs")
+    named = {"planner_schema": "plans", "audit_schema": "logs"}
+    for number, (theirs, ours) in enumerate([({}, named), (named, {}), (named, named)]):
+        sync = sync_of(crm, id=f"sync {number}")
+        with wcdc.connect(postgres.url, state=state, **theirs) as pulled:  # type: ignore[arg-type]
+            pulled.run(sync)
+        with postgres.connect(**ours) as warehouse:
+            warehouse.adopt(sync, state)
+            assert planned(warehouse.run(sync)) == {}
+        with wcdc.connect(postgres.url, state=state, **theirs) as pulled:  # type: ignore[arg-type]
+            with pytest.raises(wcdc.StateError) as caught:
+                pulled.run(sync)
+            assert caught.value.code == "state-moved"
+        crm.take()
+    other = state.with_name("other.duckdb")
+    with wcdc.connect(postgres.url, state=other, **named) as pulled:  # type: ignore[arg-type]
+        with pytest.raises(wcdc.StateError) as caught:
+            pulled.run(sync_of(crm, id="sync 1"))
+        assert caught.value.code == "state-moved" and not crm.take()
+
+
+@pytest.mark.parametrize("name", ["typo.duckdb", "duckdb://"])
+def test_no_file_is_made_in_place_of_a_state(
+    postgres: PostgresEngine, crm: Recorder, tmp_path: Path, name: str
+) -> None:
+    postgres.table("id bigint, v integer", "(1, 1)")
+    where: Any = name if "://" in name else tmp_path / name
+    with postgres.connect() as warehouse, pytest.raises(wcdc.StateError, match="no file") as caught:
+        warehouse.adopt(sync_of(crm), where)
+    assert caught.value.code == "state-no-run" and not list(tmp_path.iterdir())
+
+
 ODD = "id bigint, m money, n numeric, w numeric(45, 2), d date, t timestamp, z timestamptz"
 ODD_ROWS = (
     "(1, '12.34', 1.50, 1.5, '2024-02-29', '2024-02-29 10:00:00.123456', '2024-02-29 10:00:00.123456+02')",

@@ -16,7 +16,13 @@ from typing import Any
 import pytest
 
 import warehouse_cdc as wcdc
-from tests.conformance import test_equality_matrix, test_promises, test_trino, test_trino_connectors
+from tests.conformance import (
+    test_equality_matrix,
+    test_moving_to_servers,
+    test_promises,
+    test_trino,
+    test_trino_connectors,
+)
 from tests.conformance.equality_matrix import KEYS, MATRIX
 from tests.conformance.helpers import AUDIT, PLANNER, Recorder, RecordsInTables, sync_of
 from tests.conformance.trino_engine import MODELS, TrinoEngine
@@ -135,6 +141,10 @@ def test_d5_the_matrix_has_one_outcome(
     presto: PrestoEngine, crm: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     test_equality_matrix.test_d5_the_matrix_has_one_outcome(presto, crm, monkeypatch)
+
+
+def test_a_pulled_sync_is_moved(presto: PrestoEngine, crm: Recorder, tmp_path: Path) -> None:
+    test_moving_to_servers.test_what_is_moved_is_not_sent_and_what_is_due_is(presto, crm, tmp_path)
 
 
 def test_d1_the_canonical_text_of_keys(presto: PrestoEngine, monkeypatch: pytest.MonkeyPatch) -> None:

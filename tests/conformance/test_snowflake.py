@@ -15,6 +15,9 @@ import warehouse_cdc as wcdc
 from tests.conformance import endless
 from tests.conformance.helpers import AUDIT, PLANNER, Child, Recorder, counted, ids, sync_of, until
 from tests.conformance.snowflake_engine import SnowflakeEngine
+from tests.conformance.test_moving_to_servers import (
+    test_what_is_moved_is_not_sent_and_what_is_due_is as check_move,
+)
 from tests.golden.test_golden import CASES, compiled
 from warehouse_cdc.compile import layout
 
@@ -423,16 +426,27 @@ def test_every_golden_statement_runs_in_the_order_in_which_runs_send_them(
     assert snowflake.audit("sync_snapshot")
 
 
+def _with_iceberg(snowflake: SnowflakeEngine) -> str:
+    """The URL of the same, with Iceberg tables."""
+    url = snowflake.url.replace("snowflake:", "snowflake-iceberg:")
+    return f"{url}&external_volume=lake&base_location=cdc/"
+
+
+def test_a_pulled_sync_is_moved_into_iceberg(
+    snowflake: SnowflakeEngine, crm: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where times of nine digits are kept as text."""
+    monkeypatch.setattr(snowflake, "url", _with_iceberg(snowflake))
+    check_move(snowflake, crm, tmp_path)
+
+
 def test_iceberg_holds_the_state_and_loses_no_digit(snowflake: SnowflakeEngine, crm: Recorder) -> None:
     snowflake.table(
         "id INTEGER, at TIMESTAMP_NTZ(9), seen TIMESTAMP_TZ(6), t TIME(9), doc VARIANT, v FLOAT",
         "(1, '2024-01-01 10:00:00.000001', '2024-01-01 10:00:00+00:00', '10:00:00.000001', NULL, 0.1)",
         "(2, NULL, NULL, NULL, NULL, NULL)",
     )
-    url = (
-        snowflake.url.replace("snowflake:", "snowflake-iceberg:") + "&external_volume=lake&base_location=cdc/"
-    )
-    with wcdc.connect(url) as warehouse:
+    with wcdc.connect(_with_iceberg(snowflake)) as warehouse:
         sent: list[str] = []
         connection = warehouse._connection
         execute = connection.execute

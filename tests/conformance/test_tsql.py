@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,9 @@ import warehouse_cdc as wcdc
 from tests import script_dom
 from tests.conformance.helpers import Recorder, counted, ids, sync_of
 from tests.conformance.test_equality_matrix import test_d5_the_matrix_has_one_outcome as check_matrix
+from tests.conformance.test_moving_to_servers import (
+    test_what_is_moved_is_not_sent_and_what_is_due_is as check_move,
+)
 from tests.conformance.tsql_engine import TSQLEngine, opened
 from warehouse_cdc.compile import layout
 from warehouse_cdc.dialects import ColumnType
@@ -241,6 +245,11 @@ def test_fabrics_types_have_the_outcomes_of_the_matrix(
     """The other tests of the matrix run with Synapse's."""
     with opened("", "fabric") as engine:
         check_matrix(engine, crm, monkeypatch)
+
+
+def test_a_pulled_sync_is_moved_into_fabric(crm: Recorder, tmp_path: Path) -> None:
+    with opened("", "fabric") as engine:
+        check_move(engine, crm, tmp_path)
 
 
 def test_values_reach_the_destination_and_the_audit_tables(tsql: TSQLEngine, crm: Recorder) -> None:

@@ -30,6 +30,7 @@ TABLE: dict[str, list[str]] = {
     "delivered": ["default"],
     "differences": ["bigquery", "default", "redshift", "snowflake", "tsql"],
     "duplicates": ["default"],
+    "held": ["default"],
     "journal_table": ["default"],
     "keys": ["default"],
     "leases_table": ["default", "duckdb"],

@@ -74,7 +74,7 @@ class Planner:
     allow_empty: bool
     notes: list[str]
     cancelled: threading.Event
-    rows: tuple[str, str] | None = None
+    held: str | None = None
     parts: int = 0
     released: tuple[str, ...] | None = None
     known: list[bool] = field(default_factory=list)
@@ -118,9 +118,7 @@ class Planner:
             version = source_version(self.connection, self.settings, query)
             hint = self.connection.change_hint(tables_of(query.tree))
             record = self._unchanged(query, version, hint)
-        if self.rows is not None:
-            reader = replace(self, layout=self.layout.of_copy())
-        elif record is None and self.connection.loads:
+        if record is None and self.connection.loads and self.held is None:
             with observed(self.observer, Step.COPY_MODEL):
                 names = [column.name for column in self.layout.columns]
                 model_sql = self.connection.load(query.sql, names, self.statements.planner(model))
@@ -279,8 +277,8 @@ class Planner:
 
     def _full(self, lease: Lease, model_sql: str) -> PlanRecord:
         table = self.statements.run_tables(lease.generation.run_id)[0]
-        if self.rows is not None:
-            select = self.statements.held(self.sync, self.layout, self._columns(), *self.rows)
+        if self.held is not None:
+            select = self.statements.held(self.sync, self.layout, self._columns(), self.held)
         else:
             select = self._plan(model_sql)
         with observed(self.observer, Step.WRITE_PLAN):
@@ -382,7 +380,7 @@ class Planner:
     @property
     def _lean(self) -> bool:
         """Whether its plan tells of no former state."""
-        return self.prior is None and self.rows is None
+        return self.prior is None and self.held is None
 
     def _columns(self) -> tuple[PlanColumn, ...]:
         return planning.plan_columns(self.layout, self.prior)
@@ -423,7 +421,7 @@ class Planner:
             state_rows=self._rows_left if self.kind == "full" else summary.state_rows,
             null_key_rows=rows.null_keys,
             dropped_rows=(rows.repeated or 0) if sync.on_duplicate == "keep_one" else 0,
-            chunks=cut if counted else (),
+            chunks=cut,
             auto_removed=auto_removed,
             publishes=sync.destination.publishes(sync.mode),
             mode=sync.mode,

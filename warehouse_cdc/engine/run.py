@@ -73,8 +73,8 @@ class Options:
         progress: Called as the run goes on.
         observer: Called before and after each step.
         cancelled: Set from elsewhere to stop the run (D20).
-        rows: What a reset takes in place of the model, made while the sync is held: SELECTs of stored values
-            by the model's names, of rows that hold them, and of rows that are due whatever they hold.
+        copy: What a reset takes in place of the model, made while the sync is held: the table that has it
+            (``Statements.create_copy``).
         parts: How delivery is scaled out; None for this process alone.
         released: Rows that are sent however often they were rejected; none named are all, None is none.
     """
@@ -86,7 +86,7 @@ class Options:
     progress: Callable[[Progress], None] = lambda progress: None
     observer: Observer = ignore
     cancelled: threading.Event = field(default_factory=threading.Event)
-    rows: Callable[[Lease, Layout], AbstractContextManager[tuple[str, str]]] | None = None
+    copy: Callable[[Lease, Layout], AbstractContextManager[str]] | None = None
     parts: Parts | None = None
     released: tuple[str, ...] | None = None
 
@@ -311,10 +311,10 @@ class Runner:
         with observed(self._options.observer, Step.COLLECT):
             drop_garbage(self._ledger, lease, history, listed, self._notes)
         self._options.progress(Progress("querying"))
-        make = self._options.rows
+        make = self._options.copy
         try:
-            with nullcontext() if make is None else make(lease, layout) as rows:
-                return self._planned(lease, query, layout, schema, history, prior, kind, closed, rows)
+            with nullcontext() if make is None else make(lease, layout) as held:
+                return self._planned(lease, query, layout, schema, history, prior, kind, closed, held)
         except Interrupted:
             return self._cancelled(lease, closed)
 
@@ -328,7 +328,7 @@ class Runner:
         prior: Prior | None,
         kind: str,
         closed: str | None,
-        rows: tuple[str, str] | None,
+        held: str | None,
     ) -> Run:
         """Plan, deliver and commit.
 
@@ -349,7 +349,7 @@ class Runner:
             allow_empty=self._options.allow_empty,
             notes=self._notes,
             cancelled=self._options.cancelled,
-            rows=rows,
+            held=held,
             parts=self._parts,
             released=self._options.released,
         )

@@ -100,30 +100,26 @@ class Statements:
             released=chosen,
         )
 
-    def held(self, sync: Sync, layout: Layout, columns: Sequence[PlanColumn], certain: str, due: str) -> str:
+    def held(self, sync: Sync, layout: Layout, columns: Sequence[PlanColumn], copy: str) -> str:
         """The SELECT of a plan of what is at the destination, without the model.
 
         Args:
             sync: The sync.
-            layout: Its layout, of a copy.
+            layout: Its layout.
             columns: The plan's columns.
-            certain: The SELECT of rows that hold these values.
-            due: The SELECT of rows that the next run sends whatever they hold.
+            copy: The table that has it (``create_copy``).
         """
-        dialect = self.dialect
-        values = [column.value for column in layout.columns]
-        plain = {name: name for name in ("row_id", "op", "copies", "bucket", dialect.hash_column, *values)}
-        former = former_nulls(dialect, columns)
-        stale = {"op": "'kept'", "was": dialect.cast("'stale'", dialect.text_type)}
-        stale |= {"was_hash": dialect.hash_column, "was_version": dialect.cast("''", dialect.text_type)}
-        stale |= {"confirmed": dialect.true}
-        stale |= {column.previous: column.value for column in layout.columns}
-        selects = []
-        for rows, chosen in ((certain, plain | former), (due, plain | former | stale)):
-            items = ", ".join(f"{sql} AS {name}" for name, sql in chosen.items())
-            plan = self.plan(sync, layout, rows, "reset", None)
-            selects.append(f"SELECT {items} FROM (\n{plan}\n) wcdc_held")
-        return dialect.finished("\nUNION ALL\n".join(selects))
+        told = {"was", "pending", "was_hash", "was_version", "confirmed"}
+        told.update(column.previous for column in layout.columns)
+        former = former_nulls(self.dialect, columns)
+        return self.render(
+            "held",
+            **self._read_model(layout),
+            copy=self.planner(copy),
+            bucket=self.dialect.bucket("row_id"),
+            due="changed" if sync.traits.changed else "kept",
+            former={name: null for name, null in former.items() if name not in told},
+        )
 
     def _read_model(self, layout: Layout) -> dict[str, Any]:
         """What templates need to make stored values, row ids and fingerprints of a model's rows."""
@@ -290,6 +286,11 @@ class Statements:
     def create_rejections(self, name: str) -> str:
         """The table of a run's rejections."""
         return self._plain_table(name, self._rejection_columns(), "row_id")
+
+    def create_copy(self, name: str, layout: Layout) -> str:
+        """The table in which a state waits that is being moved here, as texts."""
+        columns = {f"c_{column.number}": self.dialect.text_type for column in layout.columns}
+        return self._plain_table(name, {**columns, "due": "INTEGER"}, "")
 
     def create_requests(self) -> str:
         """The table of the calls that runs have made."""

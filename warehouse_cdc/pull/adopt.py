@@ -6,6 +6,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from os import PathLike, fspath
+from pathlib import Path
 
 import pyarrow as pa
 
@@ -21,13 +23,33 @@ from warehouse_cdc.engine.run import Options, Runner
 from warehouse_cdc.engine.settings import Settings
 from warehouse_cdc.engine.store import own_tables, state_of, verify, verify_rows
 from warehouse_cdc.errors import CdcError, ConnectionLostError, LeaseLostError, StateError
-from warehouse_cdc.plan.names import adopted, table_name
-from warehouse_cdc.plan.statements import Statements
+from warehouse_cdc.plan.names import JOURNAL, adopted, table_name
+from warehouse_cdc.plan.statements import Schemas, Statements
+from warehouse_cdc.pull.connection import kept_in
 from warehouse_cdc.pull.moved import is_moved, note
+from warehouse_cdc.sources import Source
 from warehouse_cdc.sync import Sync
 from warehouse_cdc.warehouses.base import Connection
 
 BATCH_ROWS = 5_000
+
+
+def opened(state: str | PathLike[str] | Source) -> Connection:
+    """Open the file of a state, which nothing makes if it isn't there.
+
+    Raises:
+        StateError: It isn't.
+        WarehouseLockedError: Another process holds it.
+    """
+    source = kept_in(state)
+    file = "" if source.file is None else fspath(source.file)
+    if not file.startswith(("md:", "motherduck:")) and not Path(file).is_file():
+        raise StateError(
+            f"There is no file {file!r} that could have a state.",
+            code="state-no-run",
+            hint="Give the path that the sync was pulled with, as state=.",
+        )
+    return source.open()
 
 
 def adopt(
@@ -57,14 +79,14 @@ def adopt(
         connection,
         Statements(connection.dialect, settings.schemas, sync.id),
         kept,
-        Statements(kept.dialect, settings.schemas, sync.id),
+        _theirs(kept, settings.schemas, sync.id),
         options.cancelled,
     )
     if move.is_done():
         return None
     _settled(kept, move.theirs)
     try:
-        run = Runner(connection, settings, sync, replace(options, kind="reset", rows=move.rows)).run()
+        run = Runner(connection, settings, sync, replace(options, kind="reset", copy=move.copy)).run()
     except StateError as error:
         if error.code == "state-moved" and move.is_done():
             return None
@@ -111,8 +133,8 @@ class _Move:
         return True
 
     @contextmanager
-    def rows(self, lease: Lease, layout: Layout) -> Iterator[tuple[str, str]]:
-        """What the destination holds, as ``Options.rows``: copied here; gone again if the run fails."""
+    def copy(self, lease: Lease, layout: Layout) -> Iterator[str]:
+        """What the destination holds, as ``Options.copy``; gone again if the run fails."""
         if ledger_of(self.connection, self.ours).look().state is not None:
             raise StateError(
                 f"Sync {self.ours.sync_id!r} has got a state in the warehouse meanwhile.", code="state-moved"
@@ -122,13 +144,15 @@ class _Move:
         try:
             history = _settled(self.kept, self.theirs)  # as it stays: a run of it that begins now is refused
             delivered = _delivered(self.kept, self.theirs, history, layout)
+            self.connection.execute(self.ours.create_copy(staging, layout))
             self._fill(lease, staging, delivered)
-            yield _values(self.connection, layout, self.ours.planner(staging))
+            yield staging
         except (ConnectionLostError, LeaseLostError):
             raise  # another run may be moving it, or this one may have
-        except (CdcError, Interrupted):
+        except Exception:
             lease.check()
-            if ledger_of(self.connection, self.ours).look().state is None:
+            planned = lease.generation.plan is not None  # it will be the state when it is closed
+            if not planned and ledger_of(self.connection, self.ours).look().state is None:
                 note(self.kept, self.theirs, done=None)
                 with suppress(CdcError):
                     self.drop()
@@ -136,12 +160,8 @@ class _Move:
 
     def _fill(self, lease: Lease, staging: str, delivered: str) -> None:
         """Copy what the destination holds into a table of texts."""
-        connection, dialect = self.connection, self.connection.dialect
-        (*names, due) = (name for name, _kind in self.kept.describe(delivered))
-        nulls = ", ".join(f"{dialect.null(dialect.text_type)} AS {name}" for name in names)
-        empty = f"SELECT * FROM (SELECT {nulls}, CAST(NULL AS INTEGER) AS {due}) wcdc_none WHERE 1 = 0"
-        connection.execute(self.ours.create_as(staging, empty, key=""))
-        for batch in self.kept.stream(delivered, [None] * (len(names) + 1), BATCH_ROWS):
+        connection, columns = self.connection, len(self.kept.describe(delivered))
+        for batch in self.kept.stream(delivered, [None] * columns, BATCH_ROWS):
             lease.check()
             if self.cancelled.is_set():
                 raise Interrupted
@@ -152,6 +172,17 @@ class _Move:
         """Drop what was copied, also by others before."""
         for name in adopted(self.ours.sync_id, own_tables(self.connection, self.ours)):
             self.connection.execute(self.ours.drop(name))
+
+
+def _theirs(kept: Connection, ours: Schemas, sync_id: str) -> Statements:
+    """The statements of a sync in a file, whose schema may have another name than the warehouse's."""
+    journal = f"table_name = {kept.dialect.literal(JOURNAL)} AND database_name = current_database()"
+    found = [name for (name,) in kept.query(f"SELECT schema_name FROM duckdb_tables() WHERE {journal}")]
+    for name in sorted(found, key=lambda name: (name != ours.planner, name)):
+        theirs = Statements(kept.dialect, replace(ours, planner=name), sync_id)
+        if ledger_of(kept, theirs).look().generations:
+            return theirs
+    return Statements(kept.dialect, ours, sync_id)
 
 
 def _settled(kept: Connection, statements: Statements) -> History:
@@ -211,15 +242,6 @@ def _delivered(kept: Connection, theirs: Statements, history: History, layout: L
     }
     version = layout.version_of({name: kind.family for name, kind in held.items()})
     delivered = theirs.render("delivered", prior=prior, texts=texts, version=version)
-    if kept.query(f"SELECT count(*) FROM ({delivered}) d WHERE due = 2") != [(0,)]:
+    if kept.query(f"SELECT count(*) FROM ({delivered}) d WHERE due = 3") != [(0,)]:
         raise _unsettled(theirs)
     return delivered
-
-
-def _values(connection: Connection, layout: Layout, staging: str) -> tuple[str, str]:
-    """The SELECTs of the stored values, as of a copy: those that hold, and those that are due."""
-    parsed = connection.dialect.parsed
-    values = ", ".join(
-        f"{parsed(f'c_{column.number}', column.stored)} AS {column.value}" for column in layout.columns
-    )
-    return f"SELECT {values} FROM {staging} WHERE due = 0", f"SELECT {values} FROM {staging} WHERE due = 1"

@@ -8,7 +8,7 @@ from collections.abc import Set
 from warehouse_cdc.engine.ledger import ledger_of
 from warehouse_cdc.errors import StateError, WarehouseError
 from warehouse_cdc.plan.names import adopted
-from warehouse_cdc.plan.statements import Statements
+from warehouse_cdc.plan.statements import Schemas, Statements
 from warehouse_cdc.warehouses.base import Connection
 
 ATTEMPTS = 40
@@ -65,27 +65,33 @@ def note(kept: Connection, statements: Statements, *, done: bool | None) -> None
 def refuse_second_state(connection: Connection, statements: Statements) -> None:
     """Look whether the warehouse has a state of a sync that has none here, as far as that can be seen.
 
+    Its schemas may have the usual names where those of the file have others.
+
     Raises:
         StateError: It has: without it, everything would be sent again.
     """
     origin = connection.origin
     if origin is None:
         return
-    theirs = Statements(origin.dialect, statements.schemas, statements.sync_id)
-    try:
-        found = ledger_of(origin, theirs).look().state
-    except WarehouseError:
+    if all(_has_none(origin, statements, schemas) for schemas in {statements.schemas, Schemas()}):
         return
+    raise StateError(
+        f"Sync {statements.sync_id!r} has a state in the warehouse; it can't be moved back.",
+        code="state-moved",
+        hint="Run it without state=, or give the sync another id to start afresh.",
+    )
+
+
+def _has_none(origin: Connection, statements: Statements, schemas: Schemas) -> bool:
+    """Whether no state of a sync can be seen in these schemas of the warehouse."""
+    try:
+        return ledger_of(origin, Statements(origin.dialect, schemas, statements.sync_id)).look().state is None
+    except WarehouseError:
+        return True
     except StateError as error:
         if error.code != "schema-missing":
             raise
-        return
-    if found is not None:
-        raise StateError(
-            f"Sync {statements.sync_id!r} has a state in the warehouse; it can't be moved back.",
-            code="state-moved",
-            hint="Run it without state=, or give the sync another id to start afresh.",
-        )
+        return True
 
 
 def refuse_unfinished(sync_id: str, tables: Set[str]) -> None:
