@@ -18,6 +18,21 @@ from warehouse_cdc.pull.warehouse import WarehouseOrigin
 from warehouse_cdc.warehouse import Warehouse
 
 LOGS = {"changelog": False, "snapshot": False}
+KINDS = {
+    *(
+        "integer",
+        "bigint",
+        "decimal(20, 6)",
+        "decimal(38, 18)",
+        "double",
+        "real",
+        "text",
+        "char(4)",
+        "boolean",
+    ),
+    *("date", "time", "timestamp", "timestamptz", "binary", "uuid", "json", "array of integer", "struct"),
+}
+"""Types of each family: as few as make the test short where statements are slow."""
 
 
 def pulled(engine: Engine, state: Path) -> wcdc.Warehouse:
@@ -32,8 +47,7 @@ def test_what_is_moved_is_not_sent_and_what_is_due_is(engine: Engine, crm: Recor
     if isinstance(engine, PulledEngine):
         pytest.skip("nothing is moved into a file")
     engine.execute(*engine.spelling.before)
-    absent = {*engine.spelling.absent, "long text", "three texts"}
-    cases = _few([case for case in MATRIX if case.kind not in absent])
+    cases = _few([case for case in MATRIX if case.kind in KINDS - engine.spelling.absent.keys()])
     back, new, last = (str(cases.index(case)) for case in (*_changing(cases), cases[-1]))
     sync, state = sync_of(crm, max_removed=0), tmp_path / "s.duckdb"
     show(engine, cases, after=False)
@@ -53,8 +67,6 @@ def test_what_is_moved_is_not_sent_and_what_is_due_is(engine: Engine, crm: Recor
     assert warehouse.adopt(sync, state) is not None and not crm.take()
     warehouse.run(sync)
     assert crm.take() == {("changed", back), ("changed", new), ("removed", last)}
-    warehouse.run(sync)
-    assert not crm.take()
 
 
 def _few(cases: list[Case]) -> list[Case]:

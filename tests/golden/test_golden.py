@@ -18,6 +18,7 @@ import sqlglot
 
 import warehouse_cdc as wcdc
 from tests.conformance.helpers import Engine, duckdb_engine, postgres_engine
+from tests.golden.more import statements_of
 from tests.models import HOSTILE, NESTED, SHAPES, Shape, has
 from tests.parsers import PARSERS, Refused
 from tests.stand_ins import REDSHIFTS_FUNCTIONS, as_postgres, without_distribution
@@ -181,10 +182,17 @@ def embedded(shape: str, name: str) -> dict[str, str]:
     return {label: found[label] for label in wanted if label in found}
 
 
+@cache
+def more(name: str) -> dict[str, str]:
+    """The statements that ``compile`` doesn't list, of the sync with a column of every type."""
+    case = "upsert_every_type"
+    return statements_of(sync_for(case, name), compiled(case, name).layout, name)
+
+
 def pinned(name: str) -> dict[tuple[str, str], str]:
     """(case, label) to each statement of a dialect's golden files."""
     shapes = [shape for shape, of in (pair.values for pair in SHAPED) if of == name]
-    return {
+    return {("more", label): sql for label, sql in more(name).items()} | {
         (case, label): sql
         for case in (*CASES, *shapes)
         for label, sql in (compiled(case, name).statements if case in CASES else embedded(case, name)).items()
@@ -199,6 +207,12 @@ SHAPED = [
 ]
 
 
+NAMES = [
+    pytest.param(name, marks=[] if name in SERVERLESS else getattr(pytest.mark, name))
+    for name in sorted(DIALECTS)
+]
+
+
 @pytest.mark.parametrize(("case", "name"), PAIRS)
 def test_the_statements_are_the_golden_ones(case: str, name: str) -> None:
     path = HERE / f"{case}.{name}.sql"
@@ -208,8 +222,18 @@ def test_the_statements_are_the_golden_ones(case: str, name: str) -> None:
     assert sql == path.read_text(encoding="utf-8"), "see this module's docstring"
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_not_listed_is_as_the_golden_files_say(name: str) -> None:
+    path = HERE / f"more.{name}.sql"
+    sql = "\n\n".join(f"-- {label}\n{text};" for label, text in more(name).items()) + "\n"
+    if UPDATE:
+        path.write_text(sql, encoding="utf-8")
+    assert sql == path.read_text(encoding="utf-8"), "see this module's docstring"
+
+
 def test_no_golden_file_is_left_over() -> None:
     assert {path.name for path in HERE.glob("*.sql")} == {
+        *(f"more.{name}.sql" for name in DIALECTS),
         *(f"{c}.{name}.sql" for c in CASES for name in DIALECTS),
         *(f"{shape}.{name}.sql" for shape, name in (pair.values for pair in SHAPED)),
     }
@@ -292,6 +316,24 @@ def test_every_statement_is_understood_by_an_independent_parser(case: str, name:
             raise AssertionError(f"{label}: {error}\n{sql}") from error
 
 
+@pytest.mark.parsers
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.snowflake if name in SLOWLY_PARSED else pair.marks)
+        for pair in NAMES
+        for name in pair.values
+        if name in PARSERS
+    ],
+)
+def test_what_is_not_listed_is_understood_by_an_independent_parser(name: str) -> None:
+    for label, sql in more(name).items():
+        try:
+            PARSERS[name](sql)
+        except Refused as error:
+            raise AssertionError(f"{label}: {error}\n{sql}") from error
+
+
 @pytest.mark.parametrize("name", sorted(PARSERS))
 def test_the_independent_parser_refuses_what_it_does_not_know(name: str) -> None:
     with pytest.raises(Refused):
@@ -306,7 +348,7 @@ def test_what_trino_does_not_have_is_not_used(case: str) -> None:
 @pytest.mark.redshift
 @pytest.mark.parametrize("case", CASES)
 def test_what_is_dubious_on_redshift_is_not_used(case: str) -> None:
-    sql = compiled(case, "redshift").sql()
+    sql = "\n".join([compiled(case, "redshift").sql(), *more("redshift").values()])
     assert not re.search(r"DISTINCT FROM|SELECT DISTINCT|\bUNION\b(?! ALL)|::|MATERIALIZED|\bTEXT\b", sql)
 
 
@@ -380,7 +422,10 @@ def test_an_unknown_dialect_is_an_error_that_names_the_known_ones() -> None:
 def test_a_sync_is_told_from_one_whose_id_has_more_spaces(name: str) -> None:
     """Where = ignores spaces at the end, no statement goes by it alone."""
     exactly = {"redshift": "SHA2(", "synapse": "DATALENGTH(", "fabric": "DATALENGTH("}[name]
-    for case in CASES:
-        for label, sql in compiled(case, name).statements.items():
+    for case, statements in [
+        *((case, compiled(case, name).statements) for case in CASES),
+        ("more", more(name)),
+    ]:
+        for label, sql in statements.items():
             for place in re.finditer(r"\b((?:\w+\.)?sync_id) = N?'", sql):
                 assert f"{exactly}{place[1]}" in sql[place.start() : place.start() + 200], (case, label)
