@@ -31,6 +31,10 @@ REDSHIFTS_FUNCTIONS = (
     "RETURN hashtextextended($1, 1)",
     "CREATE FUNCTION fnv_hash(anyelement) RETURNS bigint LANGUAGE sql STRICT "
     "AS $$ SELECT hashtextextended($1::text, 2) $$",
+    "CREATE FUNCTION to_varbyte(text, text) RETURNS bytea LANGUAGE sql STRICT RETURN decode($1, $2)",
+    "CREATE FUNCTION from_varbyte(bytea, text) RETURNS text LANGUAGE sql STRICT RETURN encode($1, $2)",
+    # It decodes by pairs of values, no digits.
+    "CREATE FUNCTION decode(varchar, text) RETURNS bytea LANGUAGE sql AS $$ SELECT NULL::bytea $$",
     "CREATE FUNCTION getdate() RETURNS timestamp LANGUAGE sql RETURN clock_timestamp()::timestamp",
     "CREATE FUNCTION seconds_between(timestamptz, timestamptz) RETURNS bigint LANGUAGE sql "
     "RETURN extract(epoch FROM $2 - $1)::bigint",
