@@ -49,7 +49,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _runs(item: pytest.Item, everything: bool) -> bool:
     engine = _engine_of(item)
     shared = getattr(item, "originalname", "") in TESTS.get(item.path.stem, frozenset())
-    if item.path.stem == "test_equality_matrix" and engine in ON_SERVERS.keys() - SPELLED:
+    spelled = item.path.stem in ("test_equality_matrix", "test_moving_to_servers")
+    if spelled and engine in ON_SERVERS.keys() - SPELLED:
         return False
     if engine == "tables":
         return everything or shared or item.path.stem in RECORDING

@@ -32,8 +32,8 @@ ON_SERVERS = {
 long there unless ``WCDC_TEST_<ENGINE>=all``, and ``HISTORY`` (``test_same_answers``)."""
 
 SPELLED = frozenset({"athena", "bigquery", "databricks", "snowflake", "spark", "trino", "tsql"})
-"""Engines whose spelling of the equality matrix's values is known (``spelling``); the others have tests of
-their own types by value and by hash."""
+"""Engines whose spelling of the equality matrix's values is known (``spelling``), also for what is moved; the
+others have tests of their own types by value and by hash."""
 
 TESTS: dict[str, frozenset[str]] = {
     "test_promises": frozenset(
