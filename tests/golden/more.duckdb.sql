@@ -25,7 +25,7 @@ wcdc_stored AS (
   FROM wcdc_model
 ),
 wcdc_current AS (
-  SELECT x.*, CAST(v_1 AS VARCHAR) AS row_id, hash(hash(v_1, v_2, v_3, v_4, CASE WHEN regexp_matches(CAST(v_5 AS VARCHAR), '[0-9.]{16}') THEN [row(CAST(v_5 AS VARCHAR), CAST(NULL AS VARCHAR), CAST(NULL AS VARCHAR))] ELSE (SELECT list(row(fullkey, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN 'NUMBER' ELSE type END, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN regexp_replace(regexp_replace(atom, '\.0$', ''), '^-0$', '0') ELSE atom END) ORDER BY fullkey, type, atom) FROM json_tree(v_5)) END, v_6, v_7, v_8, v_9, lower(CAST(v_10 AS VARCHAR)), v_11)) AS hash, TRUE AS in_model
+  SELECT x.*, CAST(v_1 AS VARCHAR) AS row_id, hash(hash(v_1, v_2, v_3, v_4, CASE WHEN regexp_matches(CAST(v_5 AS VARCHAR), '[0-9.]{16}') THEN [row(CAST(v_5 AS VARCHAR), CAST(NULL AS VARCHAR), CAST(NULL AS VARCHAR))] ELSE (SELECT list(row(fullkey, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN 'NUMBER' ELSE type END, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN regexp_replace(regexp_replace(atom, '\.0$', ''), '^-0$', '0') ELSE atom END) ORDER BY fullkey, id) FROM json_tree(v_5)) END, v_6, v_7, v_8, v_9, lower(CAST(v_10 AS VARCHAR)), v_11)) AS hash, TRUE AS in_model
   FROM wcdc_stored x
 ),
 wcdc_joined AS (
@@ -106,7 +106,7 @@ WITH wcdc_stored AS (
   FROM "hightouch_planner"."people_00000000000000000000000002_adopted"
 ),
 wcdc_current AS (
-  SELECT x.*, CAST(v_1 AS VARCHAR) AS row_id, hash(hash(v_1, v_2, v_3, v_4, CASE WHEN regexp_matches(CAST(v_5 AS VARCHAR), '[0-9.]{16}') THEN [row(CAST(v_5 AS VARCHAR), CAST(NULL AS VARCHAR), CAST(NULL AS VARCHAR))] ELSE (SELECT list(row(fullkey, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN 'NUMBER' ELSE type END, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN regexp_replace(regexp_replace(atom, '\.0$', ''), '^-0$', '0') ELSE atom END) ORDER BY fullkey, type, atom) FROM json_tree(v_5)) END, v_6, v_7, v_8, v_9, lower(CAST(v_10 AS VARCHAR)), v_11)) AS hash
+  SELECT x.*, CAST(v_1 AS VARCHAR) AS row_id, hash(hash(v_1, v_2, v_3, v_4, CASE WHEN regexp_matches(CAST(v_5 AS VARCHAR), '[0-9.]{16}') THEN [row(CAST(v_5 AS VARCHAR), CAST(NULL AS VARCHAR), CAST(NULL AS VARCHAR))] ELSE (SELECT list(row(fullkey, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN 'NUMBER' ELSE type END, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN regexp_replace(regexp_replace(atom, '\.0$', ''), '^-0$', '0') ELSE atom END) ORDER BY fullkey, id) FROM json_tree(v_5)) END, v_6, v_7, v_8, v_9, lower(CAST(v_10 AS VARCHAR)), v_11)) AS hash
   FROM wcdc_stored x
 )
 SELECT
@@ -157,19 +157,19 @@ DROP TABLE "hightouch_planner"."people_00000000000000000000000002_adopted";
 INSERT INTO "hightouch_planner"."wcdc_leases" (sync_id, generation, expires_at) VALUES ('people', 0, now()) ON CONFLICT (sync_id) DO NOTHING;
 
 -- claim_look
-SELECT generation, run_id, owner, -CAST(EXTRACT(EPOCH FROM (now() - expires_at)) AS DOUBLE PRECISION) FROM "hightouch_planner"."wcdc_leases" WHERE sync_id = 'people' ;
+SELECT generation, run_id, owner, -CAST(EXTRACT(EPOCH FROM (now() - expires_at)) AS DOUBLE PRECISION) FROM "hightouch_planner"."wcdc_leases" WHERE sync_id = 'people' COLLATE "binary" ;
 
 -- claim_last
-SELECT max(run_id), max(generation) FROM "hightouch_planner"."wcdc_journal" WHERE sync_id = 'people';
+SELECT max(run_id), max(generation) FROM "hightouch_planner"."wcdc_journal" WHERE sync_id = 'people' COLLATE "binary";
 
 -- claim
-UPDATE "hightouch_planner"."wcdc_leases" SET generation = 2, run_id = '00000000000000000000000002', owner = 'me', expires_at = now() + INTERVAL '60.0 seconds' WHERE sync_id = 'people';
+UPDATE "hightouch_planner"."wcdc_leases" SET generation = 2, run_id = '00000000000000000000000002', owner = 'me', expires_at = now() + INTERVAL '60.0 seconds' WHERE sync_id = 'people' COLLATE "binary";
 
 -- claim_entry
 INSERT INTO "hightouch_planner"."wcdc_journal" (sync_id, generation, entry, run_id, event, recorded_at, data) VALUES ('people', 2, 0, '00000000000000000000000002', 'claimed', now(), '{}');
 
 -- claim_time
-SELECT recorded_at FROM "hightouch_planner"."wcdc_journal" WHERE sync_id = 'people' AND generation = 2;
+SELECT recorded_at FROM "hightouch_planner"."wcdc_journal" WHERE sync_id = 'people' COLLATE "binary" AND generation = 2;
 
 -- end_other
 INSERT INTO "hightouch_planner"."wcdc_journal" (sync_id, generation, entry, run_id, event, recorded_at, data) VALUES ('people', 1, 1, '00000000000000000000000001', 'delivered', now(), '{"format": 3, "status": "failed", "error": "it''s \"over\"\\\n", "delivered": 1, "unknown": [1], "rejections": 1, "failed": {}, "aborted": {}}');
@@ -178,19 +178,19 @@ INSERT INTO "hightouch_planner"."wcdc_journal" (sync_id, generation, entry, run_
 INSERT INTO "hightouch_planner"."wcdc_journal" (sync_id, generation, entry, run_id, event, recorded_at, data) VALUES ('people', 2, 1, '00000000000000000000000002', 'planned', now(), '{"format": 3, "kind": "run", "plan_table": "people_00000000000000000000000002_plan", "rejections_table": "people_00000000000000000000000002_rejections", "rows": 0, "columns": [{"name": "id", "number": 1, "value": {"name": "BIGINT", "kind": "integer"}, "previous": {"name": "BIGINT", "kind": "integer"}}, {"name": "active", "number": 2, "value": {"name": "BOOLEAN", "kind": "boolean"}, "previous": {"name": "BOOLEAN", "kind": "boolean"}}, {"name": "born", "number": 3, "value": {"name": "DATE", "kind": "date"}, "previous": {"name": "DATE", "kind": "date"}}, {"name": "email", "number": 4, "value": {"name": "VARCHAR", "kind": "text"}, "previous": {"name": "VARCHAR", "kind": "text"}}, {"name": "extra", "number": 5, "value": {"name": "JSON", "kind": "json"}, "previous": {"name": "JSON", "kind": "json"}}, {"name": "ltv", "number": 6, "value": {"name": "DECIMAL(12, 2)", "kind": "decimal"}, "previous": {"name": "DECIMAL(12, 2)", "kind": "decimal"}}, {"name": "region", "number": 7, "value": {"name": "VARCHAR", "kind": "text"}, "previous": {"name": "VARCHAR", "kind": "text"}}, {"name": "score", "number": 8, "value": {"name": "DOUBLE", "kind": "float"}, "previous": {"name": "DOUBLE", "kind": "float"}}, {"name": "seen", "number": 9, "value": {"name": "TIMESTAMP", "kind": "timestamp"}, "previous": {"name": "TIMESTAMP", "kind": "timestamp"}}, {"name": "token", "number": 10, "value": {"name": "UUID", "kind": "uuid"}, "previous": {"name": "UUID", "kind": "uuid"}}, {"name": "visited", "number": 11, "value": {"name": "TIMESTAMP WITH TIME ZONE", "kind": "timestamptz"}, "previous": {"name": "TIMESTAMP WITH TIME ZONE", "kind": "timestamptz"}}], "primary_key": ["id"], "mapping_version": "495414849cb6d84f", "fingerprint_version": "8ae5e5353d6b4dee", "planned": {}, "duplicates": {}, "model_rows": 0, "state_rows": 0, "null_key_rows": 0, "dropped_rows": 0, "chunks": [["removed", 0, 16383, 0], ["changed", 0, 16383, 0], ["added", 0, 16383, 0]], "auto_removed": true, "publishes": false, "mode": "upsert", "destination": "crm", "model_name": "people", "model_id": "people", "logs": ["sync_changelog", "sync_snapshot", "sync_runs"], "compare_fields": true, "notes": [], "base": null, "delta_rows": 0, "kept": 0, "former_plan": "", "settles": false, "checksum": "", "source_version": "", "change_hint": "", "lean": false, "jobs": false, "parts": 0, "policy": "", "refusals": false, "given_up": 0}');
 
 -- fence
-SELECT generation FROM "hightouch_planner"."wcdc_leases" WHERE sync_id = 'people' AND generation = 2 AND run_id IS NOT NULL ;
+SELECT generation FROM "hightouch_planner"."wcdc_leases" WHERE sync_id = 'people' COLLATE "binary" AND generation = 2 AND run_id IS NOT NULL ;
 
 -- expire
-UPDATE "hightouch_planner"."wcdc_leases" SET owner = NULL, expires_at = expires_at - INTERVAL '1 day' WHERE sync_id = 'people' AND generation = 2;
+UPDATE "hightouch_planner"."wcdc_leases" SET owner = NULL, expires_at = expires_at - INTERVAL '1 day' WHERE sync_id = 'people' COLLATE "binary" AND generation = 2;
 
 -- beat
-UPDATE "hightouch_planner"."wcdc_leases" SET expires_at = now() + INTERVAL 'inf seconds' WHERE sync_id = 'people' AND generation = 2 AND run_id IS NOT NULL RETURNING generation;
+UPDATE "hightouch_planner"."wcdc_leases" SET expires_at = now() + INTERVAL 'inf seconds' WHERE sync_id = 'people' COLLATE "binary" AND generation = 2 AND run_id IS NOT NULL RETURNING generation;
 
 -- end
 INSERT INTO "hightouch_planner"."wcdc_journal" (sync_id, generation, entry, run_id, event, recorded_at, data) VALUES ('people', 2, 2, '00000000000000000000000002', 'committed', now(), '{"format": 3, "status": "failed", "error": "it''s \"over\"\\\n", "delivered": 1, "unknown": [1], "rejections": 1, "failed": {}, "aborted": {}}');
 
 -- release
-UPDATE "hightouch_planner"."wcdc_leases" SET run_id = NULL, owner = NULL WHERE sync_id = 'people' AND generation = 2;
+UPDATE "hightouch_planner"."wcdc_leases" SET run_id = NULL, owner = NULL WHERE sync_id = 'people' COLLATE "binary" AND generation = 2;
 
 -- changelog_again
 INSERT INTO "hightouch_audit"."sync_changelog" (sync_id, sync_run_id, op_type, row_id, status, failure_reason, fields)
@@ -237,8 +237,8 @@ WHERE p.op IN ('added', 'changed', 'removed') OR p.copies > 1
 ) o
 WHERE op NOT IN ('null_key', 'gone')
 ) a
-WHERE NOT EXISTS (SELECT 1 FROM "hightouch_audit"."sync_changelog" t WHERE t.sync_id = 'people' AND t.sync_run_id = '00000000000000000000000002');
+WHERE NOT EXISTS (SELECT 1 FROM "hightouch_audit"."sync_changelog" t WHERE t.sync_id = 'people' COLLATE "binary" AND t.sync_run_id = '00000000000000000000000002');
 
 -- sync_run
 INSERT INTO "hightouch_audit"."sync_runs" (sync_id, sync_run_id, primary_key, destination, model_name, model_id, status, error, started_at, finished_at, num_planned_add, num_planned_change, num_planned_remove, num_attempted_add, num_attempted_change, num_attempted_remove, num_succeeded_add, num_succeeded_change, num_succeeded_remove, num_failed_add, num_failed_change, num_failed_remove) SELECT 'people', '00000000000000000000000002', 'id', 'crm', 'it''s', 'people', 'failed', CAST('it''s "over"\
-' AS VARCHAR), CAST('1970-01-01 00:00:00+00:00' AS TIMESTAMP WITH TIME ZONE), now(), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 FROM (SELECT 1 AS one) wcdc_one WHERE NOT EXISTS (SELECT 1 FROM "hightouch_audit"."sync_runs" WHERE sync_id = 'people' AND sync_run_id = '00000000000000000000000002');
+' AS VARCHAR), CAST('1970-01-01 00:00:00+00:00' AS TIMESTAMP WITH TIME ZONE), now(), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 FROM (SELECT 1 AS one) wcdc_one WHERE NOT EXISTS (SELECT 1 FROM "hightouch_audit"."sync_runs" WHERE sync_id = 'people' COLLATE "binary" AND sync_run_id = '00000000000000000000000002');
