@@ -331,6 +331,10 @@ class Dialect(ABC):
         """The statements that let somebody make tables in a schema; none where that isn't SQL."""
         return [f"GRANT CREATE, USAGE ON SCHEMA {self.schema(schema)} TO {self.quote(principal)}"]
 
+    def table_grants(self, schema: str, name: str, principal: str) -> list[str]:
+        """The statements that let somebody use a table that another one made: those of its schema do."""
+        return self.grants(schema, principal)
+
     def read_grant(self, principal: str) -> str:
         """What lets somebody read a model's tables, for an administrator to fill in."""
         return f"GRANT SELECT ON <the model's tables> TO {self.quote(principal)}"

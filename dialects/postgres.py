@@ -226,6 +226,10 @@ class Postgres(Dialect):
         """
         return f'CREATE INDEX ON {table} USING hash (row_id COLLATE "C")'
 
+    def table_grants(self, schema: str, name: str, principal: str) -> list[str]:
+        """Its ownership: only who owns a table can drop it."""
+        return [f"ALTER TABLE {self.table(schema, name)} OWNER TO {self.quote(principal)}"]
+
     def setup(self, planner: str, audit: str, principal: str | None) -> list[str]:
         """Two schemas, and the right to create and use tables in them."""
         schemas = [self.quote(schema) for schema in (audit, planner)]

@@ -286,6 +286,11 @@ class Snowflake(Dialect):
             f"GRANT OWNERSHIP ON SCHEMA {self.schema(schema)} TO ROLE {self.quote(self.folded(principal))}"
         ]
 
+    def table_grants(self, schema: str, name: str, principal: str) -> list[str]:
+        """Its ownership, which that of the schema doesn't bring."""
+        role = self.quote(self.folded(principal))
+        return [f"GRANT OWNERSHIP ON TABLE {self.table(schema, name)} TO ROLE {role} COPY CURRENT GRANTS"]
+
     def read_grant(self, principal: str) -> str:
         """Principals are roles, which also need the use of what the tables are in."""
         role = f"TO ROLE {self.quote(self.folded(principal))}"

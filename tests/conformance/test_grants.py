@@ -6,6 +6,7 @@ import contextlib
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -142,6 +143,57 @@ def test_check_names_each_grant_that_is_missing(
             postgres.execute(finding.fix)
             assert all(finding.ok for finding in warehouse.check(sync_of(crm)))
     assert postgres.tables() == before, "looking leaves nothing behind"
+
+
+def test_check_names_tables_that_another_user_made(
+    postgres: PostgresEngine, member: Member, crm: Recorder
+) -> None:
+    """An administrator who tries a sync once leaves tables that nobody else may use."""
+    member.grant()
+    sync = sync_of(crm)
+    postgres.connect().run(sync)
+    with wcdc.connect(member.url) as warehouse:
+        with pytest.raises(wcdc.PermissionDeniedError):
+            warehouse.run(sync)
+        failed = [finding for finding in warehouse.check(sync) if not finding.ok]
+        assert [finding.name for finding in failed] == [
+            f"table {PLANNER}.wcdc_journal",
+            f"table {PLANNER}.wcdc_leases",
+            *(f"table {AUDIT}.sync_{name}" for name in ("changelog", "runs", "snapshot")),
+            "state of people-sync",
+        ]
+        for finding in failed:
+            postgres.execute(*finding.fix.split("; "))
+        assert all(finding.ok for finding in warehouse.check(sync))
+        assert counted(warehouse.run(sync)) == {}
+
+
+def test_check_names_tables_that_are_not_the_engines(
+    postgres: PostgresEngine, member: Member, crm: Recorder
+) -> None:
+    member.grant()
+    postgres.execute(
+        *(f"CREATE TABLE {AUDIT}.{name} (sync_id TEXT)" for name in ("sync_runs", "sync_changelog")),
+        *(f"ALTER TABLE {AUDIT}.{name} OWNER TO {member.role}" for name in ("sync_runs", "sync_changelog")),
+    )
+    with wcdc.connect(member.url) as warehouse:
+        sync = sync_of(crm, changelog=False)
+        (finding,) = [finding for finding in warehouse.check(sync) if not finding.ok]
+        assert finding.name == f"table {AUDIT}.sync_runs" and "sync_run_id" in finding.detail
+        assert "drop it" in finding.fix
+        assert len([finding for finding in warehouse.check() if not finding.ok]) == 2
+        postgres.execute(f"DROP TABLE {AUDIT}.sync_runs")
+        assert all(finding.ok for finding in warehouse.check(sync))
+        assert warehouse.run(sync).status == "success"
+
+
+def test_check_names_the_user_that_a_pulled_model_is_read_by(
+    postgres: PostgresEngine, member: Member, crm: Recorder, tmp_path: Path
+) -> None:
+    member.grant("model select")
+    with wcdc.connect(member.url, state=tmp_path / "state.duckdb") as warehouse:
+        (finding,) = [finding for finding in warehouse.check(sync_of(crm)) if not finding.ok]
+    assert finding.fix == f'GRANT SELECT ON <the model\'s tables> TO "{member.role}"'
 
 
 @pytest.mark.parametrize("missing", GRANTS)

@@ -547,3 +547,20 @@ def test_types_of_a_pulled_duckdb_are_the_same_there(
     with wcdc.connect(f"duckdb:///{shop}") as warehouse:
         warehouse.adopt(sync, state)
         assert planned(warehouse.run(sync)) == {}
+
+
+def test_check_and_dry_runs_know_what_was_moved(target: PostgresEngine, crm: Recorder, state: Path) -> None:
+    target.table("id bigint, v integer", "(1, 1)")
+    sync = sync_of(crm)
+    pull(target, state, sync)
+    move(target, state, sync)
+    # What the stand-in records isn't what a connection to its server looks at.
+    others = [] if isinstance(target, TablesEngine) else [state.with_name("another.duckdb")]
+    for file in (state, *others):
+        with wcdc.connect(target.url, state=file) as pulled:
+            for act in (pulled.run, pulled.plan):
+                with pytest.raises(wcdc.StateError) as caught:
+                    act(sync)
+                assert caught.value.code == "state-moved"
+            (finding,) = [finding for finding in pulled.check(sync) if not finding.ok]
+            assert finding.name == "state of people-sync" and finding.fix == caught.value.hint

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from ulid import ULID
 
 import warehouse_cdc as wcdc
 from tests.conformance.helpers import AUDIT, PLANNER, Recorder, TablesEngine, postgres_engine, sync_of
@@ -310,3 +311,10 @@ def test_a_commit_whose_answer_was_lost_is_a_commit(
     assert tables.connect().run(sync_of(Recorder())).status == "success"
     assert lost
     assert not tables.connect().run(sync_of(Recorder())).closed
+
+
+def test_what_a_killed_check_left_is_dropped_once_it_is_old(tables: TablesEngine) -> None:
+    old, fresh = (f"wcdc_check_{ULID.from_timestamp(time.time() - age)}".lower() for age in (100_000, 10))
+    tables.execute(*(f"CREATE TABLE {PLANNER}.{name} AS SELECT 1 AS one" for name in (old, fresh)))
+    assert all(finding.ok for finding in tables.connect().check())
+    assert tables.tables() == {(PLANNER, fresh)}, "the younger one may be of a check under way"

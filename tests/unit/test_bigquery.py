@@ -17,7 +17,10 @@ from google.cloud import bigquery  # noqa: E402
 from requests.adapters import HTTPAdapter  # noqa: E402
 
 from warehouse_cdc.dialects import get_dialect  # noqa: E402
+from warehouse_cdc.engine.checks import check  # noqa: E402
 from warehouse_cdc.engine.interruption import Interrupted, interruptible  # noqa: E402
+from warehouse_cdc.engine.settings import Settings  # noqa: E402
+from warehouse_cdc.plan.statements import Schemas  # noqa: E402
 from warehouse_cdc.sources import BigQuery  # noqa: E402
 from warehouse_cdc.warehouses import bigquery as module  # noqa: E402
 from warehouse_cdc.warehouses.bigquery import BigQueryConnection  # noqa: E402
@@ -104,3 +107,20 @@ def test_a_cancelled_run_does_not_wait_to_send_a_job_again(monkeypatch: pytest.M
     with pytest.raises(Interrupted), interruptible(connection, cancelled):
         connection.execute("SELECT 1")
     assert len(sent) == 1
+
+
+def test_check_names_the_role_without_which_no_statement_runs() -> None:
+    class Denying(Service):
+        def send(self, request: Any, **how: Any) -> requests.Response:  # type: ignore[override]
+            response = super().send(request, **how)
+            if request.method == "POST":
+                error = {"reason": "accessDenied", "message": "bigquery.jobs.create"}
+                response.status_code = 403
+                response._content = json.dumps({"error": {"code": 403, "errors": [error]}}).encode()
+            return response
+
+    client = bigquery.Client(project="p", location="EU", credentials=AnonymousCredentials())
+    client._http.mount("https://", Denying())
+    connection = BigQueryConnection(client, BigQuery(project="p", location="EU"))
+    (finding,) = check(connection, Settings(Schemas()))
+    assert not finding.ok and "jobs.create" in finding.detail and "roles/bigquery.jobUser" in finding.fix

@@ -18,7 +18,7 @@ from warehouse_cdc.engine.unchanged import can_skip, resting, source_version
 from warehouse_cdc.errors import GuardError, StateError
 from warehouse_cdc.plan.state import rows_of
 from warehouse_cdc.plan.statements import Statements
-from warehouse_cdc.pull.moved import refuse_unfinished
+from warehouse_cdc.pull.moved import refuse_moved, refuse_second_state, refuse_unfinished
 from warehouse_cdc.sync import OPERATIONS, Sync
 from warehouse_cdc.warehouses.base import Connection
 
@@ -98,7 +98,7 @@ def dry_run(connection: Connection, settings: Settings, sync: Sync) -> DryRun:
     query = read_model(sync.model, connection.spoken)
     layout = lay_out(sync, connection.describe(query.sql), dialect, connection.engine_version())
     notes: list[str] = []
-    history = _history(connection, statements, settings, notes)
+    history = history_of(connection, statements, notes)
     state, last = history.state, history.committed
     record = state.plan if state is not None else None
     kind = "run" if sync.traits.cdc else "full"
@@ -166,14 +166,26 @@ def dry_run(connection: Connection, settings: Settings, sync: Sync) -> DryRun:
     )
 
 
-def _history(
-    connection: Connection, statements: Statements, settings: Settings, notes: list[str]
-) -> journal.History:
+def history_of(connection: Connection, statements: Statements, notes: list[str]) -> journal.History:
+    """What the next run will find of those before it.
+
+    Args:
+        connection: Where the state is.
+        statements: Those of the sync.
+        notes: Runs that have not ended are told here.
+
+    Raises:
+        StateError: A run would refuse it.
+    """
+    if connection.loads:
+        refuse_moved(connection, statements)
     ledger = ledger_of(connection, statements)
     history = ledger.look()
     present = own_tables(connection, statements)
     ledger.check(history, present)
     if history.state is None:
+        if connection.loads:
+            refuse_second_state(connection, statements)
         refuse_unfinished(statements.sync_id, present)
         orphaned(statements, history.generations, present)
     for generation in history.open:

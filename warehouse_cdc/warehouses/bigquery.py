@@ -433,8 +433,8 @@ _CONFLICT = re.compile(
 )
 """What the messages about another statement that was faster begin with."""
 _HINTS = {
-    "accessDenied": "The account needs the roles that `warehouse-cdc setup` prints, and "
-    "roles/bigquery.dataViewer on the model's tables.",
+    "accessDenied": "The account needs the roles that `warehouse-cdc setup` prints, "
+    "roles/bigquery.jobUser in the project among them, and roles/bigquery.dataViewer on the model's tables.",
     "notFound": "All data sets must be in the location that the connection names.",
     "bytesBilledLimitExceeded": "Raise maximum_bytes_billed, or select less in the model.",
     "quotaExceeded": "Run less often, or ask for a higher quota.",
