@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from warehouse_cdc.dialects.tsql import TSQL
 
+_WHY = "-- Without this, statements that a killed process left running aren't found and ended:"
+
 
 class Synapse(TSQL):
     """A dedicated SQL pool.
@@ -27,3 +29,10 @@ class Synapse(TSQL):
     def rename(self, schema: str, name: str, new_name: str) -> str:
         """Within its schema."""
         return f"RENAME OBJECT {self.table(schema, name)} TO {self.quote(new_name)}"
+
+    def setup(self, planner: str, audit: str, principal: str | None) -> list[str]:
+        """As elsewhere, and the right to look for what a killed process has left running."""
+        made = super().setup(planner, audit, principal)
+        if principal not in (None, "dbo"):
+            made.append(f"{_WHY}\nGRANT VIEW DATABASE STATE TO {self.quote(str(principal))}")
+        return made

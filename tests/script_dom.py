@@ -74,7 +74,7 @@ def _plain_json(dialect: str, sql: str) -> str:
 def _misplaced(sql: str) -> str:
     """Conditions among values, and CTEs and orders inside of queries."""
     body = without_distribution(sql)
-    if re.match(r"RENAME|EXEC|IF|GRANT", sql):
+    if re.match(r"RENAME|EXEC|IF|(--.*\n)?GRANT", sql):
         return ""
     tree = sqlglot.parse_one(body, read="tsql")
     queries = (tree, tree.args.get("expression"))

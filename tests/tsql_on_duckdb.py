@@ -84,7 +84,7 @@ def translated(sql: str) -> str:
     ):
         if found := re.search(pattern, sql):
             return ours.format(*(part.replace("[", '"').replace("]", '"') for part in found.groups()))
-    if sql.startswith("GRANT"):
+    if re.match(r"(--.*\n)?GRANT", sql):
         return "SELECT 1"
     for theirs, ours in _NAMES.items():
         sql = sql.replace(theirs, ours)

@@ -186,6 +186,9 @@ def test_setup_names_the_user_and_the_databases_own_right() -> None:
     for sql in found:
         assert not script_dom.parsed("fabricdw", sql)
     assert len(get_dialect("synapse").setup("plans", "audit", "dbo")) == 2
+    *_others, last = get_dialect("synapse").setup("plans", "audit", "a]b")
+    assert last.startswith("-- ") and last.endswith("\nGRANT VIEW DATABASE STATE TO [a]]b]")
+    assert not script_dom.parsed("2019", last)
 
 
 # -- signing in --------------------------------------------------------------------------------------
