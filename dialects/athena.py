@@ -69,5 +69,5 @@ class Athena(TrinoWithoutZones):
         return super().transport(expression, kind)
 
     def make_schema(self, schema: str) -> str:
-        """A database, by Hive's DDL."""
+        """A database, by Hive's DDL, which takes no catalog in front of its name."""
         return f"CREATE DATABASE IF NOT EXISTS `{schema}`"

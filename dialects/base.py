@@ -64,6 +64,8 @@ class Dialect(ABC):
     false = "FALSE"
     folds_names = False
     """Whether results name a column otherwise than it was written, if only in quotes or not even there."""
+    catalog: str | None = None
+    """Where ``setup`` makes schemas that don't say it themselves; wherever a session is if None."""
     recursion_inside = True
     """Whether a recursive CTE may stand inside of another query."""
 
@@ -323,9 +325,14 @@ class Dialect(ABC):
         """The statement that makes an index of the snapshot's rows by sync and row id, where one pays."""
         return None
 
+    def placed(self, schema: str) -> str:
+        """A schema, quoted, as it is known in anybody's session: an administrator's may be elsewhere."""
+        catalog = "" if self.catalog is None else f"{self.quote(self.catalog)}."
+        return f"{catalog}{self.schema(schema)}"
+
     def make_schema(self, schema: str) -> str:
         """The statement that makes a schema that isn't there."""
-        return f"CREATE SCHEMA IF NOT EXISTS {self.schema(schema)}"
+        return f"CREATE SCHEMA IF NOT EXISTS {self.placed(schema)}"
 
     def grants(self, schema: str, principal: str) -> list[str]:
         """The statements that let somebody make tables in a schema; none where that isn't SQL."""

@@ -24,4 +24,4 @@ class Databricks(Spark):
 
     def grants(self, schema: str, principal: str) -> list[str]:
         """All privileges, which are more than a run needs, as they are documented."""
-        return [f"GRANT ALL PRIVILEGES ON SCHEMA {self.schema(schema)} TO {self.quote(principal)}"]
+        return [f"GRANT ALL PRIVILEGES ON SCHEMA {self.placed(schema)} TO {self.quote(principal)}"]

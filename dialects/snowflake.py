@@ -283,7 +283,7 @@ class Snowflake(Dialect):
     def grants(self, schema: str, principal: str) -> list[str]:
         """The role owns the schema: it makes and drops all that is in it."""
         return [
-            f"GRANT OWNERSHIP ON SCHEMA {self.schema(schema)} TO ROLE {self.quote(self.folded(principal))}"
+            f"GRANT OWNERSHIP ON SCHEMA {self.placed(schema)} TO ROLE {self.quote(self.folded(principal))}"
         ]
 
     def table_grants(self, schema: str, name: str, principal: str) -> list[str]:

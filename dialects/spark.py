@@ -323,6 +323,10 @@ class Spark(Dialect):
         """A schema, qualified if its name is, quoted."""
         return ".".join(map(self.quote, name.split(".")))
 
+    def placed(self, schema: str) -> str:
+        """Its name may have the catalog already."""
+        return self.schema(schema) if "." in schema else super().placed(schema)
+
 
 def _timestamp_text(text: str) -> str:
     """ISO 8601 with microseconds, from what Spark prints of a timestamp without a zone."""

@@ -244,6 +244,17 @@ def test_setup_grants_what_is_documented() -> None:
     ]
 
 
+def test_setup_names_the_catalog_of_schemas_that_do_not() -> None:
+    source = Databricks(host="host", http_path=PATH, access_token="t", catalog="shop")
+    connection = module.DatabricksConnection(source, None)
+    assert connection.dialect.setup("main.plans", "audit", "an id") == [
+        "CREATE SCHEMA IF NOT EXISTS `shop`.`audit`",
+        "CREATE SCHEMA IF NOT EXISTS `main`.`plans`",
+        "GRANT ALL PRIVILEGES ON SCHEMA `shop`.`audit` TO `an id`",
+        "GRANT ALL PRIVILEGES ON SCHEMA `main`.`plans` TO `an id`",
+    ]
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_its_statements_are_sparks_but_for_the_clustering_of_plans(case: str) -> None:
     ours = {

@@ -120,3 +120,8 @@ def test_a_refused_sign_in_is_told_from_a_server_that_is_gone(server: Server, co
     with pytest.raises(ConnectionLostError) as caught:
         connection.query("SELECT a")
     assert "sign-in" in caught.value.message and not caught.value.retryable
+
+
+def test_setup_names_the_catalog(server: Server) -> None:
+    with wcdc.connect(f"presto://u@127.0.0.1:{server.server_address[1]}/lake?http_scheme=http") as warehouse:
+        assert 'CREATE SCHEMA IF NOT EXISTS "lake"."hightouch_planner"' in warehouse.setup_sql("u")

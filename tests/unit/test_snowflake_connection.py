@@ -44,7 +44,7 @@ class Server(ThreadingHTTPServer):
 
     def source(self, **fields: Any) -> wcdc.sources.Snowflake:
         place = {"host": "127.0.0.1", "port": self.server_address[1], "protocol": "http"}
-        return wcdc.sources.Snowflake(account="org-acc", database="SHOP", **{**place, **fields})
+        return wcdc.sources.Snowflake(account="org-acc", **{"database": "SHOP", **place, **fields})
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -355,3 +355,16 @@ def test_the_last_moment_of_all_can_be_read(server: Server) -> None:
     (batch,) = connection.stream("SELECT t", kinds)
     connection.close()
     assert str(batch.column(0)[0]) == "9999-12-31 23:59:59.999999"
+
+
+@pytest.mark.parametrize(
+    ("database", "name"), [("shop", '"SHOP"'), ("Shop", '"SHOP"'), ('"my ""shop"', '"my ""shop"')]
+)
+def test_setup_names_the_database(server: Server, database: str, name: str) -> None:
+    with wcdc.connect(server.source(user="u", password="p", database=database)) as warehouse:
+        assert warehouse.setup_sql("syncs") == [
+            f'CREATE SCHEMA IF NOT EXISTS {name}."HIGHTOUCH_AUDIT"',
+            f'CREATE SCHEMA IF NOT EXISTS {name}."HIGHTOUCH_PLANNER"',
+            f'GRANT OWNERSHIP ON SCHEMA {name}."HIGHTOUCH_AUDIT" TO ROLE "SYNCS"',
+            f'GRANT OWNERSHIP ON SCHEMA {name}."HIGHTOUCH_PLANNER" TO ROLE "SYNCS"',
+        ]

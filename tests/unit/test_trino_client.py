@@ -145,3 +145,11 @@ def test_a_number_in_an_answer_is_no_refused_sign_in() -> None:
     failed = module.HttpError("error 500: b'query 20261125_140123 failed'")
     assert "sign-in" not in connection._mapped(failed, "SELECT 1").message
     assert "sign-in" in connection._mapped(module.HttpError("error 401: b'no'"), "SELECT 1").message
+
+
+def test_setup_names_the_catalog() -> None:
+    connection = module.TrinoConnection({"catalog": "lake"}, True)
+    assert connection.dialect.setup("plans", "audit", "u") == [
+        'CREATE SCHEMA IF NOT EXISTS "lake"."audit"',
+        'CREATE SCHEMA IF NOT EXISTS "lake"."plans"',
+    ]

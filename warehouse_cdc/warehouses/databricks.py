@@ -136,6 +136,7 @@ class DatabricksConnection(DeltaConnection):
         """
         super().__init__()
         self.dialect = Databricks()
+        self.dialect.catalog = source.catalog
         self._source = source
         self._session = session
         self._hurried: Any = None

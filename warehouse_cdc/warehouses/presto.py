@@ -115,6 +115,7 @@ class PrestoConnection(TrinoSession):
     def __init__(self, source: Source) -> None:
         """Nothing is sent yet."""
         super().__init__(Presto())
+        self.dialect.catalog = source.catalog
         self._source = source
         self._http = requests.Session()
         self._http.verify = True if source.verify is None else fspath(source.verify)

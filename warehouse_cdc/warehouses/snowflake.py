@@ -170,7 +170,9 @@ def open_snowflake(source: Source) -> SnowflakeConnection:
         return connector.connect(**arguments, **fresh)
 
     warehouses = (source.warehouse, source.interactive_warehouse)
-    return SnowflakeConnection(source.spoken(), opener, warehouses=warehouses)
+    spoken, name = source.spoken(), source.database
+    spoken.catalog = name[1:-1].replace('""', '"') if name.startswith('"') else name.upper()
+    return SnowflakeConnection(spoken, opener, warehouses=warehouses)
 
 
 def from_engine(engine: Engine) -> SnowflakeConnection:

@@ -126,6 +126,7 @@ class SparkConnection(DeltaConnection):
         with _mapping():
             ansi = str(session.conf.get("spark.sql.ansi.enabled")).lower()
             self.dialect = SparkOnIceberg() if _on_iceberg(session, source) else Spark()
+            self.dialect.catalog = None if source is None else source.catalog
         if ansi != "true":
             raise ConfigError(
                 "The Spark session isn't in ANSI mode: overflows and wrong casts would pass for values.",

@@ -76,6 +76,7 @@ class TrinoConnection(TrinoSession):
     def __init__(self, arguments: dict[str, Any], verify: bool | str, dialect: type[Trino] = Trino) -> None:
         """Take the client's arguments, and which certificates to trust; nothing is sent yet."""
         super().__init__(dialect())
+        self.dialect.catalog = arguments.get("catalog")
         self._arguments = arguments
         self._http = requests.Session()
         self._http.verify = verify
