@@ -1606,6 +1606,8 @@ def test_history_and_rejections_read_back(engine: Engine, crm: Recorder) -> None
     assert rejection["row_id"] == "2" and rejection["op"] == "added" and rejection["reason"] == "bad e-mail"
     assert rejection["attempts"] == 2 and rejection["first_failed_at"] < rejection["last_failed_at"]
     assert found == runs[1].rejections().to_pylist()
+    wrong = [finding for finding in warehouse.check(sync) if not finding.ok]
+    assert {finding.name for finding in wrong} <= {"isolation"}, "what the engine made itself will do"
 
 
 def test_renaming_the_schemas(engine: Engine, crm: Recorder) -> None:
