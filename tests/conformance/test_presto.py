@@ -110,12 +110,19 @@ class PrestoEngine(RecordsInTables):
         self._own.close()
 
 
+@contextlib.contextmanager
+def opened(url: str) -> Iterator[PrestoEngine]:
+    """With empty schemas."""
+    engine = PrestoEngine(url)
+    with contextlib.closing(engine):
+        engine.empty()
+        yield engine
+
+
 @pytest.fixture
 def presto(server_of: Callable[[str], str]) -> Iterator[PrestoEngine]:
     """Empty schemas on Presto."""
-    engine = PrestoEngine(server_of("presto"))
-    with contextlib.closing(engine):
-        engine.empty()
+    with opened(server_of("presto")) as engine:
         yield engine
 
 
