@@ -5,7 +5,8 @@ from __future__ import annotations
 import socket
 import sqlite3
 import threading
-from collections.abc import Iterator
+import weakref
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
@@ -30,7 +31,7 @@ from tests.conformance.helpers import (
 )
 from warehouse_cdc.engine.transitions import Step
 from warehouse_cdc.pull.base import type_of
-from warehouse_cdc.pull.database import _Read
+from warehouse_cdc.pull.database import DatabaseOrigin, _Read, arrays_of
 from warehouse_cdc.warehouses.duckdb import DuckDBConnection
 
 SHORT = {"lease_seconds": 2.0, "lease_margin": 0.5}
@@ -113,6 +114,24 @@ def test_more_rows_than_one_batch(sqlite: Any, tmp_path: Path, monkeypatch: pyte
     assert [row["score"] for row in crm.rows] == ["1.5", None, "3", "1e+22", "text", "00ff"]
 
 
+def test_wide_rows_come_in_small_batches_and_none_is_kept(
+    sqlite: Any, shop: wcdc.Warehouse, crm: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("warehouse_cdc.pull.database.BATCH_BYTES", 10_000)
+    sqlite.executemany("INSERT INTO people VALUES (?, ?, 0)", [(i, f"{i:01000}") for i in range(4, 201)])
+    rows, seen, alive = DatabaseOrigin.rows, [], []
+
+    def watched(self: DatabaseOrigin, sql: str, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        for batch in rows(self, sql, names):
+            seen.append(weakref.ref(batch))
+            alive.append(sum(each() is not None for each in seen))
+            yield batch
+
+    monkeypatch.setattr(DatabaseOrigin, "rows", watched)
+    assert planned(shop.run(people(crm)))["added"] == 200
+    assert len(seen) > 10 and max(alive) <= 2, "up to 100 rows first, then some ten"
+
+
 @pytest.mark.parametrize(
     ("values", "kind", "kept"),
     [
@@ -137,7 +156,7 @@ def test_more_rows_than_one_batch(sqlite: Any, tmp_path: Path, monkeypatch: pyte
     ],
 )
 def test_what_drivers_return(values: list[Any], kind: str, kept: list[Any] | None) -> None:
-    read = _Read.of(iter([(["x"], [pa.string()], [values])]))
+    read = _Read.of(iter([(["x"], [pa.string()], arrays_of([values]))]))
     with read.folder:
         assert [type_of(each) for each in read.types] == [kind]
         found = [value for table in read.tables() for value in table.column(0).to_pylist()]
@@ -147,7 +166,7 @@ def test_what_drivers_return(values: list[Any], kind: str, kept: list[Any] | Non
 
 def read(*batches: list[Any]) -> tuple[str, list[Any]]:
     """The type that a column of these batches has, and its values."""
-    found = _Read.of(iter([(["x"], [pa.string()], [batch]) for batch in batches]))
+    found = _Read.of(iter([(["x"], [pa.string()], arrays_of([batch])) for batch in batches]))
     with found.folder:
         values = [value for table in found.tables() for value in table.column(0).to_pylist()]
         return type_of(found.types[0]), values
@@ -341,6 +360,24 @@ def test_an_engine_whose_driver_the_library_does_not_use(
         postgres.execute('UPDATE people SET j = \'{"a": 2, "b": 1}\', n = 1.5 WHERE id = 1')
         assert planned(warehouse.run(sync_of(crm))) == {"added": 0, "changed": 0, "removed": 0}
     engine.dispose()
+
+
+@pytest.mark.postgres
+def test_domains_are_the_types_below_them(postgres: PostgresEngine, crm: Recorder, tmp_path: Path) -> None:
+    postgres.execute(
+        "CREATE TYPE mood AS ENUM ('ok')",
+        *(
+            f"CREATE DOMAIN {name} AS {of}"
+            for name, of in (("pos", "int"), ("small", "pos"), ("flag", "bool"))
+        ),
+        *(f"CREATE DOMAIN {name} AS {of}" for name, of in (("day", "date"), ("felt", "mood"))),
+    )
+    postgres.table("id small, ok flag, d day, m felt", "(1, true, '2024-01-01', 'ok')")
+    engine = sqlalchemy.create_engine(postgres.url.replace("postgresql://", "postgresql+psycopg2://"))
+    with wcdc.connect(engine, state=tmp_path / "s.duckdb") as warehouse:
+        assert planned(warehouse.run(sync_of(crm)))["added"] == 1
+    engine.dispose()
+    assert crm.rows == [{"id": 1, "ok": True, "d": date(2024, 1, 1), "m": "ok"}]
 
 
 @pytest.mark.postgres

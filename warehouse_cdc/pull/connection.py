@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from os import PathLike
 from typing import Any
 
@@ -134,18 +133,15 @@ class PulledConnection(DuckDBConnection):
         with self.transaction():
             self.execute(f"CREATE {'' if table else 'OR REPLACE TEMP '}TABLE {where} ({definitions})")
             for batch in self._origin.rows(sql, columns):
-                self._cursor.register("wcdc_batch", batch)
-                try:
-                    self.execute(f"INSERT INTO {where} SELECT {values} FROM wcdc_batch")
-                except QueryError as error:
+                self._sending()
+                try:  # a registered view would keep all batches until the transaction ends
+                    self._cursor.from_arrow(batch).project(values).insert_into(where)
+                except duckdb.Error:
                     raise QueryError(
                         "A value of the model doesn't fit into the DuckDB type of its column.",
-                        sql=error.sql,
+                        sql=f"INSERT INTO {where} SELECT {values}",
                         hint="Cast the column to text in the model.",
                     ) from None
-                finally:
-                    with suppress(duckdb.Error):  # a failed statement has ended the transaction
-                        self._cursor.unregister("wcdc_batch")
         return f"SELECT * FROM {where}"
 
     def probe(self, sql: str) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import math
 import tempfile
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Context, Decimal
 from functools import reduce
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 from uuid import UUID
 
 import pyarrow as pa
@@ -33,12 +33,17 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
     from sqlglot import exp
 
-BATCH_ROWS = 50_000
+FIRST_ROWS = 100
+BATCH_ROWS = 10_000
+"""The most that are fetched at once: the next rows may be wider than the last ones."""
+BATCH_BYTES = 16 * 1024 * 1024
 _SPOKEN = {"postgresql": "postgres", "mssql": "tsql", "mariadb": "mysql", "cockroachdb": "postgres"}
 """SQLAlchemy's name of a dialect to sqlglot's, where they differ."""
 _WIDEST = 38
 _EXACT = 2**53
 """The largest integer up to which floats have all of them."""
+_Arrays: TypeAlias = Callable[[Sequence[Sequence[Any]]], list[pa.Array]]
+"""What makes Arrow's columns of those that a driver returned."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +104,7 @@ class DatabaseOrigin(Origin):
     def describe(self, sql: str) -> list[tuple[str, str]]:
         """Read the query, and find a type for each column that all its values have."""
         self._forget()
-        self._read = _Read.of(self._batches(sql))
+        self._read = _Read.of(self._batches(sql, arrays_of))
         return [(name, type_of(kind)) for name, kind in zip(self._read.names, self._read.types, strict=True)]
 
     def rows(self, sql: str, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
@@ -147,12 +152,12 @@ class DatabaseOrigin(Origin):
     def _begin(self, connection: Connection) -> None:
         """Prepare a session for one query."""
 
-    def _batches(self, sql: str) -> Iterator[Batch]:
+    def _batches(self, sql: str, arrays: _Arrays) -> Iterator[Batch]:
         """What is read, until it is to stop; an error that has come of that is no other."""
         reading = self._reading = Reading()
         # SQLite's connections may belong to their thread, and it can always be stopped.
         aside = self._engine.dialect.name != "sqlite"
-        batches = self._fetched(sql, reading)
+        batches = self._fetched(sql, reading, arrays)
         try:
             yield from reading.aside(batches) if aside else batches
         except WarehouseError as error:
@@ -162,12 +167,15 @@ class DatabaseOrigin(Origin):
         finally:
             self._reading = None
 
-    def _fetched(self, sql: str, reading: Reading) -> Generator[Batch, None, None]:
-        """Names and declared types of the columns, and columns of values; at least once."""
+    def _fetched(self, sql: str, reading: Reading, arrays: _Arrays) -> Generator[Batch, None, None]:
+        """Names and declared types of the columns, and their values; at least once.
+
+        A batch has as many rows as some ``BATCH_BYTES`` hold, if they are as wide as those before.
+        """
         from sqlalchemy import event
         from sqlalchemy.exc import SQLAlchemyError
 
-        options = {"no_parameters": True, "stream_results": True, "max_row_buffer": BATCH_ROWS}
+        options = {"no_parameters": True, "stream_results": True}
         try:
             with self._engine.connect() as connection:
                 self._begin(connection)
@@ -176,12 +184,14 @@ class DatabaseOrigin(Origin):
                 described = () if result.cursor is None else result.cursor.description or ()
                 names = [str(column[0]) for column in described]
                 kinds = [self._kind(column[1]) for column in described]
-                empty = True
-                while rows := result.fetchmany(BATCH_ROWS):
-                    empty = False
-                    yield names, kinds, list(zip(*rows, strict=True))
+                wanted, empty = min(FIRST_ROWS, BATCH_ROWS), True
+                while rows := result.fetchmany(wanted):
+                    values = arrays(list(zip(*rows, strict=True)))
+                    yield names, kinds, values
+                    held = BATCH_BYTES * len(rows) // max(1, sum(array.nbytes for array in values))
+                    wanted, empty = max(1, min(held, BATCH_ROWS)), False
                 if empty:
-                    yield names, kinds, [() for _name in names]
+                    yield names, kinds, arrays([() for _name in names])
         except SQLAlchemyError as error:
             raise _mapped(error, self._shown(sql)) from None
         except Exception as error:  # drivers raise others of values that Python has no type for
@@ -221,7 +231,7 @@ class _Read:
     count: int
 
     @classmethod
-    def of(cls, batches: Iterator[tuple[list[str], list[pa.DataType], list[Any]]]) -> _Read:
+    def of(cls, batches: Iterator[Batch]) -> _Read:
         """Read all of it."""
         folder = tempfile.TemporaryDirectory(prefix="wcdc-pull-")
         names: list[str] = []
@@ -229,8 +239,7 @@ class _Read:
         found: list[list[tuple[pa.DataType, bool]]] = []
         count = 0
         try:
-            for names, declared, columns in batches:  # noqa: B007 - of all batches alike
-                arrays = [_array(column) for column in columns]
+            for names, declared, arrays in batches:  # noqa: B007 - of all batches alike
                 found.append([(array.type, _is_long(array)) for array in arrays])
                 labels = [str(place) for place in range(len(names))]
                 feather.write_feather(pa.table(arrays, names=labels), _part(folder.name, count), "lz4")
@@ -255,6 +264,11 @@ class _Read:
 
 def _part(folder: str, number: int) -> str:
     return str(Path(folder) / f"{number}.arrow")
+
+
+def arrays_of(columns: Sequence[Sequence[Any]]) -> list[pa.Array]:
+    """Columns of whatever a driver returns, each in the narrowest of a few types."""
+    return [_array(column) for column in columns]
 
 
 def _array(values: Sequence[Any]) -> pa.Array:

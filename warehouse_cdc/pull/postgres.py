@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from warehouse_cdc.dialects import ColumnType, Postgres
 from warehouse_cdc.dialects.duckdb import ANY_DECIMAL
-from warehouse_cdc.pull.database import DatabaseOrigin
+from warehouse_cdc.pull.database import DatabaseOrigin, arrays_of
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -20,6 +20,16 @@ _SETTINGS = {
     **{"TimeZone": "UTC", "DateStyle": "ISO, YMD", "IntervalStyle": "iso_8601", "extra_float_digits": "1"},
     **{"bytea_output": "hex", "xmloption": "content"},
 }
+_TYPE = """(
+    WITH RECURSIVE base AS (
+        SELECT pg_typeof({})::oid AS oid
+        UNION ALL
+        SELECT t.typbasetype FROM base JOIN pg_catalog.pg_type t USING (oid) WHERE t.typtype = 'd'
+    )
+    SELECT CASE t.typtype WHEN 'e' THEN 'text' WHEN 'c' THEN 'record' ELSE format_type(t.oid, NULL) END
+    FROM base JOIN pg_catalog.pg_type t USING (oid) WHERE t.typtype <> 'd'
+)"""
+"""A column's type; that below a domain. An enumeration's name says nothing of its kind: it is text."""
 _AS_IT_IS = {"boolean": pa.bool_(), "binary": pa.binary(), "float": pa.float64(), "integer": pa.int64()}
 """Kinds whose values drivers give without loss."""
 _KEPT = {
@@ -53,19 +63,15 @@ class PostgresOrigin(DatabaseOrigin):
     def describe(self, sql: str) -> list[tuple[str, str]]:
         """Ask the server for the types; relatives are read as any other database."""
         self._kinds = None
-        (names, _kinds, _values), *_ = self._batches(f"SELECT * FROM (\n{sql}\n) wcdc_described LIMIT 0")
+        described = f"SELECT * FROM (\n{sql}\n) wcdc_described LIMIT 0"
+        (names, _kinds, _values), *_ = self._batches(described, arrays_of)
         if not self._is_new(self._engine) or not names:
             return super().describe(sql)
         columns = [f"c_{place}" for place in range(len(names))]
-        # An enumeration's name says nothing of its kind: it is text.
-        types = ", ".join(
-            "(SELECT CASE t.typtype WHEN 'e' THEN 'text' WHEN 'c' THEN 'record' "
-            f"ELSE format_type(t.oid, NULL) END FROM pg_catalog.pg_type t WHERE t.oid = pg_typeof({column}))"
-            for column in columns
-        )
+        types = ", ".join(_TYPE.format(column) for column in columns)
         empty = f"(SELECT * FROM (\n{sql}\n) wcdc_described LIMIT 0) x({', '.join(columns)})"
         ((_names, _kinds, found),) = self._batches(
-            f"SELECT {types} FROM (SELECT 1) one LEFT JOIN {empty} ON true"
+            f"SELECT {types} FROM (SELECT 1) one LEFT JOIN {empty} ON true", arrays_of
         )
         kinds = [self._postgres.column_type(str(text)) for (text,) in found]
         self._kinds = dict(zip(names, kinds, strict=True))
@@ -87,8 +93,8 @@ class PostgresOrigin(DatabaseOrigin):
             values.append(f"{value} AS {self._postgres.quote(name)}")
             kinds.append(kind)
         select = f"SELECT {', '.join(values)} FROM (\n{sql}\n) wcdc_model"
-        for _names, _kinds, columns in self._batches(select):
-            arrays = [_array(column, kind) for column, kind in zip(columns, kinds, strict=True)]
+        batches = self._batches(select, lambda columns: list(map(_array, columns, kinds)))
+        for _names, _kinds, arrays in batches:
             yield pa.RecordBatch.from_arrays(arrays, list(names))
 
 

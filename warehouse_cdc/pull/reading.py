@@ -13,8 +13,8 @@ import pyarrow as pa
 
 from warehouse_cdc.errors import QueryError
 
-Batch: TypeAlias = tuple[list[str], list[pa.DataType], list[Any]]
-"""Names and declared types of columns, and columns of values."""
+Batch: TypeAlias = tuple[list[str], list[pa.DataType], list[pa.Array]]
+"""Names and declared types of columns, and their values."""
 LOOK_SECONDS = 0.1
 """How often it is looked whether a query was stopped."""
 STOP_SECONDS = 3.0
