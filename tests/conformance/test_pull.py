@@ -82,6 +82,24 @@ def test_any_database_of_sqlalchemy(sqlite: Any, shop: wcdc.Warehouse, crm: Reco
     assert all(finding.ok for finding in shop.check(sync))
 
 
+@pytest.mark.parametrize("model", [{"table": "people"}, {"sql": "SELECT id, name FROM people"}])
+def test_a_database_whose_sql_nobody_knows(
+    sqlite: Any, crm: Recorder, tmp_path: Path, model: dict[str, str]
+) -> None:
+    engine = sqlalchemy.create_engine(f"sqlite:///{tmp_path}/shop.sqlite")
+    engine.dialect.name = "vertica"
+    with wcdc.connect(engine, state=tmp_path / "s.duckdb") as warehouse:
+        sync = people(crm, model=wcdc.Model("people", primary_key="id", **model))
+        assert planned(warehouse.run(sync))["added"] == 3
+        with pytest.raises(wcdc.ModelError, match=r"can't be parsed: ") as caught:
+            warehouse.run(people(crm, "SELECT id FROM WHERE"))
+        assert caught.value.code == "model-syntax"
+        with pytest.raises(wcdc.ModelError, match="can't be read as nosuch SQL"):
+            unknown = wcdc.Model("people", table="people", primary_key="id", dialect="nosuch")
+            warehouse.run(people(crm, model=unknown))
+    engine.dispose()
+
+
 def test_a_query_may_hold_whatever_drivers_take_for_parameters(
     sqlite: Any, shop: wcdc.Warehouse, crm: Recorder
 ) -> None:
@@ -175,7 +193,10 @@ def read(*batches: list[Any]) -> tuple[str, list[Any]]:
 def test_no_digit_gets_lost_whatever_is_beside_a_value() -> None:
     long = 2**53 + 1
     assert read([long, 1.5]) == read([long], [1.5]) == ("VARCHAR", [str(long), "1.5"])
-    assert read([2**53, 1.5])[0] == "DOUBLE"
+    assert read([2**53, 1.5])[0] == read([Decimal(2**53), 1.5])[0] == "DOUBLE"
+    exact = Decimal(long) + Decimal("0.5")
+    assert read([exact, 1.5]) == read([exact], [1.5]) == ("VARCHAR", [str(exact), "1.5"])
+    assert read([Decimal("NaN"), Decimal("-Infinity"), 1.5])[0] == "DOUBLE"
     digits = "1.2345678901234567890123456789012345"
     assert read([Decimal("NaN"), Decimal(digits)])[1] == ["NaN", digits]
     wide = Decimal("1" * 45)

@@ -32,7 +32,7 @@ class Spoken(Protocol):
 
     @property
     def sqlglot(self) -> str:
-        """The dialect's name in sqlglot."""
+        """The dialect's name in sqlglot; empty for what all have in common."""
 
     def embeddable(self, sql: str, tree: exp.Query) -> str:
         """A query as it can stand inside of another one."""
@@ -66,7 +66,7 @@ def read_model(model: Model, dialect: Spoken) -> ModelQuery:
         tokens = sqlglot.tokenize(sql, read=written_in)
     except (TokenError, ValueError) as error:
         raise ModelError(
-            f"Model {model.name!r} can't be read as {written_in} SQL.", code="model-syntax", hint=_ONE_SELECT
+            f"Model {model.name!r} can't be read{_as(written_in)}.", code="model-syntax", hint=_ONE_SELECT
         ) from error
     _refuse_jinja(model, sql, tokens)
     sql = _one_statement(model, sql, tokens)
@@ -80,8 +80,10 @@ def read_model(model: Model, dialect: Spoken) -> ModelQuery:
 def _table(name: str, dialect: str) -> str:
     try:
         table = sqlglot.parse_one(f"SELECT * FROM {name}", read=dialect)
-    except SqlglotError as error:
-        raise ModelError(f"The table name {name!r} can't be read.", code="model-table") from error
+    except (SqlglotError, ValueError) as error:
+        raise ModelError(
+            f"The table name {name!r} can't be read{_as(dialect)}.", code="model-table"
+        ) from error
     tables = list(table.find_all(exp.Table))
     plain = isinstance(table, exp.Select) and len(tables) == 1 and isinstance(tables[0].this, exp.Identifier)
     set_parts = {part for part, value in table.args.items() if value}
@@ -90,6 +92,10 @@ def _table(name: str, dialect: str) -> str:
             f"{name!r} isn't the name of a table.", code="model-table", hint="Give sql= for a query."
         )
     return name.strip()
+
+
+def _as(dialect: str) -> str:
+    return f" as {dialect} SQL" if dialect else ""
 
 
 def _excerpt(sql: str, line: int, column: int) -> str:
@@ -145,8 +151,7 @@ def _parse(model: Model, sql: str, dialect: str) -> exp.Query:
         first = error.errors[0] if error.errors else {}
         line, column = first.get("line"), first.get("col")
         raise ModelError(
-            f"Model {model.name!r} can't be parsed as {dialect} SQL: "
-            f"{first.get('description', 'syntax error')}",
+            f"Model {model.name!r} can't be parsed{_as(dialect)}: {first.get('description', 'syntax error')}",
             line=line,
             column=column,
             excerpt=_excerpt(sql, line, column) if line and column else "",
@@ -155,7 +160,7 @@ def _parse(model: Model, sql: str, dialect: str) -> exp.Query:
         ) from error
     except (SqlglotError, RecursionError) as error:
         raise ModelError(
-            f"Model {model.name!r} can't be parsed as {dialect} SQL.", code="model-syntax", hint=_ONE_SELECT
+            f"Model {model.name!r} can't be parsed{_as(dialect)}.", code="model-syntax", hint=_ONE_SELECT
         ) from error
     if not isinstance(tree, exp.Query) or isinstance(tree, exp.Table):
         token = sqlglot.tokenize(sql, read=dialect)[0]

@@ -17,6 +17,7 @@ from uuid import UUID
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.feather as feather
+from sqlglot import Dialect
 
 from warehouse_cdc.errors import (
     ConfigError,
@@ -37,7 +38,10 @@ FIRST_ROWS = 100
 BATCH_ROWS = 10_000
 """The most that are fetched at once: the next rows may be wider than the last ones."""
 BATCH_BYTES = 16 * 1024 * 1024
-_SPOKEN = {"postgresql": "postgres", "mssql": "tsql", "mariadb": "mysql", "cockroachdb": "postgres"}
+_SPOKEN = {
+    **{"postgresql": "postgres", "cockroachdb": "postgres", "mssql": "tsql", "mariadb": "mysql"},
+    **{"awsathena": "athena", "teradatasql": "teradata"},
+}
 """SQLAlchemy's name of a dialect to sqlglot's, where they differ."""
 _WIDEST = 38
 _EXACT = 2**53
@@ -48,13 +52,19 @@ _Arrays: TypeAlias = Callable[[Sequence[Sequence[Any]]], list[pa.Array]]
 
 @dataclass(frozen=True)
 class _Sql:
-    """An SQL that only sqlglot knows.
+    """An SQL that no dialect of ours is for.
 
     Attributes:
-        sqlglot: Its name there.
+        sqlglot: Its name there; empty for one that sqlglot doesn't know either.
     """
 
     sqlglot: str
+
+    @classmethod
+    def of(cls, name: str) -> _Sql:
+        """That of a database, by SQLAlchemy's name of it."""
+        known = _SPOKEN.get(name, name)
+        return cls(known if Dialect.get(known) else "")
 
     def embeddable(self, sql: str, tree: exp.Query) -> str:
         """As it is."""
@@ -95,7 +105,7 @@ class DatabaseOrigin(Origin):
 
     def __init__(self, engine: Engine, *, owned: bool) -> None:
         """Read from an engine's connections, and dispose of it at the end if it is owned."""
-        self.spoken = _Sql(_SPOKEN.get(engine.dialect.name, engine.dialect.name))
+        self.spoken = _Sql.of(engine.dialect.name)
         self._engine = engine
         self._owned = owned
         self._read: _Read | None = None
@@ -300,12 +310,15 @@ def _texts(values: Sequence[Any]) -> pa.Array:
 
 
 def _is_long(array: pa.Array) -> bool:
-    """Whether it has integers that floats don't tell apart."""
-    if pa.types.is_integer(array.type):
-        bounds = pc.min_max(array).as_py()
-        return any(abs(bound or 0) > _EXACT for bound in bounds.values())
-    kind = array.type
-    return bool(pa.types.is_decimal(kind) and kind.scale == 0 and kind.precision > 15)
+    """Whether it has numbers that floats don't tell apart."""
+    if not (pa.types.is_integer(array.type) or pa.types.is_decimal(array.type)):
+        return False
+    return any(_is_beyond(bound) for bound in pc.min_max(array).as_py().values())
+
+
+def _is_beyond(value: Any) -> bool:
+    # NaN can't be put in order.
+    return type(value) in (int, Decimal) and value == value and _EXACT < abs(value) < math.inf
 
 
 def _whole(values: Sequence[Any]) -> tuple[Sequence[Any], set[type]]:
@@ -319,7 +332,7 @@ def _alike(values: Sequence[Any], kinds: set[type]) -> tuple[Sequence[Any], set[
     """Values of one type each, made of several or of types that Arrow doesn't know."""
     if kinds <= {int, Decimal}:
         return [None if value is None else Decimal(value) for value in values], {Decimal}
-    if kinds <= {int, float, Decimal} and not any(isinstance(v, int) and abs(v) > _EXACT for v in values):
+    if kinds <= {int, float, Decimal} and not any(map(_is_beyond, values)):
         return [None if value is None else float(value) for value in values], {float}
     if kinds <= {date, datetime}:
         return [v if v is None or isinstance(v, datetime) else _midnight(v) for v in values], {datetime}
