@@ -22,7 +22,9 @@ from warehouse_cdc.cli import app
 from warehouse_cdc.dialects import DIALECTS, get_dialect
 from warehouse_cdc.dialects.capabilities import DialectCapabilities
 from warehouse_cdc.project import load_project
+from warehouse_cdc.sources import SOURCES, Source
 from warehouse_cdc.sync import MODES
+from warehouse_cdc.typed import fields_of
 
 ERRORS = ROOT / "docs" / "errors"
 SHELL_PAGES = (ROOT / "README.md", ROOT / "docs" / "tutorial.md")
@@ -182,6 +184,19 @@ def test_capabilities_table_is_what_the_dialects_declare() -> None:
         flags = [getattr(declared, cell.strip("`")) for cell in head[1:]]
         assert shown == ["yes" if flag else "no" for flag in flags], title
         assert f"- `{head[1].strip('`')}`: " in text
+
+
+@pytest.mark.parametrize("kind", dict.fromkeys(SOURCES.values()), ids=lambda kind: kind.__name__)
+def test_every_option_of_a_source_is_on_its_page(kind: type[Source]) -> None:
+    """In a table there, or in that of a page whose options it links to; so are set-up, costs and tests."""
+    folder = ROOT / "docs" / "warehouses"
+    text = (folder / f"{str(kind.dialect).replace('_', '-')}.md").read_text(encoding="utf-8")
+    for title in ("(Setup|Grants)", "What a run costs", "(Tested|What was tested)"):
+        assert re.search(rf"^## {title}$", text, re.MULTILINE), title
+    for linked in re.findall(r"\]\(([\w-]+\.md)#(?:options|connection)\)", text):
+        text += (folder / linked).read_text(encoding="utf-8")
+    named = set(re.findall(r"`(\w+)`", " ".join(re.findall(r"^\|([^|]*)\|", text, re.MULTILINE))))
+    assert set(fields_of(kind)) - named == set()
 
 
 def test_modes_are_those_of_the_code() -> None:
