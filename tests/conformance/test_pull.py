@@ -14,6 +14,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+import adbc_driver_postgresql.dbapi as adbc_dbapi
 import duckdb
 import pyarrow as pa
 import pytest
@@ -381,6 +382,43 @@ def test_an_engine_whose_driver_the_library_does_not_use(
         postgres.execute('UPDATE people SET j = \'{"a": 2, "b": 1}\', n = 1.5 WHERE id = 1')
         assert planned(warehouse.run(sync_of(crm))) == {"added": 0, "changed": 0, "removed": 0}
     engine.dispose()
+
+
+@pytest.fixture
+def adbc(postgres: PostgresEngine, tmp_path: Path) -> Iterator[wcdc.Warehouse]:
+    with adbc_dbapi.connect(postgres.url) as session, wcdc.connect(session, state=tmp_path / "s") as pulled:
+        yield pulled
+
+
+@pytest.mark.postgres
+def test_any_database_of_adbc(postgres: PostgresEngine, adbc: wcdc.Warehouse, crm: Recorder) -> None:
+    postgres.table(
+        "id int, at timestamptz, j jsonb, u uuid, b bytea, n numeric, a int[], f real",
+        "(1, '2024-01-01 12:00+02', '{\"a\": 2}', '6F9619FF-8B86-D011-B42D-00CF4FC964FF', '\\xff', 1.50, "
+        "'{1}', 0.5)",
+        "(2, NULL, NULL, NULL, NULL, NULL, NULL, NULL)",
+    )
+    sync = sync_of(crm)
+    assert planned(adbc.run(sync))["added"] == 2
+    assert crm.rows[0] == {
+        **{"id": 1, "at": datetime(2024, 1, 1, 10, tzinfo=timezone.utc), "j": {"a": 2}, "b": b"\xff"},
+        **{"u": "6f9619ff-8b86-d011-b42d-00cf4fc964ff", "n": "1.50", "a": "[1]", "f": 0.5},
+    }
+    assert set(crm.rows[1].values()) == {2, None}
+    postgres.execute("UPDATE people SET f = 1 WHERE id = 1", "DELETE FROM people WHERE id = 2")
+    assert adbc.plan(sync).counts == {"added": 0, "changed": 1, "removed": 1}
+    assert planned(adbc.run(sync)) == {"added": 0, "changed": 1, "removed": 1}
+    assert all(finding.ok for finding in adbc.check(sync))
+    with pytest.raises(wcdc.QueryError) as caught:
+        adbc.run(sync_of(crm, "SELECT id, ('hunter2' || id)::int AS v FROM people"))
+    assert "hunter2" not in str(caught.value)
+    assert planned(adbc.run(sync)) == {"added": 0, "changed": 0, "removed": 0}
+
+
+@pytest.mark.postgres
+def test_cancelling_stops_what_an_adbc_driver_reads(adbc: wcdc.Warehouse, crm: Recorder) -> None:
+    cancelled(adbc, sync_of(crm, "SELECT g AS id, 1 AS v FROM generate_series(1, 100000000000) g"))
+    assert planned(adbc.run(sync_of(crm, "SELECT 1 AS id")))["added"] == 1
 
 
 @pytest.mark.postgres

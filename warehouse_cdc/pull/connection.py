@@ -11,6 +11,7 @@ from sqlglot import exp
 
 from warehouse_cdc.compile.parse import Spoken
 from warehouse_cdc.errors import ConfigError, QueryError, UnsupportedError
+from warehouse_cdc.pull.adbc import AdbcOrigin
 from warehouse_cdc.pull.base import Origin
 from warehouse_cdc.pull.database import DatabaseOrigin, engine_of
 from warehouse_cdc.pull.postgres import PostgresOrigin
@@ -27,7 +28,8 @@ def open_pulled(target: Any, state: str | PathLike[str] | Source) -> PulledConne
     """Connect to what is pulled from, and to the DuckDB file of its state.
 
     Args:
-        target: As of ``connect``, or a URL or Engine of any database that SQLAlchemy reads.
+        target: As of ``connect``, or a URL or Engine of any database that SQLAlchemy reads, or
+            an ADBC connection.
         state: A path, a ``duckdb://`` URL or a source object.
 
     Raises:
@@ -76,9 +78,11 @@ def _origin(target: Any) -> Origin:
     try:
         connection, owned = open_target(target)
     except UnsupportedError:
-        if not hasattr(target, "raw_connection"):
-            raise
-        return _of_engine(target, owned=False)
+        if hasattr(target, "raw_connection"):
+            return _of_engine(target, owned=False)
+        if hasattr(target, "adbc_get_info"):
+            return AdbcOrigin(target)
+        raise
     return WarehouseOrigin(connection, owned=owned)
 
 

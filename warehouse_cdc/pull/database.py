@@ -51,7 +51,7 @@ _Arrays: TypeAlias = Callable[[Sequence[Sequence[Any]]], list[pa.Array]]
 
 
 @dataclass(frozen=True)
-class _Sql:
+class Sql:
     """An SQL that no dialect of ours is for.
 
     Attributes:
@@ -61,7 +61,7 @@ class _Sql:
     sqlglot: str
 
     @classmethod
-    def of(cls, name: str) -> _Sql:
+    def of(cls, name: str) -> Sql:
         """That of a database, by SQLAlchemy's name of it."""
         known = _SPOKEN.get(name, name)
         return cls(known if Dialect.get(known) else "")
@@ -105,7 +105,7 @@ class DatabaseOrigin(Origin):
 
     def __init__(self, engine: Engine, *, owned: bool) -> None:
         """Read from an engine's connections, and dispose of it at the end if it is owned."""
-        self.spoken = _Sql.of(engine.dialect.name)
+        self.spoken = Sql.of(engine.dialect.name)
         self._engine = engine
         self._owned = owned
         self._read: _Read | None = None
@@ -291,21 +291,22 @@ def _array(values: Sequence[Any]) -> pa.Array:
     if kinds == {int}:
         values, kinds = _whole(values)
     if kinds == {Decimal} and not all(value is None or value.is_finite() for value in values):
-        return _texts(values)
+        return texts(values)
     zones = {value.tzinfo is not None for value in values if isinstance(value, (datetime, time))}
     if len(zones) > 1 or (kinds == {time} and True in zones):  # Arrow would ignore a zone
-        return _texts(values)
+        return texts(values)
     try:
         array = pa.array(values)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
-        return _texts(values)
+        return texts(values)
     if pa.types.is_timestamp(array.type) and array.type.tz is not None:
         return array.cast(pa.timestamp("us", "UTC"))
     plain = pa.types.is_null(array.type) or type_of(array.type) != "VARCHAR" or pa.types.is_string(array.type)
-    return array if plain else _texts(values)
+    return array if plain else texts(values)
 
 
-def _texts(values: Sequence[Any]) -> pa.Array:
+def texts(values: Sequence[Any]) -> pa.Array:
+    """A column of values as text."""
     return pa.array([None if value is None else _text(value) for value in values], pa.string())
 
 
