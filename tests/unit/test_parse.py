@@ -117,7 +117,7 @@ def test_the_excerpt_points_at_the_place(dialect: Dialect) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["t", "s.t", "c.s.t", '"My Schema"."My Table"', '"a.b"', " t ", '"sel""ect"']
+    "name", ["t", "s.t", "c.s.t", "p.c.s.t", '"My Schema"."My Table"', '"a.b"', " t ", '"sel""ect"']
 )
 def test_a_table_becomes_a_select(dialect: Dialect, name: str) -> None:
     if dialect.quote("x") == "`x`":

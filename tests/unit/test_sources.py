@@ -56,6 +56,16 @@ def test_parts_of_a_url_are_decoded_and_converted() -> None:
     )
 
 
+def test_a_project_file_takes_nested_credentials(tmp_path: Path) -> None:
+    (tmp_path / "warehouse_cdc.yaml").write_text(
+        "sources:\n  lake:\n    {type: bigquery, project: p, location: EU, credentials_info: "
+        "{type: external_account, credential_source: {file: /token}}}\n"
+    )
+    source = load_project(tmp_path).sources["lake"].target
+    assert isinstance(source, wcdc.sources.BigQuery) and source.credentials_info is not None
+    assert source.credentials_info["credential_source"] == {"file": "/token"}
+
+
 def test_a_project_file_takes_the_same_fields(tmp_path: Path) -> None:
     (tmp_path / "warehouse_cdc.yaml").write_text(
         "sources:\n"

@@ -85,9 +85,13 @@ def _table(name: str, dialect: str) -> str:
             f"The table name {name!r} can't be read{_as(dialect)}.", code="model-table"
         ) from error
     tables = list(table.find_all(exp.Table))
-    plain = isinstance(table, exp.Select) and len(tables) == 1 and isinstance(tables[0].this, exp.Identifier)
+    named = len(tables) == 1 and all(isinstance(part, exp.Identifier) for part in tables[0].parts)
     set_parts = {part for part, value in table.args.items() if value}
-    if not plain or set_parts - {"kind", "expressions", "from", "from_"} or tables[0].alias:
+    if (
+        not (isinstance(table, exp.Select) and named)
+        or set_parts - {"kind", "expressions", "from", "from_"}
+        or tables[0].alias
+    ):
         raise ModelError(
             f"{name!r} isn't the name of a table.", code="model-table", hint="Give sql= for a query."
         )

@@ -44,7 +44,7 @@ class BigQuery(Source):
     location: str
     dataset: str | None = None
     credentials_file: str | PathLike[str] | None = None
-    credentials_info: Mapping[str, str] | None = secret()
+    credentials_info: Mapping[str, Any] | None = secret()
     impersonate: str | None = None
     maximum_bytes_billed: int | None = None
     storage: bool = True
