@@ -13,6 +13,10 @@ GRANT CREATE TABLE TO [it's];
 -- setup_5
 GRANT CONTROL ON SCHEMA::[hightouch_planner] TO [it's];
 
+-- setup_6
+-- Without this, statements that a killed process left running aren't found and ended:
+GRANT VIEW DATABASE STATE TO [it's];
+
 -- reset
 CREATE TABLE [hightouch_planner].[people_00000000000000000000000002_plan]
 WITH (DISTRIBUTION = ROUND_ROBIN, HEAP) AS
