@@ -159,6 +159,8 @@ def test_nothing_is_sent_twice_where_every_outcome_can_be_asked_for(
 ) -> None:
     for step in steps:
         step["fates"] = [None if fate == "unknown" else fate for fate in step["fates"]]
+        while step["poll"].count("garbage") > 2:  # then the outcome counts as one that can't be read
+            step["poll"].remove("garbage")
     world = converges(steps, finds=True, concurrency=concurrency)
     times: Counter[tuple[str, str]] = Counter()
     for (operation, row_id), number in world.service.effects.items():

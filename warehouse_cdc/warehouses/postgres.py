@@ -676,4 +676,4 @@ def _grant_hint(message: str) -> str:
             "The user needs CREATE and USAGE on the two schemas, and USAGE on the model's: "
             "see `warehouse-cdc check`."
         )
-    return "The user needs SELECT on the model's tables: see `warehouse-cdc check`."
+    return "The user needs SELECT on the model's tables, and own the engine's: see `warehouse-cdc check`."
