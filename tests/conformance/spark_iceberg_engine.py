@@ -14,10 +14,7 @@ from warehouse_cdc.dialects import SparkOnIceberg
 GAPS: dict[str, str] = {}
 """Tests that fail on it, with the reason; one that passes is an error."""
 
-LEFT_OUT = ON_DELTA - {
-    "test_d3_all_copies_of_a_duplicate_key_are_rejected_and_its_state_stays",
-    "test_a_quarantined_row_that_changes_is_sent_again",
-}
+LEFT_OUT = ON_DELTA - {"test_d3_all_copies_of_a_duplicate_key_are_rejected_and_its_state_stays"}
 """Tests that run only with ``WCDC_TEST_SPARK_ICEBERG=all``: their SQL is that of Spark with Delta."""
 
 

@@ -621,14 +621,17 @@ def test_urls_that_lead_nowhere(url: str, error: type[wcdc.CdcError]) -> None:
 
 @pytest.mark.parametrize("name", ["spark", "databricks"])
 def test_spark_understands_every_golden_statement(spark: SparkEngine, name: str) -> None:
-    """By its own parser: what it can't find is another matter."""
+    """By its own parser: what it can't find is another matter. Only Databricks has GRANT."""
     from pyspark.errors import AnalysisException, ParseException
 
     statements = {sql: which for which, sql in pinned(name).items()}
     for sql, which in statements.items():
         try:
             spark.raw().sql(f"EXPLAIN {sql}")
+            assert not sql.startswith("GRANT"), "Spark knows it now"
         except ParseException as error:
+            if name == "databricks" and sql.startswith("GRANT"):
+                continue
             raise AssertionError(f"{which}: {error}\n{sql}") from error
         except AnalysisException as error:
             assert error.getCondition() in ("TABLE_OR_VIEW_NOT_FOUND", "SCHEMA_NOT_FOUND"), which
