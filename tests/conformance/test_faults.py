@@ -29,6 +29,7 @@ from tests.conformance.helpers import (
 )
 from tests.conformance.trino_engine import TrinoEngine
 from tests.destinations.proxy import StatementProxy, http_requests, postgres_statements
+from warehouse_cdc.warehouses.trino import _session as trino_session
 
 ALL = os.environ.get("WCDC_TEST_FAULTS") == "all"
 """Fail at every statement, not at a sample."""
@@ -38,10 +39,14 @@ CUT = ("drop", "lose")
 TRINO = [
     ("POST", 3, "lose"),
     ("GET", 9, "down"),
+    ("POST", 12, "late"),
     ("POST", 18, "down"),
+    ("GET", 30, "late"),
     ("GET", 60, "down"),
 ]
 """What its client repeats, and what it can't."""
+PATIENCE = 3.0
+"""Seconds that Trino's client waits for an answer, in these tests."""
 
 
 class World:
@@ -193,8 +198,10 @@ def test_an_answer_that_comes_after_the_lease(world: World) -> None:
 
 
 @pytest.mark.trino
-def test_trino_whose_connections_are_cut(trino: TrinoEngine) -> None:
-    """At requests that send statements, and at those that fetch their results."""
+def test_trino_whose_connections_are_cut(trino: TrinoEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At requests that send statements, and at those that fetch their results; or whose answers are late."""
+    impatient = partial(trino_session, request_timeout=PATIENCE)
+    monkeypatch.setattr("warehouse_cdc.warehouses.trino._session", impatient)
     parts = urlsplit(trino.url)
     counted = {verb: partial(http_requests, f"{verb} ".encode()) for verb in ("POST", "GET")}
     server = (str(parts.hostname), parts.port or 8080)
@@ -202,12 +209,12 @@ def test_trino_whose_connections_are_cut(trino: TrinoEngine) -> None:
         world = World(trino, posts, chunk_rows=1000)
         for verb, number, action in TRINO:
             world.proxy = posts if verb == "POST" else gets
-            assert world.fail(number, action)
+            assert world.fail(number, action, 2 * PATIENCE)
             world.converge(quiet=(verb, number, action) == TRINO[-1])
         world.proxy = posts
-        for action in ("lose", "down") if ALL else ():
+        for action in ("lose", "down", "late") if ALL else ():
             for number in count(1):
-                if not world.fail(number, action):
+                if not world.fail(number, action, 2 * PATIENCE):
                     break
                 world.converge(quiet=False)
             assert number > 20
