@@ -51,6 +51,8 @@ DELTA = Edition(
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
         "spark.databricks.delta.snapshotPartitions": "1",
         "spark.databricks.delta.stats.collect": "false",
+        # Of 10,000 tables, dropped ones among them, it would fill the memory.
+        "spark.databricks.delta.delta.log.cacheSize": "40",
     },
 )
 

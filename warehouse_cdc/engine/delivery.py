@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,8 @@ STATEMENT_ROWS = 10_000_000
 """Rows that one statement reads: each scans the plan. They wait on local disk."""
 PART_ROWS = 50_000
 """Rows that are in memory at once; several chunks are cut from them."""
+PART_BYTES = 64 * 1024 * 1024
+"""How many bytes they may have."""
 
 Numbered = list[tuple[int, Chunk]]
 """Chunks with their place among the plan's."""
@@ -182,8 +185,7 @@ class Delivery:
         numbered = [(i, c) for i, c in enumerate(self._part.record.chunks) if c.operation == operation]
         for taken in _grouped(numbered, STATEMENT_ROWS):
             whole = len(taken) == len(numbered)
-            parts = _grouped(taken, PART_ROWS)
-            spool = read(self._part, operation, taken, [part[-1][1].high for part in parts], whole=whole)
+            spool, parts = read(self._part, operation, taken, whole=whole)
             try:
                 with closing(ahead(self._ready(operation, spool, parts))) as ready:
                     for chunks in ready:
@@ -281,8 +283,12 @@ def counted(ended: Ended, delivered: int, rejections: Sequence[dict[str, Any]]) 
     )
 
 
-def read(part: Part, operation: str, taken: Numbered, highs: list[int], *, whole: bool) -> Spool:
-    """Read chunks of an operation, all of which they are if ``whole``."""
+def read(part: Part, operation: str, taken: Numbered, *, whole: bool) -> tuple[Spool, list[Numbered]]:
+    """Read chunks of an operation, all of which they are if ``whole``.
+
+    Returns:
+        Their rows, and the chunks in each part of them.
+    """
     low, high = (None, None) if whole else (taken[0][1].low, taken[-1][1].high)
     sql = part.statements.read(part.context.run_id, part.record, operation, low, high)
     values = [c.previous if operation == "removed" else c.value for c in part.record.columns]
@@ -295,7 +301,15 @@ def read(part: Part, operation: str, taken: Numbered, highs: list[int], *, whole
             expected_rows=sum(chunk.rows for _index, chunk in taken),
         )
         with closing(ahead(rows)) as batches:
-            return Spool(batches, highs)
+            first = list(islice(batches, 1))
+            parts = _grouped(taken, _rows_at_once(first))
+            return Spool(chain(first, batches), [chunks[-1][1].high for chunks in parts]), parts
+
+
+def _rows_at_once(sample: Sequence[pa.RecordBatch]) -> int:
+    """How many rows a part may have, if all are as wide as these."""
+    rows, size = sum(batch.num_rows for batch in sample), sum(batch.nbytes for batch in sample)
+    return min(PART_ROWS, PART_BYTES * rows // size) if size else PART_ROWS
 
 
 def _grouped(chunks: Numbered, rows: int) -> list[Numbered]:

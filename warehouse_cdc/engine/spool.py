@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import wait
 from contextlib import suppress
 from functools import partial
+from itertools import pairwise
 from typing import IO, Any, TypeVar
 
 import numpy as np
@@ -58,23 +59,25 @@ class Spool:
     def __init__(self, batches: Iterable[pa.RecordBatch], highs: Sequence[int]) -> None:
         """Read all the batches."""
         self._highs = np.asarray(highs)
-        self._held: list[list[pa.RecordBatch]] = [[] for _high in highs]
+        self._held: dict[int, pa.RecordBatch] = {}
         self._written: list[list[int]] = [[] for _high in highs]
         self._count = 0
         self._file: IO[bytes] | None = None
         self._reader: Any = None
         self._writer: Any = None
+        came: list[pa.RecordBatch] = []
         size = 0
         try:
             for batch in batches:
-                for place, part in self._parts(batch):
-                    self._held[place].append(part)
+                came.append(batch)
                 size += batch.nbytes
                 if size > LIMIT:
-                    self._spill()
-                    size = 0
-            if any(self._written):
-                self._spill()
+                    self._write(came)
+                    came, size = [], 0
+            if self._count == 0:
+                self._held = dict(self._parts(came))
+            else:
+                self._write(came)
                 self._writer.close()  # type: ignore[attr-defined]
                 self._reader = pa.ipc.open_file(self._file)
         except BaseException:
@@ -84,40 +87,35 @@ class Spool:
     def part(self, place: int) -> pa.Table:
         """The rows of a part."""
         if self._reader is None:
-            return pa.Table.from_batches(self._held[place])
+            return pa.Table.from_batches([self._held[place]])
         return pa.Table.from_batches([self._reader.get_batch(number) for number in self._written[place]])
 
     def close(self) -> None:
         """Free the rows."""
-        self._held = []
+        self._held = {}
         self._reader = None
         if self._file is not None:
             with suppress(OSError):  # of a full disk, on which the file has no name
                 self._file.close()
 
-    def _parts(self, batch: pa.RecordBatch) -> Iterable[tuple[int, pa.RecordBatch]]:
-        if len(self._highs) == 1:
-            return [(0, batch)]
-        places = np.searchsorted(self._highs, batch.column("bucket").to_numpy())
-        order = np.argsort(places, kind="stable")
-        ends = np.searchsorted(places[order], np.arange(len(self._highs)), side="right")
-        sorted_batch = batch.take(pa.array(order))
-        starts = [0, *ends[:-1]]
-        return [
-            (place, sorted_batch.slice(start, end - start))
-            for place, (start, end) in enumerate(zip(starts, ends, strict=True))
-            if end > start
-        ]
+    def _parts(self, batches: list[pa.RecordBatch]) -> Iterator[tuple[int, pa.RecordBatch]]:
+        """Each part's rows, where it has some."""
+        for batch in pa.Table.from_batches(batches).combine_chunks().to_batches() if batches else ():
+            places = np.searchsorted(self._highs, batch.column("bucket").to_numpy())
+            order = np.argsort(places, kind="stable")
+            ends = np.searchsorted(places[order], np.arange(len(self._highs)), side="right")
+            ordered = batch if len(self._highs) == 1 else batch.take(pa.array(order))
+            for place, (start, end) in enumerate(pairwise([0, *ends])):
+                if end > start:
+                    yield place, ordered.slice(start, end - start)
 
-    def _spill(self) -> None:
-        """Write what is held, for each part by itself."""
-        for place, held in enumerate(self._held):
-            self._held[place] = []
-            for batch in pa.Table.from_batches(held).combine_chunks().to_batches() if held else ():
-                if self._writer is None:
-                    # It has no name, so that nothing is left of it, whatever becomes of this process.
-                    self._file = tempfile.TemporaryFile(prefix="wcdc-", suffix=".arrow")  # noqa: SIM115
-                    self._writer = pa.ipc.new_file(self._file, batch.schema)
-                self._writer.write_batch(batch)
-                self._written[place].append(self._count)
-                self._count += 1
+    def _write(self, batches: list[pa.RecordBatch]) -> None:
+        """Put them on disk, for each part by itself."""
+        for place, batch in self._parts(batches):
+            if self._writer is None:
+                # It has no name, so that nothing is left of it, whatever becomes of this process.
+                self._file = tempfile.TemporaryFile(prefix="wcdc-", suffix=".arrow")  # noqa: SIM115
+                self._writer = pa.ipc.new_file(self._file, batch.schema)
+            self._writer.write_batch(batch)
+            self._written[place].append(self._count)
+            self._count += 1

@@ -128,7 +128,7 @@ class DuckDBConnection(Connection):
         self,
         sql: str,
         kinds: Sequence[ColumnType | None],
-        batch_rows: int = 20_000,
+        batch_rows: int = 2_048,
         *,
         idle_timeout: float | None = None,
         expected_rows: int = 0,

@@ -168,7 +168,7 @@ class SparkConnection(DeltaConnection):
         self,
         sql: str,
         kinds: Sequence[ColumnType | None],
-        batch_rows: int = 20_000,
+        batch_rows: int = 5_000,
         *,
         idle_timeout: float | None = None,
         expected_rows: int = 0,
