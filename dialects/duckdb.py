@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from warehouse_cdc.dialects.base import BUCKETS, Dialect
 from warehouse_cdc.dialects.capabilities import DialectCapabilities
-from warehouse_cdc.dialects.types import ColumnType
+from warehouse_cdc.dialects.types import ColumnType, covering
 
 _KINDS = {
     "integer": (
@@ -117,10 +117,8 @@ class DuckDB(Dialect):
         if {left.kind, right.kind} <= {"integer", "decimal"}:
             if ANY_DECIMAL in (left, right):
                 return ANY_DECIMAL
-            (whole, scale), (other, other_scale) = _digits(left), _digits(right)
-            whole, scale = max(whole, other), max(scale, other_scale)
-            if whole + scale <= 38:
-                return self.column_type(f"DECIMAL({whole + scale},{scale})")
+            if both := covering(_digits(left), _digits(right)):
+                return self.column_type(f"DECIMAL({both[0]},{both[1]})")
         return self.column_type("VARCHAR")
 
     def converted(self, expression: str, source: ColumnType, target: ColumnType) -> str:

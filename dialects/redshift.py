@@ -11,13 +11,14 @@ SHA-256.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
 from warehouse_cdc.dialects.base import BUCKETS
 from warehouse_cdc.dialects.postgres import Postgres
 from warehouse_cdc.dialects.postgres_fork import PostgresFork
-from warehouse_cdc.dialects.types import ColumnType
+from warehouse_cdc.dialects.types import ColumnType, covering
 from warehouse_cdc.errors import UnsupportedError
 
 LONGEST = 65_535
@@ -27,6 +28,16 @@ _ESCAPED = 6
 """Bytes that a byte of text takes at most in JSON: ``\\\\u001f``."""
 _SCALAR = 64
 """More bytes than any number, date or time has in JSON, with what stands between members."""
+_DIGITS = {"smallint": 5, "integer": 10}
+
+
+def _digits(kind: ColumnType) -> tuple[int, int]:
+    """The most digits before and after the point of an integer or decimal type."""
+    if kind.kind == "integer":
+        return _DIGITS.get(kind.name.lower(), 19), 0
+    numbers = [int(number) for number in re.findall(r"\d+", kind.name)] or [18]
+    scale = numbers[1] if len(numbers) > 1 else 0
+    return numbers[0] - scale, scale
 
 
 class Redshift(PostgresFork):
@@ -45,7 +56,6 @@ class Redshift(PostgresFork):
     text_type = _TEXT
     timestamp_type = "TIMESTAMPTZ"
     json_type = "SUPER"
-    exact_number = "NUMERIC(38, 10)"
     row_lock = ""
     share_lock = ""
     now = "GETDATE()"
@@ -109,6 +119,17 @@ class Redshift(PostgresFork):
         if lower.startswith(("varbyte", "varbinary", "binary varying")):
             return ColumnType(name, "binary")
         return super().column_type(name)
+
+    def common_type(self, left: ColumnType, right: ColumnType) -> ColumnType:
+        """Integers and decimals have one as long as 38 digits hold both; anything else becomes text."""
+        if left == right:
+            return left
+        if left.kind == right.kind == "integer":
+            return self.column_type("bigint")
+        numbers = {left.kind, right.kind} <= {"integer", "decimal"}
+        if numbers and (both := covering(_digits(left), _digits(right))):
+            return self.column_type(f"numeric({both[0]},{both[1]})")
+        return self.column_type(self.text_type)
 
     def stored(self, expression: str, kind: ColumnType) -> tuple[str, ColumnType]:
         """JSON as its text, since SUPER values don't compare; the padding of CHAR goes."""

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from warehouse_cdc.dialects.base import BUCKETS, Dialect
 from warehouse_cdc.dialects.capabilities import DialectCapabilities
-from warehouse_cdc.dialects.types import ColumnType
+from warehouse_cdc.dialects.types import ColumnType, covering
 
 _KINDS = {
     **dict.fromkeys(("NUMBER", "DECIMAL", "NUMERIC", "DEC"), "decimal"),
@@ -148,9 +148,9 @@ class Snowflake(Dialect):
             return left
         if {left.kind, right.kind} <= {"integer", "decimal"}:
             (precision, scale), (other, other_scale) = digits_of(left), digits_of(right)
-            whole, scale = max(precision - scale, other - other_scale), max(scale, other_scale)
-            if whole + scale <= 38:
-                return self.column_type(f"NUMBER({whole + scale}, {scale})")
+            both = covering((precision - scale, scale), (other - other_scale, other_scale))
+            if both is not None:
+                return self.column_type(f"NUMBER({both[0]}, {both[1]})")
         if left.kind == right.kind and left.kind in TIMES:
             texts = [kind for kind in (left, right) if kind.name == TEXT.name]
             return texts[0] if texts else max(left, right, key=digits_of)
@@ -283,7 +283,8 @@ class Snowflake(Dialect):
     def grants(self, schema: str, principal: str) -> list[str]:
         """The role owns the schema: it makes and drops all that is in it."""
         return [
-            f"GRANT OWNERSHIP ON SCHEMA {self.placed(schema)} TO ROLE {self.quote(self.folded(principal))}"
+            f"GRANT OWNERSHIP ON SCHEMA {self.placed(schema)} TO ROLE {self.quote(self.folded(principal))} "
+            "COPY CURRENT GRANTS"
         ]
 
     def table_grants(self, schema: str, name: str, principal: str) -> list[str]:

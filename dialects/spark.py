@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from warehouse_cdc.dialects.base import BUCKETS, Dialect
 from warehouse_cdc.dialects.capabilities import DialectCapabilities
-from warehouse_cdc.dialects.types import ColumnType
+from warehouse_cdc.dialects.types import ColumnType, covering
 from warehouse_cdc.errors import UnsupportedError
 
 _KINDS = {
@@ -204,11 +204,9 @@ class Spark(Dialect):
             return left
         if left.kind == right.kind == "integer":
             return self.column_type("BIGINT")
-        if {left.kind, right.kind} <= {"integer", "decimal"}:
-            (whole, scale), (other, other_scale) = _digits(left), _digits(right)
-            whole, scale = max(whole, other), max(scale, other_scale)
-            if whole + scale <= 38:
-                return self.column_type(f"DECIMAL({whole + scale}, {scale})")
+        numbers = {left.kind, right.kind} <= {"integer", "decimal"}
+        if numbers and (both := covering(_digits(left), _digits(right))):
+            return self.column_type(f"DECIMAL({both[0]}, {both[1]})")
         return _TEXT
 
     # -- identity and equality --------------------------------------------------------------------

@@ -22,7 +22,7 @@ from sqlglot import exp
 from warehouse_cdc.dialects.base import BUCKETS, Dialect
 from warehouse_cdc.dialects.capabilities import DialectCapabilities
 from warehouse_cdc.dialects.tsql_text import hoisted, without_order
-from warehouse_cdc.dialects.types import ColumnType
+from warehouse_cdc.dialects.types import ColumnType, covering
 
 _KINDS = {
     **dict.fromkeys(("tinyint", "smallint", "int", "integer", "bigint"), "integer"),
@@ -35,7 +35,6 @@ _KINDS = {
     "datetimeoffset": "timestamptz",
 }
 _MONEY = {"money": "DECIMAL(19, 4)", "smallmoney": "DECIMAL(10, 4)"}
-_MOST_DIGITS = 38
 _LITERAL = 2_000
 """Characters of one literal: longer ones may be cut."""
 _ARGUMENTS = 200
@@ -232,11 +231,9 @@ class TSQL(Dialect):
             return left
         if left.kind == right.kind == "integer":
             return self.column_type("BIGINT")
-        if {left.kind, right.kind} <= {"integer", "decimal"}:
-            (whole, scale), (other, other_scale) = _places(left), _places(right)
-            whole, scale = max(whole, other), max(scale, other_scale)
-            if whole + scale <= _MOST_DIGITS:
-                return self.column_type(f"DECIMAL({whole + scale}, {scale})")
+        numbers = {left.kind, right.kind} <= {"integer", "decimal"}
+        if numbers and (both := covering(_places(left), _places(right))):
+            return self.column_type(f"DECIMAL({both[0]}, {both[1]})")
         return self.column_type(self.text_type)
 
     # -- identity and equality --------------------------------------------------------------------

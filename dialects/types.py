@@ -23,6 +23,20 @@ FAMILIES = {
 }
 """Kind of type to its family: a change of family is a change of the mapping (D7)."""
 
+MOST_DIGITS = 38
+"""Of a decimal, on nearly every warehouse."""
+
+
+def covering(left: tuple[int, int], right: tuple[int, int]) -> tuple[int, int] | None:
+    """Precision and scale of a decimal that holds two, given by their digits before and after the point.
+
+    Returns:
+        None if there is none.
+    """
+    whole, scale = max(left[0], right[0]), max(left[1], right[1])
+    return (whole + scale, scale) if whole + scale <= MOST_DIGITS else None
+
+
 KEY_KINDS = frozenset({"integer", "decimal", "text", "uuid", "boolean", "date", "timestamp", "timestamptz"})
 """The kinds that a primary key may have (D1)."""
 

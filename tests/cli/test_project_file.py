@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import warehouse_cdc as wcdc
 from tests.cli import fake_engine
 from tests.cli.conftest import project_of
 from warehouse_cdc.errors import ConfigError
@@ -301,3 +302,14 @@ destinations:
     ]
     assert str(folder / "sub" / "out") in repr(destinations["a"])
     assert "'/out'" in repr(destinations["b"])
+
+
+def test_athena_has_a_state_of_its_own(tmp_path: Path) -> None:
+    """Which is in S3; other sources are pulled from where they have one."""
+    place = "s3://company-cdc/state"
+    (tmp_path / "warehouse_cdc.yaml").write_text(
+        f"sources: {{lake: {{type: athena, region: eu-west-1, state: '{place}', workgroup: syncs}}}}"
+    )
+    source = load_project(tmp_path).sources["lake"]
+    assert source.target == wcdc.sources.Athena(region="eu-west-1", state=place, workgroup="syncs")
+    assert source.state is None

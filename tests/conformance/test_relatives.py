@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -278,3 +279,38 @@ def test_redshift_has_its_own_port_and_encoding(monkeypatch: pytest.MonkeyPatch)
             wcdc.connect(url)
     assert [each["port"] for each in asked] == ["5439", "5555"]
     assert {each["client_encoding"] for each in asked} == {"UTF8"}
+
+
+@pytest.mark.redshift
+@pytest.mark.parametrize(
+    ("before", "after", "value", "other"),
+    [
+        ("numeric(20, 15)", "numeric(20, 12)", "0.000000000007", "0.5"),
+        ("numeric(38, 0)", "numeric(36, 0)", "12345678901234567890123456789000", "2"),
+        ("numeric(38, 0)", "numeric(38, 20)", "12345678901234567", "0.5"),
+        ("integer", "bigint", "7", "2"),
+    ],
+)
+def test_a_removal_has_the_digits_that_were_delivered_though_the_type_changed(
+    postgres_url: str, crm: Recorder, before: str, after: str, value: str, other: str
+) -> None:
+    """D6 and D9; a refused row makes a plan that isn't settled."""
+    with postgres_engine(postgres_url, Relative) as redshift:
+        assert isinstance(redshift, Relative)
+        redshift.kin = "redshift"
+        redshift.execute(*REDSHIFTS_FUNCTIONS)
+        rows = [f"({n}, {value})" for n in range(1, 40)]
+        redshift.table(f"id integer, n {before}", *rows)
+        warehouse, sync = redshift.connect(), sync_of(crm)
+        assert warehouse.run(sync).status == "success"
+        redshift.table(f"id integer, n {after}", *rows[:-1], f"(39, {other})")
+        crm.refuse = {"39": "no"}
+        warehouse.run(sync)
+        crm.refuse = {}
+        assert warehouse.run(sync).status == "success"
+        delivered = Decimal(crm.held["7"]["n"])
+        crm.batches.clear()
+        redshift.execute("DELETE FROM people WHERE id = 7")
+        assert warehouse.run(sync).status == "success"
+        sent = [(batch.operation, Decimal(batch.rows[0]["n"])) for batch in crm.batches]
+        assert sent == [("removed", delivered)]

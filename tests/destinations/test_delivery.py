@@ -636,15 +636,19 @@ def test_a_batch_travels_without_the_rest_of_its_chunk() -> None:
     assert sizes[0][0] < 2 * sizes[0][1], sizes
 
 
-def test_wide_rows_are_in_memory_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """50 MB of them wait on disk; of 50,000 narrow ones, all would be in memory at once."""
+@pytest.mark.parametrize("narrow", [0, 9000])
+def test_wide_rows_are_in_memory_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch, narrow: int) -> None:
+    """50 MB of them wait on disk, whichever come first; 50,000 narrow ones would be in memory at once."""
     monkeypatch.setattr("warehouse_cdc.engine.delivery.PART_BYTES", 1_000_000)
     held: list[int] = []
 
     def note(batch: Batch) -> None:
         held.append(pa.total_allocated_bytes() - before)
 
-    sql = "SELECT i AS id, repeat('x', 50000) AS v FROM range(1000) t(i)"
+    sql = (
+        f"SELECT i AS id, repeat('x', CASE WHEN i < {narrow} THEN 1 ELSE 50000 END) AS v "
+        f"FROM range({narrow + 1000}) t(i)"
+    )
     model = wcdc.Model("wide", sql=sql, primary_key="id")
     sync = wcdc.Sync(id="wide", model=model, destination=wcdc.destination(note), chunk_rows=10)
     with wcdc.connect("duckdb:///:memory:", snapshot=False, changelog=False) as warehouse:

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from sqlalchemy import make_url
 
 import warehouse_cdc as wcdc
 from tests.golden.test_golden import CASES, compiled
@@ -41,6 +42,16 @@ def test_urls_name_a_token_or_a_service_principal() -> None:
         interactive_http_path=PATH + "2",
     )
     assert "word" not in repr(found) and "dapi" not in repr(source_of(url))
+
+
+@pytest.mark.parametrize("port", ["", ":443"])
+def test_a_url_may_have_all_in_its_query(port: str) -> None:
+    """As engines of SQLAlchemy are made for Databricks."""
+    url = make_url(f"databricks://token:dapi1@host{port}?http_path={PATH}&catalog=main&schema=sales")
+    found = source_of(url.render_as_string(hide_password=False))
+    assert found == Databricks(
+        host="host", access_token="dapi1", catalog="main", schema="sales", http_path=PATH
+    )
 
 
 @pytest.mark.parametrize(

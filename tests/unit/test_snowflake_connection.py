@@ -365,6 +365,6 @@ def test_setup_names_the_database(server: Server, database: str, name: str) -> N
         assert warehouse.setup_sql("syncs") == [
             f'CREATE SCHEMA IF NOT EXISTS {name}."HIGHTOUCH_AUDIT"',
             f'CREATE SCHEMA IF NOT EXISTS {name}."HIGHTOUCH_PLANNER"',
-            f'GRANT OWNERSHIP ON SCHEMA {name}."HIGHTOUCH_AUDIT" TO ROLE "SYNCS"',
-            f'GRANT OWNERSHIP ON SCHEMA {name}."HIGHTOUCH_PLANNER" TO ROLE "SYNCS"',
+            f'GRANT OWNERSHIP ON SCHEMA {name}."HIGHTOUCH_AUDIT" TO ROLE "SYNCS" COPY CURRENT GRANTS',
+            f'GRANT OWNERSHIP ON SCHEMA {name}."HIGHTOUCH_PLANNER" TO ROLE "SYNCS" COPY CURRENT GRANTS',
         ]

@@ -305,3 +305,23 @@ def test_text_that_is_not_unicode_is_refused_before_a_driver_shows_it(scheme: st
         with pytest.raises(wcdc.ConfigError) as caught:
             make()
         assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "snowflake://user@acc/DB?password=abc&s3cret",
+        "snowflake://user@acc/DB?access_token=abc&s3cret=",
+        "sc://host:15002/;use_ssl=true;token=abc;s3cret",
+        "fabric://e.datawarehouse.fabric.microsoft.com/shop?client_secret=ab&s3cret~x",
+    ],
+)
+def test_an_unknown_part_of_a_url_may_be_the_rest_of_a_secret(url: str) -> None:
+    with pytest.raises(wcdc.ConfigError) as caught:
+        source_of(url)
+    assert caught.value.code == "connect-url" and "s3cret" not in str(caught.value)
+
+
+def test_an_unknown_part_of_a_url_that_is_like_a_known_one() -> None:
+    with pytest.raises(wcdc.ConfigError, match="unknown part. Did you mean warehouse"):
+        source_of("snowflake://user@acc/DB?warehose=w")

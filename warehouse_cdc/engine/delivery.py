@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -185,20 +184,24 @@ class Delivery:
         numbered = [(i, c) for i, c in enumerate(self._part.record.chunks) if c.operation == operation]
         for taken in _grouped(numbered, STATEMENT_ROWS):
             whole = len(taken) == len(numbered)
-            spool, parts = read(self._part, operation, taken, whole=whole)
-            try:
-                with closing(ahead(self._ready(operation, spool, parts))) as ready:
-                    for chunks in ready:
-                        for chunk, after in zip(chunks, [*chunks[1:], None], strict=True):
-                            yield (*chunk, None if after is None else after[-1])
-            finally:
-                spool.close()
+            parts = _grouped(taken, PART_ROWS)
+            spool = read(self._part, operation, taken, _highs(parts), whole=whole)
+            with closing(spool), closing(ahead(self._ready(operation, spool, parts))) as ready:
+                for chunks in ready:
+                    for chunk, after in zip(chunks, [*chunks[1:], None], strict=True):
+                        yield (*chunk, None if after is None else after[-1])
 
     def _ready(
         self, operation: str, spool: Spool, parts: Sequence[Numbered]
     ) -> Iterator[list[tuple[int, Chunk, pa.Table, pa.Table]]]:
-        """The chunks of each part, as ``Ahead`` has them."""
-        for place, part in enumerate(parts):
+        """The chunks of each part, as ``Ahead`` has them; a part of too many bytes is parted again."""
+        for place, (part, size) in enumerate(zip(parts, spool.sizes, strict=True)):
+            if size > PART_BYTES and len(part) > 1:
+                rows = sum(chunk.rows for _index, chunk in part)
+                finer = _grouped(part, rows * PART_BYTES // size)
+                with closing(Spool(spool.batches(place), _highs(finer))) as again:
+                    yield from self._ready(operation, again, finer)
+                continue
             yield [
                 (*found, values_of(self._part, operation, found[-1]))
                 for found in cut(self._part, spool.part(place), part)
@@ -283,12 +286,8 @@ def counted(ended: Ended, delivered: int, rejections: Sequence[dict[str, Any]]) 
     )
 
 
-def read(part: Part, operation: str, taken: Numbered, *, whole: bool) -> tuple[Spool, list[Numbered]]:
-    """Read chunks of an operation, all of which they are if ``whole``.
-
-    Returns:
-        Their rows, and the chunks in each part of them.
-    """
+def read(part: Part, operation: str, taken: Numbered, highs: list[int], *, whole: bool) -> Spool:
+    """Read chunks of an operation, all of which they are if ``whole``."""
     low, high = (None, None) if whole else (taken[0][1].low, taken[-1][1].high)
     sql = part.statements.read(part.context.run_id, part.record, operation, low, high)
     values = [c.previous if operation == "removed" else c.value for c in part.record.columns]
@@ -301,15 +300,12 @@ def read(part: Part, operation: str, taken: Numbered, *, whole: bool) -> tuple[S
             expected_rows=sum(chunk.rows for _index, chunk in taken),
         )
         with closing(ahead(rows)) as batches:
-            first = list(islice(batches, 1))
-            parts = _grouped(taken, _rows_at_once(first))
-            return Spool(chain(first, batches), [chunks[-1][1].high for chunks in parts]), parts
+            return Spool(batches, highs)
 
 
-def _rows_at_once(sample: Sequence[pa.RecordBatch]) -> int:
-    """How many rows a part may have, if all are as wide as these."""
-    rows, size = sum(batch.num_rows for batch in sample), sum(batch.nbytes for batch in sample)
-    return min(PART_ROWS, PART_BYTES * rows // size) if size else PART_ROWS
+def _highs(parts: Sequence[Numbered]) -> list[int]:
+    """The highest bucket of each part."""
+    return [chunks[-1][1].high for chunks in parts]
 
 
 def _grouped(chunks: Numbered, rows: int) -> list[Numbered]:

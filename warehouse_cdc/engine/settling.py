@@ -59,7 +59,7 @@ def settle(part: Part) -> tuple[Ended, pa.Table | None]:
     progress = part.generation.progress
     index = progress.delivered
     chunk = part.record.chunks[index]
-    spool, _parts = read(part, chunk.operation, [(index, chunk)], whole=False)
+    spool = read(part, chunk.operation, [(index, chunk)], [chunk.high], whole=False)
     try:
         ((_index, _chunk, rows),) = cut(part, spool.part(0), [(index, chunk)])
         values = values_of(part, chunk.operation, rows)

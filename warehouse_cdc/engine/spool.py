@@ -54,11 +54,15 @@ class Spool:
     Args:
         batches: The result, in any order.
         highs: The highest bucket of each part, ascending.
+
+    Attributes:
+        sizes: Bytes of each part.
     """
 
     def __init__(self, batches: Iterable[pa.RecordBatch], highs: Sequence[int]) -> None:
         """Read all the batches."""
         self._highs = np.asarray(highs)
+        self.sizes = [0 for _high in highs]
         self._held: dict[int, pa.RecordBatch] = {}
         self._written: list[list[int]] = [[] for _high in highs]
         self._count = 0
@@ -86,9 +90,14 @@ class Spool:
 
     def part(self, place: int) -> pa.Table:
         """The rows of a part."""
+        return pa.Table.from_batches(self.batches(place))
+
+    def batches(self, place: int) -> Iterator[pa.RecordBatch]:
+        """The rows of a part, a few at a time."""
         if self._reader is None:
-            return pa.Table.from_batches([self._held[place]])
-        return pa.Table.from_batches([self._reader.get_batch(number) for number in self._written[place]])
+            yield self._held[place]
+        for number in self._written[place]:
+            yield self._reader.get_batch(number)
 
     def close(self) -> None:
         """Free the rows."""
@@ -107,7 +116,9 @@ class Spool:
             ordered = batch if len(self._highs) == 1 else batch.take(pa.array(order))
             for place, (start, end) in enumerate(pairwise([0, *ends])):
                 if end > start:
-                    yield place, ordered.slice(start, end - start)
+                    part = ordered.slice(start, end - start)
+                    self.sizes[place] += part.nbytes
+                    yield place, part
 
     def _write(self, batches: list[pa.RecordBatch]) -> None:
         """Put them on disk, for each part by itself."""

@@ -149,6 +149,8 @@ class _Loader:
             if kind is None:
                 return None
             fields = fields_of(SOURCES[kind])
+            # Athena has a state of its own, and isn't pulled from.
+            settings = {name: each for name, each in settings.items() if name not in fields}
             own = self.checked(path, raw, {**settings, **fields, "type": Field(str)})
             if own is None:
                 return None

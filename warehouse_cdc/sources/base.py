@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from warehouse_cdc.errors import ConfigError, UnsupportedError
-from warehouse_cdc.typed import MismatchError, fields_of, fit
+from warehouse_cdc.typed import MismatchError, fields_of, fit, nearest
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -106,7 +106,8 @@ class Source(ABC):
         values = {}
         for name, text in given.items():
             if name not in known:
-                raise cls._unreadable(f"The URL has an unknown part, {name!r}.")
+                # It isn't shown: it may be the rest of a secret in which & wasn't encoded.
+                raise cls._unreadable(f"The URL has an unknown part. {nearest(name, list(known))}")
             try:
                 values[name] = fit(text, known[name].hint, from_text=True)
             except MismatchError as error:

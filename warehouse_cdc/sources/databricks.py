@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from os import PathLike
@@ -76,13 +77,14 @@ class Databricks(Source):
     def from_url(cls, url: str, **more: Any) -> Self:
         """Read a URL, in which ``token:…@`` is a token and ``id:secret@`` a service principal."""
         scheme, colon, rest = url.partition("://")
-        place, _slash, path = rest.partition("/")
+        place = re.split("[/?]", rest, maxsplit=1)[0]
         signing, at, address = place.rpartition("@")
         user, _colon, word = signing.partition(":")
         if at and word:
             names = {"access_token": word} if user == "token" else {"client_id": user, "client_secret": word}
             fields = (f"{name}={quote(unquote(text), safe='')}" for name, text in names.items())
-            url = f"{scheme}{colon}{address}/{path}{'&' if '?' in path else '?'}{'&'.join(fields)}"
+            more_of = rest[len(place) :]
+            url = f"{scheme}{colon}{address}{more_of}{'&' if '?' in more_of else '?'}{'&'.join(fields)}"
         return super().from_url(url, **more)
 
     def _open(self) -> Connection:

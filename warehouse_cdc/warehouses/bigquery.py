@@ -271,7 +271,7 @@ class BigQueryConnection(AloneConnection):
         self,
         sql: str,
         kinds: Sequence[ColumnType | None],
-        batch_rows: int = 20_000,
+        batch_rows: int = 5_000,
         *,
         idle_timeout: float | None = None,
         expected_rows: int = 0,
