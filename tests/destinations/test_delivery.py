@@ -656,3 +656,28 @@ def test_wide_rows_are_in_memory_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch
         assert warehouse.run(sync).status == "success"
     assert len(held) > 50
     assert max(held) < 15_000_000
+
+
+@pytest.mark.parametrize("rows", [1, 130, 1000])
+def test_a_plan_may_be_read_by_many_statements(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
+    """On a warehouse whose results come whole: each operation's chunks, in order and once."""
+    monkeypatch.setattr("warehouse_cdc.warehouses.duckdb.DuckDBConnection.result_rows", rows)
+    sent: list[str] = []
+    read: list[str] = []
+    sql = "SELECT i AS id FROM range(1000) t(i)"
+    sync = wcdc.Sync(
+        id="many",
+        model=wcdc.Model("many", sql=sql, primary_key="id"),
+        destination=wcdc.destination(lambda batch: sent.extend(batch.row_ids)),
+        chunk_rows=40,
+    )
+    with wcdc.connect("duckdb:///:memory:") as warehouse:
+        stream = warehouse._connection.stream
+        monkeypatch.setattr(
+            warehouse._connection,
+            "stream",
+            lambda sql, *rest, **more: read.append(sql) or stream(sql, *rest, **more),
+        )
+        run = warehouse.run(sync)
+    assert run.status == "success" and sorted(sent, key=int) == [str(number) for number in range(1000)]
+    assert (len(read) > 5) == (rows < 1000)

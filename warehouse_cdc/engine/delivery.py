@@ -31,8 +31,6 @@ from warehouse_cdc.plan.statements import Statements
 from warehouse_cdc.sync import OPERATIONS, Sync
 from warehouse_cdc.warehouses.base import Connection
 
-STATEMENT_ROWS = 10_000_000
-"""Rows that one statement reads: each scans the plan. They wait on local disk."""
 PART_ROWS = 50_000
 """Rows that are in memory at once; several chunks are cut from them."""
 PART_BYTES = 64 * 1024 * 1024
@@ -182,7 +180,7 @@ class Delivery:
     def _chunks(self, operation: str) -> Iterator[Ahead]:
         """Each chunk of an operation with its rows, by row id."""
         numbered = [(i, c) for i, c in enumerate(self._part.record.chunks) if c.operation == operation]
-        for taken in _grouped(numbered, STATEMENT_ROWS):
+        for taken in _grouped(numbered, self._part.connection.result_rows):
             whole = len(taken) == len(numbered)
             parts = _grouped(taken, PART_ROWS)
             spool = read(self._part, operation, taken, _highs(parts), whole=whole)

@@ -193,6 +193,8 @@ class Connection(ABC):
     guard: Callable[[], None] | None = None
     loads = False
     """Whether models are of another database, so that their rows are brought here before anything else."""
+    result_rows = 10_000_000
+    """Rows of a plan that one statement reads: each scans the plan. They wait on local disk."""
 
     @property
     def origin(self) -> Connection | None:

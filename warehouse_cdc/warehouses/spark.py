@@ -106,6 +106,8 @@ def open_spark(source: Source) -> SparkConnection:
 class SparkConnection(DeltaConnection):
     """A session, which may be used by several threads at once: clones share it."""
 
+    result_rows = 250_000  # the client has no way to fetch a part of a result
+
     def __init__(self, session: Any, *, source: Source | None = None, shared: bool = False) -> None:
         """Take a session.
 
