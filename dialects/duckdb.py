@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from warehouse_cdc.dialects.base import BUCKETS, Dialect
 from warehouse_cdc.dialects.capabilities import DialectCapabilities
-from warehouse_cdc.dialects.types import ColumnType, covering
+from warehouse_cdc.dialects.types import ColumnType, common_number
 
 _KINDS = {
     "integer": (
@@ -112,14 +112,10 @@ class DuckDB(Dialect):
         """Integers and decimals have one as long as 38 digits hold both; anything else becomes text."""
         if left == right:
             return left
-        if left.kind == right.kind == "integer":
-            return self.column_type("HUGEINT")
-        if {left.kind, right.kind} <= {"integer", "decimal"}:
-            if ANY_DECIMAL in (left, right):
-                return ANY_DECIMAL
-            if both := covering(_digits(left), _digits(right)):
-                return self.column_type(f"DECIMAL({both[0]},{both[1]})")
-        return self.column_type("VARCHAR")
+        if ANY_DECIMAL in (left, right) and {left.kind, right.kind} <= {"integer", "decimal"}:
+            return ANY_DECIMAL
+        number = common_number(left, right, _digits, integer="HUGEINT", decimal="DECIMAL({},{})")
+        return self.column_type(number or "VARCHAR")
 
     def converted(self, expression: str, source: ColumnType, target: ColumnType) -> str:
         """Also to decimals that are kept as text."""

@@ -18,7 +18,7 @@ from dataclasses import replace
 from warehouse_cdc.dialects.base import BUCKETS
 from warehouse_cdc.dialects.postgres import Postgres
 from warehouse_cdc.dialects.postgres_fork import PostgresFork
-from warehouse_cdc.dialects.types import ColumnType, covering
+from warehouse_cdc.dialects.types import ColumnType, common_number
 from warehouse_cdc.errors import UnsupportedError
 
 LONGEST = 65_535
@@ -124,12 +124,8 @@ class Redshift(PostgresFork):
         """Integers and decimals have one as long as 38 digits hold both; anything else becomes text."""
         if left == right:
             return left
-        if left.kind == right.kind == "integer":
-            return self.column_type("bigint")
-        numbers = {left.kind, right.kind} <= {"integer", "decimal"}
-        if numbers and (both := covering(_digits(left), _digits(right))):
-            return self.column_type(f"numeric({both[0]},{both[1]})")
-        return self.column_type(self.text_type)
+        number = common_number(left, right, _digits, integer="bigint", decimal="numeric({},{})")
+        return self.column_type(number or self.text_type)
 
     def stored(self, expression: str, kind: ColumnType) -> tuple[str, ColumnType]:
         """JSON as its text, since SUPER values don't compare; the padding of CHAR goes."""

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from warehouse_cdc.dialects.base import BUCKETS, Dialect
 from warehouse_cdc.dialects.capabilities import DialectCapabilities
-from warehouse_cdc.dialects.types import ColumnType, covering
+from warehouse_cdc.dialects.types import ColumnType, common_number
 
 _KINDS = {
     **dict.fromkeys(("NUMBER", "DECIMAL", "NUMERIC", "DEC"), "decimal"),
@@ -52,6 +52,12 @@ def digits_of(kind: ColumnType) -> tuple[int, int]:
     """Precision and scale of a number, or of a time the digits of its seconds twice."""
     numbers = [int(number) for number in re.findall(r"\d+", kind.name)]
     return numbers[0], numbers[-1]
+
+
+def _places(kind: ColumnType) -> tuple[int, int]:
+    """Digits of a number before and after the point."""
+    precision, scale = digits_of(kind)
+    return precision - scale, scale
 
 
 class Snowflake(Dialect):
@@ -146,11 +152,8 @@ class Snowflake(Dialect):
         """Numbers have one as long as 38 digits hold both, times the finer one; the rest becomes text."""
         if left == right:
             return left
-        if {left.kind, right.kind} <= {"integer", "decimal"}:
-            (precision, scale), (other, other_scale) = digits_of(left), digits_of(right)
-            both = covering((precision - scale, scale), (other - other_scale, other_scale))
-            if both is not None:
-                return self.column_type(f"NUMBER({both[0]}, {both[1]})")
+        if number := common_number(left, right, _places, integer=None, decimal="NUMBER({}, {})"):
+            return self.column_type(number)
         if left.kind == right.kind and left.kind in TIMES:
             texts = [kind for kind in (left, right) if kind.name == TEXT.name]
             return texts[0] if texts else max(left, right, key=digits_of)

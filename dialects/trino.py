@@ -10,7 +10,7 @@ from sqlglot import exp
 
 from warehouse_cdc.dialects.base import BUCKETS, Dialect
 from warehouse_cdc.dialects.capabilities import DialectCapabilities
-from warehouse_cdc.dialects.types import ColumnType, covering
+from warehouse_cdc.dialects.types import ColumnType, common_number
 
 _KINDS = {
     "tinyint": "integer",
@@ -177,12 +177,7 @@ class Trino(Dialect):
         """Integers and decimals have one as long as 38 digits hold both; anything else becomes text."""
         if left == right:
             return left
-        if left.kind == right.kind == "integer":
-            return self.column_type("BIGINT")
-        numbers = {left.kind, right.kind} <= {"integer", "decimal"}
-        if numbers and (both := covering(_digits(left), _digits(right))):
-            return self.column_type(f"DECIMAL({both[0]}, {both[1]})")
-        return _TEXT
+        return self.column_type(common_number(left, right, _digits) or self.text_type)
 
     # -- identity and equality --------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ from sqlglot import exp
 from warehouse_cdc.dialects.base import BUCKETS, Dialect
 from warehouse_cdc.dialects.capabilities import DialectCapabilities
 from warehouse_cdc.dialects.tsql_text import hoisted, without_order
-from warehouse_cdc.dialects.types import ColumnType, covering
+from warehouse_cdc.dialects.types import ColumnType, common_number
 
 _KINDS = {
     **dict.fromkeys(("tinyint", "smallint", "int", "integer", "bigint"), "integer"),
@@ -229,12 +229,7 @@ class TSQL(Dialect):
         """Integers and decimals have one as long as 38 digits hold both; anything else becomes text."""
         if left == right:
             return left
-        if left.kind == right.kind == "integer":
-            return self.column_type("BIGINT")
-        numbers = {left.kind, right.kind} <= {"integer", "decimal"}
-        if numbers and (both := covering(_places(left), _places(right))):
-            return self.column_type(f"DECIMAL({both[0]}, {both[1]})")
-        return self.column_type(self.text_type)
+        return self.column_type(common_number(left, right, _places) or self.text_type)
 
     # -- identity and equality --------------------------------------------------------------------
 

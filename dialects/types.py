@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 FAMILIES = {
@@ -23,20 +24,6 @@ FAMILIES = {
 }
 """Kind of type to its family: a change of family is a change of the mapping (D7)."""
 
-MOST_DIGITS = 38
-"""Of a decimal, on nearly every warehouse."""
-
-
-def covering(left: tuple[int, int], right: tuple[int, int]) -> tuple[int, int] | None:
-    """Precision and scale of a decimal that holds two, given by their digits before and after the point.
-
-    Returns:
-        None if there is none.
-    """
-    whole, scale = max(left[0], right[0]), max(left[1], right[1])
-    return (whole + scale, scale) if whole + scale <= MOST_DIGITS else None
-
-
 KEY_KINDS = frozenset({"integer", "decimal", "text", "uuid", "boolean", "date", "timestamp", "timestamptz"})
 """The kinds that a primary key may have (D1)."""
 
@@ -57,3 +44,36 @@ class ColumnType:
     def family(self) -> str:
         """The type's family (D7)."""
         return FAMILIES[self.kind]
+
+
+MOST_DIGITS = 38
+"""Of a decimal, on nearly every warehouse."""
+
+
+def common_number(
+    left: ColumnType,
+    right: ColumnType,
+    places: Callable[[ColumnType], tuple[int, int]],
+    *,
+    integer: str | None = "BIGINT",
+    decimal: str = "DECIMAL({}, {})",
+) -> str | None:
+    """The name of a type that holds the values of two types of integers or decimals without loss.
+
+    Args:
+        left: A type.
+        right: Another one.
+        places: The most digits before and after the point that a type has.
+        integer: What holds every integer, where that isn't a decimal.
+        decimal: A decimal's name, for its precision and scale.
+
+    Returns:
+        None if there is none.
+    """
+    if integer and left.kind == right.kind == "integer":
+        return integer
+    if not {left.kind, right.kind} <= {"integer", "decimal"}:
+        return None
+    (whole, scale), (other, other_scale) = places(left), places(right)
+    whole, scale = max(whole, other), max(scale, other_scale)
+    return decimal.format(whole + scale, scale) if whole + scale <= MOST_DIGITS else None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from itertools import product
 from typing import Any
 
 import pytest
@@ -361,6 +363,25 @@ def test_any_two_types_have_a_common_one(name: str) -> None:
         assert dialect.converted("x", left, common)
         if common.kind == "text":
             assert common.name == dialect.text_type or left.kind == right.kind == "text"
+
+
+def places(kind: ColumnType) -> tuple[int, int]:
+    """Digits before and after the point of a decimal whose name says so; of others, more than any has."""
+    digits = [int(number) for number in re.findall(r"\d+", kind.name)]
+    if kind.kind != "decimal" or len(digits) != 2:
+        return 99, 99
+    return digits[0] - digits[1], digits[1]
+
+
+@pytest.mark.parametrize("name", sorted(DIALECTS))
+def test_d6_what_two_decimals_have_in_common_keeps_all_their_digits(name: str) -> None:
+    dialect = get_dialect(name)
+    word = "NUMBER" if name.startswith("snowflake") else "NUMERIC" if name == "bigquery" else "DECIMAL"
+    sizes = [(38, 0), (20, 15), (12, 2), (38, 20), (9, 9)]
+    kinds = [dialect.column_type(f"{word}({precision},{scale})") for precision, scale in sizes]
+    for left, right in product(kinds, kinds):
+        common = places(dialect.common_type(left, right))
+        assert all(common[i] >= max(places(left)[i], places(right)[i]) for i in (0, 1))
 
 
 @pytest.mark.parametrize(
