@@ -76,12 +76,12 @@ class Spool:
                 came.append(batch)
                 size += batch.nbytes
                 if size > LIMIT:
-                    self._write(came)
+                    self._spill(came)
                     came, size = [], 0
             if self._count == 0:
                 self._held = dict(self._parts(came))
             else:
-                self._write(came)
+                self._spill(came)
                 self._writer.close()  # type: ignore[attr-defined]
                 self._reader = pa.ipc.open_file(self._file)
         except BaseException:
@@ -120,7 +120,7 @@ class Spool:
                     self.sizes[place] += part.nbytes
                     yield place, part
 
-    def _write(self, batches: list[pa.RecordBatch]) -> None:
+    def _spill(self, batches: list[pa.RecordBatch]) -> None:
         """Put them on disk, for each part by itself."""
         for place, batch in self._parts(batches):
             if self._writer is None:
