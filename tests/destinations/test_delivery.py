@@ -526,6 +526,16 @@ def test_a_trailing_batch_without_rows_is_no_error() -> None:
         spool.close()
 
 
+@pytest.mark.parametrize("highs", [[9], [3, 9]])
+def test_buckets_may_come_as_decimals(highs: list[int]) -> None:
+    """As Snowflake's whole numbers do."""
+    buckets = pa.array(range(10)).cast(pa.decimal128(38, 0))
+    spool = Spool([pa.record_batch({"bucket": buckets})], highs)
+    parts = [spool.part(place).column("bucket").to_pylist() for place in range(len(highs))]
+    assert parts == [[*range(10)]] if len(highs) == 1 else [[*range(4)], [*range(4, 10)]]
+    spool.close()
+
+
 def test_a_full_disk_leaves_no_file_behind(tmp_path: Path) -> None:
     """The disk is full (here: files may have 20 MB): "closing it frees its file"."""
     code = """

@@ -322,7 +322,7 @@ def _grouped(chunks: Numbered, rows: int) -> list[Numbered]:
 def cut(part: Part, rows: pa.Table, chunks: Numbered) -> Iterator[tuple[int, Chunk, pa.Table]]:
     """Cut rows into chunks, each sorted by row id (D14)."""
     highs = np.asarray([chunk.high for _index, chunk in chunks])
-    places = pa.array(np.searchsorted(highs, rows.column("bucket").to_numpy()))
+    places = pa.array(np.searchsorted(highs, rows.column("bucket").cast(pa.int64()).to_numpy()))
     keys = pa.table({"place": places, "row_id": rows.column("row_id")})
     ordered = rows.take(pc.sort_indices(keys, [("place", "ascending"), ("row_id", "ascending")]))
     start = 0
