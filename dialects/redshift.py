@@ -11,14 +11,13 @@ SHA-256.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 
 from warehouse_cdc.dialects.base import BUCKETS
 from warehouse_cdc.dialects.postgres import Postgres
 from warehouse_cdc.dialects.postgres_fork import PostgresFork
-from warehouse_cdc.dialects.types import ColumnType, common_number
+from warehouse_cdc.dialects.types import ColumnType, common_number, decimal_digits
 from warehouse_cdc.errors import UnsupportedError
 
 LONGEST = 65_535
@@ -35,9 +34,8 @@ def _digits(kind: ColumnType) -> tuple[int, int]:
     """The most digits before and after the point of an integer or decimal type."""
     if kind.kind == "integer":
         return _DIGITS.get(kind.name.lower(), 19), 0
-    numbers = [int(number) for number in re.findall(r"\d+", kind.name)] or [18]
-    scale = numbers[1] if len(numbers) > 1 else 0
-    return numbers[0] - scale, scale
+    precision, scale = decimal_digits(kind, 18)
+    return precision - scale, scale
 
 
 class Redshift(PostgresFork):

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Sequence
 
+from warehouse_cdc.dialects import types
 from warehouse_cdc.dialects.base import BUCKETS, Dialect
 from warehouse_cdc.dialects.capabilities import DialectCapabilities
 from warehouse_cdc.dialects.types import ColumnType, common_number
@@ -48,8 +49,7 @@ _FIELD = re.compile(r"\s*(?:`((?:[^`]|``)+)`|([^\s:`,<>]+))\s*:\s*")
 
 def decimal_digits(kind: ColumnType) -> tuple[int, int]:
     """Precision and scale of a decimal type."""
-    numbers = [int(number) for number in re.findall(r"\d+", kind.name)]
-    return (numbers[0] if numbers else 10), (numbers[1] if len(numbers) > 1 else 0)
+    return types.decimal_digits(kind, 10)
 
 
 def _digits(kind: ColumnType) -> tuple[int, int]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from sqlglot import exp
 
+from warehouse_cdc.dialects import types
 from warehouse_cdc.dialects.base import BUCKETS, Dialect
 from warehouse_cdc.dialects.capabilities import DialectCapabilities
 from warehouse_cdc.dialects.types import ColumnType, common_number
@@ -53,8 +54,7 @@ def _digits(kind: ColumnType) -> tuple[int, int]:
 
 def decimal_digits(kind: ColumnType) -> tuple[int, int]:
     """Precision and scale of a decimal type."""
-    numbers = [int(number) for number in re.findall(r"\d+", kind.name)]
-    return (numbers[0] if numbers else 38), (numbers[1] if len(numbers) > 1 else 0)
+    return types.decimal_digits(kind, 38)
 
 
 def _is_fine(kind: ColumnType) -> bool:

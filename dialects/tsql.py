@@ -19,6 +19,7 @@ from datetime import datetime, timezone
 
 from sqlglot import exp
 
+from warehouse_cdc.dialects import types
 from warehouse_cdc.dialects.base import BUCKETS, Dialect
 from warehouse_cdc.dialects.capabilities import DialectCapabilities
 from warehouse_cdc.dialects.tsql_text import hoisted, without_order
@@ -44,8 +45,7 @@ _ESCAPES = {8: "b", 9: "t", 10: "n", 12: "f", 13: "r"}
 
 def decimal_digits(kind: ColumnType) -> tuple[int, int]:
     """Precision and scale of a decimal type."""
-    numbers = [int(number) for number in re.findall(r"\d+", kind.name)]
-    return (numbers[0] if numbers else 18), (numbers[1] if len(numbers) > 1 else 0)
+    return types.decimal_digits(kind, 18)
 
 
 class TSQL(Dialect):

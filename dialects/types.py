@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -44,6 +45,12 @@ class ColumnType:
     def family(self) -> str:
         """The type's family (D7)."""
         return FAMILIES[self.kind]
+
+
+def decimal_digits(kind: ColumnType, precision: int) -> tuple[int, int]:
+    """Precision and scale of a decimal type as its name says them; else this precision, and none."""
+    numbers = [int(number) for number in re.findall(r"\d+", kind.name)]
+    return (numbers[0] if numbers else precision), (numbers[1] if len(numbers) > 1 else 0)
 
 
 MOST_DIGITS = 38

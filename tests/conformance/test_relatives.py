@@ -281,7 +281,7 @@ def test_redshift_has_its_own_port_and_encoding(monkeypatch: pytest.MonkeyPatch)
     assert {each["client_encoding"] for each in asked} == {"UTF8"}
 
 
-@pytest.mark.redshift
+@pytest.mark.parametrize("relative", [pytest.param("redshift", marks=pytest.mark.redshift)], indirect=True)
 @pytest.mark.parametrize(
     ("before", "after", "value", "other"),
     [
@@ -292,25 +292,21 @@ def test_redshift_has_its_own_port_and_encoding(monkeypatch: pytest.MonkeyPatch)
     ],
 )
 def test_a_removal_has_the_digits_that_were_delivered_though_the_type_changed(
-    postgres_url: str, crm: Recorder, before: str, after: str, value: str, other: str
+    relative: Relative, crm: Recorder, before: str, after: str, value: str, other: str
 ) -> None:
     """D6 and D9; a refused row makes a plan that isn't settled."""
-    with postgres_engine(postgres_url, Relative) as redshift:
-        assert isinstance(redshift, Relative)
-        redshift.kin = "redshift"
-        redshift.execute(*REDSHIFTS_FUNCTIONS)
-        rows = [f"({n}, {value})" for n in range(1, 40)]
-        redshift.table(f"id integer, n {before}", *rows)
-        warehouse, sync = redshift.connect(), sync_of(crm)
-        assert warehouse.run(sync).status == "success"
-        redshift.table(f"id integer, n {after}", *rows[:-1], f"(39, {other})")
-        crm.refuse = {"39": "no"}
-        warehouse.run(sync)
-        crm.refuse = {}
-        assert warehouse.run(sync).status == "success"
-        delivered = Decimal(crm.held["7"]["n"])
-        crm.batches.clear()
-        redshift.execute("DELETE FROM people WHERE id = 7")
-        assert warehouse.run(sync).status == "success"
-        sent = [(batch.operation, Decimal(batch.rows[0]["n"])) for batch in crm.batches]
-        assert sent == [("removed", delivered)]
+    rows = [f"({n}, {value})" for n in range(1, 40)]
+    relative.table(f"id integer, n {before}", *rows)
+    warehouse, sync = relative.connect(), sync_of(crm)
+    assert warehouse.run(sync).status == "success"
+    relative.table(f"id integer, n {after}", *rows[:-1], f"(39, {other})")
+    crm.refuse = {"39": "no"}
+    warehouse.run(sync)
+    crm.refuse = {}
+    assert warehouse.run(sync).status == "success"
+    delivered = Decimal(crm.held["7"]["n"])
+    crm.batches.clear()
+    relative.execute("DELETE FROM people WHERE id = 7")
+    assert warehouse.run(sync).status == "success"
+    sent = [(batch.operation, Decimal(batch.rows[0]["n"])) for batch in crm.batches]
+    assert sent == [("removed", delivered)]

@@ -110,10 +110,12 @@ class Spool:
     def _parts(self, batches: list[pa.RecordBatch]) -> Iterator[tuple[int, pa.RecordBatch]]:
         """Each part's rows, where it has some."""
         for batch in pa.Table.from_batches(batches).combine_chunks().to_batches() if batches else ():
-            places = np.searchsorted(self._highs, batch.column("bucket").cast(pa.int64()).to_numpy())
-            order = np.argsort(places, kind="stable")
-            ends = np.searchsorted(places[order], np.arange(len(self._highs)), side="right")
-            ordered = batch if len(self._highs) == 1 else batch.take(pa.array(order))
+            ordered, ends = batch, [batch.num_rows]
+            if len(self._highs) > 1:
+                places = np.searchsorted(self._highs, batch.column("bucket").cast(pa.int64()).to_numpy())
+                order = np.argsort(places, kind="stable")
+                ends = np.searchsorted(places[order], np.arange(len(self._highs)), side="right").tolist()
+                ordered = batch.take(pa.array(order))
             for place, (start, end) in enumerate(pairwise([0, *ends])):
                 if end > start:
                     part = ordered.slice(start, end - start)
