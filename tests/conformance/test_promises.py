@@ -72,6 +72,24 @@ def test_only_what_changed_is_sent(engine: Engine, crm: Recorder) -> None:
     assert {row_id: row["email"] for row_id, row in crm.held.items()} == {"1": None, "3": "c", "4": "d"}
 
 
+def test_a_plan_of_several_parts_and_statements_is_read_as_one(
+    engine: Engine, crm: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows that don't fit into one part, or into one result, each come once and in their chunk."""
+    warehouse = engine.connect()
+    monkeypatch.setattr("warehouse_cdc.engine.delivery.PART_ROWS", 40)
+    monkeypatch.setattr(type(warehouse._connection), "result_rows", 200)
+    people(engine, *(f"({number}, 'p{number}', 0)" for number in range(300)))
+    sync = sync_of(crm, chunk_rows=20)
+    assert counted(warehouse.run(sync)) == {"added": (300, 300, 300, 0, 0)}
+    assert [len(batch) for batch in crm.batches] == [20] * 15
+    assert crm.take() == ids("added", *range(300))
+    engine.execute("UPDATE people SET ltv = 1 WHERE id < 100", "DELETE FROM people WHERE id >= 200")
+    assert warehouse.run(sync).status == "success"
+    assert crm.take() == ids("changed", *range(100)) | ids("removed", *range(200, 300))
+    assert crm.held == {str(i): {"id": i, "email": f"p{i}", "ltv": int(i < 100)} for i in range(200)}
+
+
 def test_one_row_rejected_for_ever_among_100_000_costs_one_row(engine: Engine, crm: Recorder) -> None:
     hundred_thousand(engine)
     warehouse, sync = engine.connect(), sync_of(crm, batch_rows=20_000, chunk_rows=50_000)
