@@ -13,6 +13,7 @@ from ulid import ULID
 
 import warehouse_cdc as wcdc
 from warehouse_cdc.engine.interruption import Interrupted, interruptible
+from warehouse_cdc.warehouses import alone
 
 module = pytest.importorskip("warehouse_cdc.warehouses.athena")
 SOURCE = wcdc.sources.Athena(state="s3://bucket/cdc", region="eu-west-1")
@@ -77,7 +78,7 @@ def test_a_value_does_not_choose_what_an_error_means(reason: str, kind: type[Exc
 
 
 def test_a_cancelled_run_does_not_wait_for_a_full_queue(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_QUEUE_SECONDS", 2.0)
+    monkeypatch.setattr(alone, "QUEUE_SECONDS", 2.0)
     sent: list[Any] = []
 
     def full(**request: Any) -> None:

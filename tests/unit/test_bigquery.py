@@ -12,10 +12,12 @@ import pytest
 
 pytest.importorskip("google.cloud.bigquery")
 import requests  # noqa: E402
+from google.api_core import exceptions as api  # noqa: E402
 from google.auth.credentials import AnonymousCredentials  # noqa: E402
 from google.cloud import bigquery  # noqa: E402
 from requests.adapters import HTTPAdapter  # noqa: E402
 
+import warehouse_cdc as wcdc  # noqa: E402
 from warehouse_cdc.dialects import get_dialect  # noqa: E402
 from warehouse_cdc.engine.checks import check  # noqa: E402
 from warehouse_cdc.engine.interruption import Interrupted, interruptible  # noqa: E402
@@ -101,11 +103,26 @@ def test_a_cancelled_run_does_not_wait_to_send_a_job_again(monkeypatch: pytest.M
     failed = SimpleNamespace(state="DONE", error_result={"reason": "backendError", "message": ""})
     sent: list[str] = []
     monkeypatch.setattr(connection, "_sent", lambda sql, _name: (sent.append(sql), failed)[1])
-    monkeypatch.setattr(module.random, "uniform", lambda *_between: 2)
+    monkeypatch.setattr("random.uniform", lambda *_between: 2)
     cancelled = threading.Event()
     cancelled.set()
     with pytest.raises(Interrupted), interruptible(connection, cancelled):
         connection.execute("SELECT 1")
+    assert len(sent) == 1
+
+
+def test_a_job_whose_answer_failed_is_not_sent_as_another_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may still run."""
+    connection = BigQueryConnection(SimpleNamespace(), BigQuery(project="p", location="EU"))  # type: ignore[arg-type]
+    sent: list[str] = []
+
+    def fail(sql: str, _name: str) -> Any:
+        sent.append(sql)
+        raise api.InternalServerError("", errors=[{"reason": "backendError", "message": ""}])
+
+    monkeypatch.setattr(connection, "_sent", fail)
+    with pytest.raises(wcdc.WarehouseError):
+        connection.execute("INSERT INTO t VALUES (1)")
     assert len(sent) == 1
 
 

@@ -20,7 +20,6 @@ from warehouse_cdc.dialects import get_dialect
 from warehouse_cdc.engine.interruption import Interrupted, interruptible
 from warehouse_cdc.sources import Databricks, source_of
 from warehouse_cdc.warehouses import databricks as module
-from warehouse_cdc.warehouses import delta
 from warehouse_cdc.warehouses.delta import LeftoverError, mapped
 
 PATH = "/sql/1.0/warehouses/abc"
@@ -205,7 +204,7 @@ def test_a_cancelled_run_does_not_wait_to_send_a_statement_again(monkeypatch: py
         sent.append(sql)
         raise module.driver.exc.ServerOperationError("[DELTA_CONCURRENT_APPEND] x")
 
-    monkeypatch.setattr(delta.random, "uniform", lambda *_between: 2)
+    monkeypatch.setattr("random.uniform", lambda *_between: 2)
     source = Databricks(host="host", http_path=PATH, access_token="t")
     connection, cancelled = module.DatabricksConnection(source, Session()), threading.Event()
     cancelled.set()

@@ -275,7 +275,7 @@ def test_cancelling_ends_the_statement_under_way_and_nothing_else(server: Server
 def test_a_cancelled_run_does_not_wait_to_send_a_statement_again(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("warehouse_cdc.warehouses.snowflake.random.uniform", lambda *_between: 2)
+    monkeypatch.setattr("random.uniform", lambda *_between: 2)
     connection, cancelled = server.source(user="syncs", password="pw").open(), threading.Event()
     cancelled.set()
     with pytest.raises(Interrupted), interruptible(connection, cancelled):

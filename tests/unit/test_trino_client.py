@@ -12,10 +12,11 @@ import pytest
 
 import warehouse_cdc as wcdc
 from warehouse_cdc.engine.interruption import Interrupted, interruptible
+from warehouse_cdc.warehouses import alone
 from warehouse_cdc.warehouses.base import Labels
 
 module = pytest.importorskip("warehouse_cdc.warehouses.trino")
-trino_session = pytest.importorskip("warehouse_cdc.warehouses.trino_session")
+pytest.importorskip("warehouse_cdc.warehouses.trino_session")
 COLUMN = {"name": "a", "type": "bigint", "typeSignature": {"rawType": "bigint", "arguments": []}}
 FULL = {"message": "Too many queued queries", "errorCode": 1, "errorName": "QUERY_QUEUE_FULL"}
 
@@ -118,7 +119,7 @@ def test_a_statement_that_waited_is_sent_only_if_it_still_may(
 
 def test_a_queue_that_stays_full_is_told(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     connection = connected(server)
-    monkeypatch.setattr(trino_session, "_QUEUE_SECONDS", -1.0)
+    monkeypatch.setattr(alone, "QUEUE_SECONDS", -1.0)
     server.answers += [FULL]
     with pytest.raises(wcdc.QueryError, match="queue is full") as caught:
         connection.query("SELECT 1")

@@ -490,7 +490,7 @@ def test_what_waited_is_sent_only_if_it_still_may(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_cancelled_run_does_not_wait_for_a_busy_warehouse(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tsql.random, "uniform", lambda *_between: 2)
+    monkeypatch.setattr("random.uniform", lambda *_between: 2)
     session, cancelled = Busy(9, "The service is currently busy."), threading.Event()
     connection = tsql.TSQLConnection(session, lambda: session, get_dialect("fabric"))  # type: ignore[arg-type]
     cancelled.set()

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import random
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 from sqlglot import exp
 
+from warehouse_cdc.errors import QueryError
 from warehouse_cdc.warehouses.base import Connection
+
+ATTEMPTS = 6
+"""How often a statement is sent that did nothing and may do it the next time."""
+QUEUE_SECONDS = 600.0
+"""How long a statement waits for a place in a queue."""
+
+_T = TypeVar("_T")
+
+
+def overwrites(sql: str) -> bool:
+    """Whether a statement may run twice, so that it doesn't matter if it did something before it failed."""
+    return sql.lstrip()[:6].upper() in ("DELETE", "UPDATE")
 
 
 class AloneConnection(Connection):
@@ -33,6 +48,36 @@ class AloneConnection(Connection):
     def cancel_statement(self) -> None:
         """Don't send it again; what is under way, others stop that can."""
         self._unwanted.set()
+
+    def _repeated(self, send: Callable[[], _T], wait: Callable[[QueryError], float]) -> _T:
+        """Send a statement; again, if that may help and for as long as it is wanted.
+
+        Args:
+            send: Sends it once.
+            wait: From an error to the seconds before the second attempt, which double for each later one; 0
+                if the statement would fail again, or may have done something.
+        """
+        self._unwanted.clear()
+        for attempt in range(ATTEMPTS - 1):
+            try:
+                return send()
+            except QueryError as error:
+                longest = wait(error) * 2**attempt
+                if not longest or self._unwanted.wait(random.uniform(longest / 2, longest)):
+                    raise
+        return send()
+
+    def _queued(self, send: Callable[[], _T], full: Callable[[Exception], bool]) -> _T:
+        """Send a statement; again after growing waits while the queue is full, for then nothing runs."""
+        end, pause = time.monotonic() + QUEUE_SECONDS, 1.0
+        while True:
+            try:
+                return send()
+            except Exception as error:
+                if not full(error) or time.monotonic() > end or self._unwanted.wait(pause):
+                    raise
+            self._sending()
+            pause = min(2 * pause, 30.0)
 
     @contextmanager
     def transaction(

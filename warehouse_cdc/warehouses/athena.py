@@ -35,14 +35,12 @@ from warehouse_cdc.errors import (
 from warehouse_cdc.sources import Athena as Source
 from warehouse_cdc.warehouses.alone import AloneConnection
 from warehouse_cdc.warehouses.base import Work, redacted, schema_missing, unquoted
-from warehouse_cdc.warehouses.trino_values import CONFLICTS, NAMES_ONLY, arrow_type, persevere
+from warehouse_cdc.warehouses.trino_values import CONFLICTS, NAMES_ONLY, arrow_type, wait_of
 
 STATEMENT_BYTES = 262_144
 """What Athena takes as one statement."""
 _BLOCK_BYTES = 32 * 1024 * 1024
 """What is read of a result at once; a row is shorter than that."""
-_QUEUE_SECONDS = 600.0
-"""How long a statement waits for a place in Athena's queue."""
 _SETTLE_SECONDS = 2.0
 """What a statement was about to commit when it was stopped may land a moment later."""
 _SKEW = timedelta(hours=1)
@@ -170,7 +168,7 @@ class AthenaConnection(AloneConnection):
 
     def execute(self, sql: str, *, work: Work = "") -> None:
         """Run a statement; again, if it can be repeated and another one was faster."""
-        persevere(sql, self._execute, self._unwanted)
+        self._repeated(lambda: self._execute(sql), lambda error: wait_of(error, sql))
 
     def _execute(self, sql: str) -> None:
         folder = self._folder_of_dropped(sql)
@@ -216,16 +214,11 @@ class AthenaConnection(AloneConnection):
         }
         if self._source.output is not None:
             request["ResultConfiguration"] = {"OutputLocation": self._source.output}
-        end, pause = time.monotonic() + _QUEUE_SECONDS, 1.0
-        while True:
-            try:
-                return str(self._athena.start_query_execution(**request)["QueryExecutionId"])
-            except ClientError as error:
-                full = _code(error) == "TooManyRequestsException"
-                if not full or time.monotonic() > end or self._unwanted.wait(pause):
-                    raise
-            self._sending()
-            pause = min(2 * pause, 30.0)
+        started = self._queued(
+            lambda: self._athena.start_query_execution(**request),
+            lambda error: isinstance(error, ClientError) and _code(error) == "TooManyRequestsException",
+        )
+        return str(started["QueryExecutionId"])
 
     def _wait(self, query_id: str) -> Any:
         """Until Athena says that it is over; it is stopped if nobody wants that any more."""

@@ -7,7 +7,6 @@ runs once, and what became of it is asked by its id. Results are read by the Sto
 from __future__ import annotations
 
 import logging
-import random
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -42,8 +41,6 @@ _PATIENCE = 90.0
 """Seconds for which a request is repeated that fails for reasons that may pass."""
 _ANSWER = 60.0
 """Seconds for which the answer to one request is waited for; the client itself would wait for ever."""
-_ATTEMPTS = 6
-"""How often a job is sent that fails for such reasons: it has done nothing."""
 _POLLS = (0.05, 1.0)
 """Seconds between two looks at a job: at first, and at most."""
 _STREAMS = 2
@@ -161,22 +158,24 @@ class BigQueryConnection(AloneConnection):
         return bigquery.DatasetReference(project or self._client.project, name)
 
     def _run(self, sql: str) -> bigquery.QueryJob:
-        """Run a statement to its end; again, if it failed for a reason that may pass."""
-        self._unwanted.clear()
-        for attempt in range(1, _ATTEMPTS + 1):
-            job_id = f"wcdc_{ULID()}"
-            self._under_way = job_id
+        """Run a statement to its end; again, if its job failed for a reason that may pass: it did nothing."""
+        failed: list[Mapping[str, Any]] = []
+
+        def send() -> bigquery.QueryJob:
+            self._under_way = job_id = f"wcdc_{ULID()}"
+            failed.clear()
             try:
                 with _mapping(sql, job_id):
                     job = self._ended(self._sent(sql, job_id))
             finally:
                 self._under_way = None
-            if job.error_result is None:
-                return job
-            last = not _passes(job.error_result) or attempt == _ATTEMPTS
-            if last or self._unwanted.wait(random.uniform(0.5, 1.0) * 2 ** (attempt - 1)):
+            if job.error_result is not None:
+                failed.append(job.error_result)
                 raise _mapped_reason(job.error_result, sql, job_id)
-        raise AssertionError("the loop returns or raises")
+            return job
+
+        # Not if a request failed: then its job may still run.
+        return self._repeated(send, lambda _error: 1.0 if any(map(_passes, failed)) else 0.0)
 
     def _sent(self, sql: str, job_id: str) -> bigquery.QueryJob:
         """Start a job, which is there once however often it is sent."""

@@ -5,7 +5,6 @@ Each statement is alone, so runs are recorded in tables.
 
 from __future__ import annotations
 
-import random
 import re
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -24,9 +23,6 @@ from warehouse_cdc.errors import (
 )
 from warehouse_cdc.warehouses.alone import AloneConnection
 from warehouse_cdc.warehouses.base import ESCAPED, Work, redacted, schema_missing, unquoted
-
-_ATTEMPTS = 6
-"""How often a statement is tried that another one was faster than."""
 
 _ARROW: dict[str, pa.DataType] = {
     "text": pa.string(),
@@ -93,21 +89,19 @@ class DeltaConnection(AloneConnection):
 
         After a table's creation that failed so, the next attempt finds the other one's table.
         """
-        self._unwanted.clear()
-        for attempt in range(1, _ATTEMPTS + 1):
+
+        def send() -> None:
             try:
                 with self._sent(sql):
                     pass
-            except QueryError as error:
-                left = isinstance(error, LeftoverError)
-                if not (left or error.code == "query-conflict") or attempt == _ATTEMPTS:
-                    raise
-                if isinstance(error, LeftoverError):
-                    self._register(sql, error.location)
-                if self._unwanted.wait(random.uniform(0.1, 0.2 * 2**attempt)):
-                    raise
-            else:
-                return
+            except LeftoverError as error:
+                self._register(sql, error.location)
+                raise
+
+        def wait(error: QueryError) -> float:
+            return 0.4 if isinstance(error, LeftoverError) or error.code == "query-conflict" else 0.0
+
+        self._repeated(send, wait)
 
     def _register(self, create: str, location: str) -> None:
         """Tell the catalog of what a process has created that died too soon: then it can be looked at."""

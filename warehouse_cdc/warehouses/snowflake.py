@@ -6,7 +6,6 @@ Each statement is alone: statements that make tables commit by themselves, so ru
 from __future__ import annotations
 
 import json
-import random
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -49,8 +48,6 @@ if TYPE_CHECKING:
 _VERSION = int(connector.__version__.partition(".")[0])
 _CUT = {"force_microsecond_precision": True} if _VERSION >= 5 else {}
 """Otherwise nanoseconds before 1678 and after 2262 can't be read."""
-_ATTEMPTS = 6
-"""How often a statement is tried for which too many others waited already."""
 _LITERAL = literals(r"'(?:[^'\\]|\\.|'')*'|\$\$.*?\$\$", rf"{NAMED}|//[^\n]*")
 _SESSION = {"TIMEZONE": "UTC", "TIMESTAMP_INPUT_FORMAT": "AUTO", "DATE_INPUT_FORMAT": "AUTO"}
 """Parameters of every statement, also in sessions that are somebody else's: they outlive no statement."""
@@ -262,18 +259,14 @@ class SnowflakeConnection(AloneConnection):
     def execute(self, sql: str, *, work: Work = "") -> None:
         """Run a statement; again, if it was refused because too many wait for the table already."""
         before = self._connection.schema if sql.startswith("CREATE SCHEMA") else None
-        self._unwanted.clear()
-        for attempt in range(1, _ATTEMPTS + 1):
-            try:
-                with self._cursor(sql):
-                    break
-            except QueryError as error:
-                last = error.code != "query-conflict" or attempt == _ATTEMPTS
-                if last or self._unwanted.wait(random.uniform(0, 0.5 * 2**attempt)):
-                    raise
+        self._repeated(lambda: self._run(sql), lambda error: 1.0 if error.code == "query-conflict" else 0.0)
         if before is not None:
             # Snowflake has made the new one the session's.
             self.execute(f"USE SCHEMA {self.dialect.quote(before)}")
+
+    def _run(self, sql: str) -> None:
+        with self._cursor(sql):
+            pass
 
     @contextmanager
     def _cursor(self, sql: str) -> Iterator[Any]:

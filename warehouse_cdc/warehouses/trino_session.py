@@ -6,7 +6,6 @@ Each statement is alone: their transactions hold one write at most, so runs are 
 from __future__ import annotations
 
 import base64
-import time
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -20,11 +19,9 @@ from warehouse_cdc.dialects import ColumnType, Trino
 from warehouse_cdc.errors import ConnectionLostError, PermissionDeniedError, QueryError, WarehouseError
 from warehouse_cdc.warehouses.alone import AloneConnection
 from warehouse_cdc.warehouses.base import Labels, Work, end_all, redacted, schema_missing
-from warehouse_cdc.warehouses.trino_values import CONFLICTS, NAMES_ONLY, arrow_type, persevere
+from warehouse_cdc.warehouses.trino_values import CONFLICTS, NAMES_ONLY, arrow_type, wait_of
 
 _QUEUE_FULL = "QUERY_QUEUE_FULL"
-_QUEUE_SECONDS = 600.0
-"""How long a statement waits for a place in the server's queue."""
 
 
 def _array(values: Sequence[Any], wanted: pa.DataType) -> pa.Array:
@@ -128,7 +125,7 @@ class TrinoSession(AloneConnection):
 
     def execute(self, sql: str, *, work: Work = "") -> None:
         """Run a statement; again, if it can be repeated and another one was faster."""
-        persevere(sql, self.query, self._unwanted)
+        self._repeated(lambda: self.query(sql), lambda error: wait_of(error, sql))
 
     @contextmanager
     def _cursor(self, sql: str, *, spelled: bool = False) -> Iterator[Any]:
@@ -156,18 +153,11 @@ class TrinoSession(AloneConnection):
             self._under_way = None
 
     def _begin(self, cursor: Any, sql: str) -> None:
-        """Send it; again after growing waits while the server's queue is full, for then it runs nothing."""
-        end, pause = time.monotonic() + _QUEUE_SECONDS, 1.0
-        while True:
-            try:
-                cursor.execute(sql)
-                return
-            except self._failures as error:
-                full = getattr(error, "error_name", None) == _QUEUE_FULL
-                if not full or time.monotonic() > end or self._unwanted.wait(pause):
-                    raise
-            self._sending()
-            pause = min(2 * pause, 30.0)
+        """Send it, once the server's queue has a place."""
+        self._queued(
+            lambda: cursor.execute(sql),
+            lambda error: getattr(error, "error_name", None) == _QUEUE_FULL,
+        )
 
     def stream(
         self,

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable
-from threading import Event
-
 import pyarrow as pa
 
 from warehouse_cdc.dialects import ColumnType
 from warehouse_cdc.dialects.trino import decimal_digits
 from warehouse_cdc.errors import QueryError
+from warehouse_cdc.warehouses.alone import overwrites
 
 NAMES_ONLY = frozenset(
     {
@@ -28,7 +25,6 @@ NAMES_ONLY = frozenset(
 """Errors whose message names objects, never row values."""
 CONFLICTS = frozenset({"ICEBERG_COMMIT_ERROR", "TRANSACTION_CONFLICT"})
 """Errors of statements that another one was faster than."""
-_ATTEMPTS = 6
 
 _ARROW: dict[str, pa.DataType] = {
     "text": pa.string(),
@@ -55,18 +51,6 @@ def arrow_type(kind: ColumnType | None) -> pa.DataType:
     return _ARROW[kind.kind]
 
 
-def persevere(sql: str, send: Callable[[str], object], unwanted: Event) -> None:
-    """Send a statement; a DELETE or UPDATE, which can be repeated, again if another one was faster.
-
-    Not any more once it is unwanted.
-    """
-    repeatable = sql.lstrip()[:6].upper() in ("DELETE", "UPDATE")
-    for attempt in range(1, _ATTEMPTS + 1):
-        try:
-            send(sql)
-        except QueryError as error:
-            last = error.code != "query-conflict" or not repeatable or attempt == _ATTEMPTS
-            if last or unwanted.wait(random.uniform(0, 0.1 * 2**attempt)):
-                raise
-        else:
-            return
+def wait_of(error: QueryError, sql: str) -> float:
+    """Seconds before a statement is sent again: 0 if it isn't, because it may have done something."""
+    return 0.2 if error.code == "query-conflict" and overwrites(sql) else 0.0

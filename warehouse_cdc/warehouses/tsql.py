@@ -6,7 +6,6 @@ making.
 
 from __future__ import annotations
 
-import random
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
@@ -20,7 +19,7 @@ from warehouse_cdc.dialects import ColumnType, get_dialect
 from warehouse_cdc.dialects.tsql import TSQL, decimal_digits
 from warehouse_cdc.errors import ConnectionLostError, PermissionDeniedError, QueryError, WarehouseError
 from warehouse_cdc.sources.tsql import Synapse as SynapseSource
-from warehouse_cdc.warehouses.alone import AloneConnection
+from warehouse_cdc.warehouses.alone import AloneConnection, overwrites
 from warehouse_cdc.warehouses.base import Work, end_all, redacted, schema_missing
 from warehouse_cdc.warehouses.tsql_errors import LITERAL, mapped
 from warehouse_cdc.warehouses.tsql_session import opener_of
@@ -32,8 +31,6 @@ INSERTED = 100
 """Rows of one INSERT, each a SELECT of its own."""
 LABEL = 255
 """Characters of a statement's label."""
-_ATTEMPTS = 6
-"""How often a statement is sent that the warehouse was too busy for, or whose rows another one changed."""
 _LABELLED = re.compile(r"(WITH|SELECT|INSERT|UPDATE|DELETE)\b|CREATE TABLE \S+\s+WITH \([^)]*\) AS\b")
 _ARROW: dict[str, pa.DataType] = {
     "text": pa.string(),
@@ -97,17 +94,10 @@ class TSQLConnection(AloneConnection):
     @contextmanager
     def _cursor(self, sql: str) -> Iterator[Any]:
         """Send a statement, which is over when the block is; again, if it did nothing."""
-        self._unwanted.clear()
         with ExitStack() as sent:
-            for attempt in range(1, _ATTEMPTS + 1):
-                try:
-                    cursor = sent.enter_context(self._sent(sql))
-                    break
-                except QueryError as error:
-                    last = attempt == _ATTEMPTS or not _repeatable(error, sql)
-                    if last or self._unwanted.wait(random.uniform(0, _WAITS[error.code] * 2**attempt)):
-                        raise
-            yield cursor
+            yield self._repeated(
+                lambda: sent.enter_context(self._sent(sql)), lambda error: _wait_of(error, sql)
+            )
 
     @contextmanager
     def _sent(self, sql: str) -> Iterator[Any]:
@@ -292,11 +282,8 @@ def _as(array: pa.Array, wanted: pa.DataType) -> pa.Array:
     return array if array.type == wanted else array.cast(wanted, safe=not pa.types.is_temporal(wanted))
 
 
-_WAITS = {"query-busy": 5.0, "query-conflict": 0.1}
-"""Seconds of the first wait, by the error's code."""
-
-
-def _repeatable(error: QueryError, sql: str) -> bool:
-    """Whether a statement that failed did nothing and can be sent again."""
-    conflict = error.code == "query-conflict" and sql.lstrip()[:6].upper() in ("DELETE", "UPDATE")
-    return conflict or error.code == "query-busy"
+def _wait_of(error: QueryError, sql: str) -> float:
+    """Seconds before a statement is sent again: 0 if it isn't."""
+    if error.code == "query-busy":
+        return 10.0
+    return 0.2 if error.code == "query-conflict" and overwrites(sql) else 0.0
