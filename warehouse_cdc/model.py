@@ -69,7 +69,7 @@ class Model:
     def _read(self) -> str:
         path = Path(str(self.file))
         try:
-            return path.read_text(encoding="utf-8")
+            return path.read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(
                 f"Model {self.name!r}: its file can't be read as UTF-8 text ({type(error).__name__}).",

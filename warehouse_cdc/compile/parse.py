@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Protocol
 
 import sqlglot
 from sqlglot import exp
-from sqlglot.errors import ParseError, SqlglotError, TokenError
+from sqlglot.errors import ErrorLevel, ParseError, SqlglotError, TokenError, UnsupportedError
 from sqlglot.tokenizer_core import Token, TokenType
 
 from warehouse_cdc.errors import ModelError
@@ -24,6 +25,8 @@ _WRITES: dict[type, str] = {
     exp.Into: "INTO",
     exp.Lock: "FOR",
 }
+_COMMENTS = re.compile(r"(?P<template>\{#)|--[^\n]*|/\*.*?\*/|#[^\n]*|//[^\n]*", re.DOTALL)
+"""What there is between tokens, beside spaces."""
 _ONE_SELECT = "A model is one SELECT (CTEs and set operations included)."
 
 
@@ -73,8 +76,32 @@ def read_model(model: Model, dialect: Spoken) -> ModelQuery:
     tree = _parse(model, sql, written_in)
     _refuse_writes(model, sql, tree, tokens)
     if written_in != dialect.sqlglot:
-        sql = tree.sql(dialect=dialect.sqlglot, pretty=True, comments=False)
+        sql = _transpiled(model, tree, dialect.sqlglot)
     return ModelQuery(dialect.embeddable(sql, tree), tree)
+
+
+def _transpiled(model: Model, tree: exp.Query, dialect: str) -> str:
+    """The query in another dialect; refused where it is known to mean something else there."""
+    why = "WITH TIES or PERCENT would be lost."
+    try:
+        sql = tree.sql(dialect=dialect, pretty=True, comments=False, unsupported_level=ErrorLevel.RAISE)
+        if _limits(tree) == _limits(sqlglot.parse_one(sql, read=dialect)):
+            return sql
+    except UnsupportedError as error:
+        why = str(error)
+    except (SqlglotError, RecursionError):
+        why = "its translation can't be read."
+    raise ModelError(
+        f"Model {model.name!r} can't be translated to {dialect} SQL: {why}",
+        code="model-dialect",
+        hint="Write it in the warehouse's own dialect, or put it into a view and use table=.",
+    )
+
+
+def _limits(tree: exp.Expr) -> list[tuple[bool, bool]]:
+    """Whether each limit is one of percents, and whether it takes more rows than it says."""
+    found = (node.args.get("limit_options") for node in tree.find_all(exp.Limit, exp.Fetch))
+    return sorted((bool(o and o.args.get("percent")), bool(o and o.args.get("with_ties"))) for o in found)
 
 
 def _table(name: str, dialect: str) -> str:
@@ -123,17 +150,27 @@ def _place(sql: str, token: Token) -> tuple[int, int]:
 
 
 def _refuse_jinja(model: Model, sql: str, tokens: list[Token]) -> None:
-    for index, token in enumerate(tokens):
-        braces = [each.token_type for each in tokens[index : index + 2]] == [TokenType.L_BRACE] * 2
-        if braces or token.token_type in (TokenType.BLOCK_START, TokenType.BLOCK_END):
-            raise _error(
-                model,
-                "it is a template, not SQL.",
-                sql,
-                token,
-                "model-template",
-                "Compile it first (dbt compile) and give the file from target/compiled.",
-            )
+    braces = (TokenType.BLOCK_START, TokenType.BLOCK_END)
+    pairs = zip(tokens, tokens[1:], strict=False)
+    marks = [one for one, two in pairs if one.token_type == two.token_type == TokenType.L_BRACE]
+    marks += [token for token in tokens if token.token_type in braces]
+    if marks or _has_template_comment(sql, tokens):
+        raise _error(
+            model,
+            "it is a template, not SQL.",
+            sql,
+            marks[0] if marks else None,
+            "model-template",
+            "Compile it first (dbt compile) and give the file from target/compiled.",
+        )
+
+
+def _has_template_comment(sql: str, tokens: list[Token]) -> bool:
+    """Whether there is one between the tokens: sqlglot takes a template's comments for its own."""
+    starts = [0, *(token.end + 1 for token in tokens)]
+    ends = [*(token.start for token in tokens), len(sql)]
+    gaps = zip(starts, ends, strict=True)
+    return any(found["template"] for gap in gaps for found in _COMMENTS.finditer(sql, *gap))
 
 
 def _one_statement(model: Model, sql: str, tokens: list[Token]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 from warehouse_cdc.compile.layout import Layout
 from warehouse_cdc.errors import GuardError
@@ -166,7 +167,9 @@ def removal_limit(sync: Sync, state_rows: int) -> int | None:
         return None
     if isinstance(sync.max_removed, int):
         return sync.max_removed
-    return int(sync.max_removed * state_rows) if state_rows >= STATE_ROWS_FOR_SHARE else None
+    # As it is written: 0.29 of 100 rows are 29, though the nearest binary number is a little less.
+    share = Fraction(str(sync.max_removed))
+    return int(share * state_rows) if state_rows >= STATE_ROWS_FOR_SHARE else None
 
 
 def plan_columns(layout: Layout, prior: Prior | None) -> tuple[PlanColumn, ...]:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Any
 
 from warehouse_cdc.dialects import Dialect
 from warehouse_cdc.errors import ConfigError, UnsupportedError
 from warehouse_cdc.plan.statements import AUDIT_TABLES, Schemas
 from warehouse_cdc.sync import Sync
+
+
+def _is_number(value: Any, *, least: float = -math.inf, above: float = -math.inf) -> bool:
+    """Whether a value is a finite number within these bounds."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and math.isfinite(value) and value >= least and value > above
 
 
 @dataclass(frozen=True)
@@ -38,14 +46,15 @@ class Settings:
     skip: bool = True
 
     def __post_init__(self) -> None:
-        """Check the numbers."""
-        if self.lease_seconds <= 0 or self.lease_margin < 0:
+        """Check the numbers and names."""
+        if not _is_number(self.lease_seconds, above=0) or not _is_number(self.lease_margin, least=0):
             raise ConfigError("lease_seconds must be above 0 and lease_margin at least 0.", code="settings")
-        if self.compaction < 0:
+        if not _is_number(self.compaction, least=0):
             raise ConfigError("compaction must be at least 0.", code="settings")
-        if self.retention_days is not None and self.retention_days <= 0:
+        if self.retention_days is not None and not _is_number(self.retention_days, above=0):
             raise ConfigError("retention_days must be above 0, or None.", code="settings")
-        if self.schemas.planner == self.schemas.audit or not self.schemas.planner or not self.schemas.audit:
+        names = {self.schemas.planner, self.schemas.audit}
+        if len(names) != 2 or not all(isinstance(name, str) and name for name in names):
             raise ConfigError("The planner and the audit schema need two different names.", code="settings")
 
     def logs(self, sync: Sync) -> tuple[str, ...]:
