@@ -56,6 +56,16 @@ _ALIASES = {
 """Spellings that DESCRIBE doesn't print but people and transpilers write."""
 
 
+def _plain(text: str) -> str:
+    """A text without its collation."""
+    return f'({text}) COLLATE "binary"'
+
+
+def _has_json(kind: ColumnType) -> bool:
+    """Whether a nested type has JSON in it."""
+    return kind.kind == "nested" and "JSON" in kind.name.upper()
+
+
 def _is_wide(kind: ColumnType) -> bool:
     """Whether a decimal takes 128 bits: from 19 digits on."""
     precision = re.match(r"(?:DECIMAL|NUMERIC)\((\d+)", kind.name)
@@ -99,9 +109,9 @@ class DuckDB(Dialect):
         """Strip collations; enumerations, intervals, bits, unions and the like become text."""
         text = ColumnType("VARCHAR", "text")
         if kind.kind == "text":
-            return f'({expression}) COLLATE "binary"', text
+            return _plain(expression), text
         if kind.kind == "other":
-            return self.cast(expression, "VARCHAR"), text
+            return _plain(self.cast(expression, "VARCHAR")), text
         return expression, kind
 
     def is_text(self, column: str, literal: str) -> str:
@@ -112,7 +122,8 @@ class DuckDB(Dialect):
         """Integers and decimals have one as long as 38 digits hold both; anything else becomes text."""
         if left == right:
             return left
-        if ANY_DECIMAL in (left, right) and {left.kind, right.kind} <= {"integer", "decimal"}:
+        beyond = {ANY_DECIMAL.name, "UHUGEINT"} & {left.name, right.name}
+        if beyond and {left.kind, right.kind} <= {"integer", "decimal"}:
             return ANY_DECIMAL
         number = common_number(left, right, _digits, integer="HUGEINT", decimal="DECIMAL({},{})")
         return self.column_type(number or "VARCHAR")
@@ -133,8 +144,10 @@ class DuckDB(Dialect):
             return f"CASE WHEN {whole} THEN CAST(TRY_CAST({expression} AS BIGINT) AS VARCHAR) ELSE {text} END"
         if kind.kind in ("timestamp", "timestamptz"):
             return self._timestamp_text(expression, kind)
-        if kind.kind in ("json", "nested"):
-            return self.cast(self.comparable(expression, kind), "VARCHAR")
+        if kind.kind == "json" or _has_json(kind):
+            return self.cast(self._nodes(expression, kind, "{}"), "VARCHAR")
+        if kind.kind == "nested":
+            return self.cast(self._in_order(expression, kind), "VARCHAR")
         if kind.kind == "uuid":
             return f"lower({text})"
         return text
@@ -183,25 +196,46 @@ class DuckDB(Dialect):
     def comparable(self, expression: str, kind: ColumnType) -> str:
         """JSON as the sorted list of its nodes, so that neither key order nor spelling counts; maps in order.
 
-        Members of one name are in their own order: which is last may count.
+        Text inside of other values keeps its collation; bytes have none.
+        """
+        if kind.kind == "json" or _has_json(kind):
+            return self._nodes(expression, kind, "encode({})")
+        if kind.kind == "nested":
+            return f"row({', '.join(self._both(expression, kind))})"
+        return expression
+
+    def _both(self, expression: str, kind: ColumnType) -> list[str]:
+        """A nested value, and the bytes of its text, in which zeros are one as they are in the value."""
+        value = self._in_order(expression, kind)
+        return [value, f"encode(replace({self.cast(value, 'VARCHAR')}, '-0.0', '0.0'))"]
+
+    def _in_order(self, expression: str, kind: ColumnType) -> str:
+        """A nested value; a map by its keys."""
+        if re.match(r"MAP\(.*\)$", kind.name, re.IGNORECASE | re.DOTALL):
+            return f"map_from_entries(list_sort(map_entries({expression})))"
+        return expression
+
+    def _nodes(self, expression: str, kind: ColumnType, form: str) -> str:
+        """The nodes of JSON in order; members of one name in their own: which is last may count.
+
         A number of 16 digits or more may be cut by the JSON reader: then the text itself counts, so that
         no change is missed.
+
+        Args:
+            expression: The value.
+            kind: Its type, which may be nested and have JSON in it.
+            form: What a text becomes.
         """
-        if kind.kind == "nested" and "JSON" in kind.name.upper():
+        if kind.kind == "nested":
             expression = f"to_json({expression})"
-        elif kind.kind == "nested" and re.match(r"MAP\(.*\)$", kind.name, re.IGNORECASE | re.DOTALL):
-            return f"map_from_entries(list_sort(map_entries({expression})))"
-        elif kind.kind != "json":
-            return expression
         number = "type IN ('DOUBLE', 'UBIGINT', 'BIGINT')"
         digits = "regexp_replace(regexp_replace(atom, '\\.0$', ''), '^-0$', '0')"
-        node = (
-            f"row(fullkey, CASE WHEN {number} THEN 'NUMBER' ELSE type END, "
-            f"CASE WHEN {number} THEN {digits} ELSE atom END)"
-        )
-        nodes = f"(SELECT list({node} ORDER BY fullkey, id) FROM json_tree({expression}))"
-        text = self.cast(expression, "VARCHAR")
-        whole = f"[row({text}, CAST(NULL AS VARCHAR), CAST(NULL AS VARCHAR))]"
+        atom = form.format(f"CASE WHEN {number} THEN {digits} ELSE atom END")
+        key = form.format("fullkey")
+        node = f"row({key}, CASE WHEN {number} THEN 'NUMBER' ELSE type END, {atom})"
+        nodes = f"(SELECT list({node} ORDER BY {key}, id) FROM json_tree({expression}))"
+        text, none = self.cast(expression, "VARCHAR"), form.format("CAST(NULL AS VARCHAR)")
+        whole = f"[row({form.format(text)}, CAST(NULL AS VARCHAR), {none})]"
         return f"CASE WHEN regexp_matches({text}, '[0-9.]{{16}}') THEN {whole} ELSE {nodes} END"
 
     def as_json(self, expression: str, kind: ColumnType) -> tuple[str, ColumnType]:
@@ -221,10 +255,15 @@ class DuckDB(Dialect):
             if kind.kind == "uuid" or kind.name in ("HUGEINT", "UHUGEINT") or _is_wide(kind):
                 inputs.append(self.canonical_text(expression, kind))
                 continue
-            inputs.append(self.comparable(expression, kind))
             if kind.kind == "nested":
-                inputs.append(self.cast(expression, "VARCHAR"))
+                inputs += self._both(expression, kind)
+                continue
+            inputs.append(self.comparable(expression, kind))
         return f"hash(hash({', '.join(inputs)}))"
+
+    def row_id(self, parts: Sequence[str]) -> str:
+        """Compared byte for byte, whatever the database's default collation."""
+        return _plain(super().row_id(parts))
 
     def row_hash(self, row_id: str) -> str:
         """DuckDB's native hash."""
@@ -254,10 +293,23 @@ class DuckDB(Dialect):
                     f"CASE WHEN isfinite({expression}) THEN to_json({expression}) "
                     f"ELSE to_json(CAST({expression} AS VARCHAR)) END"
                 )
+            elif kind.kind == "nested" and re.search("FLOAT|DOUBLE", kind.name, re.IGNORECASE):
+                value = self._finite(f"to_json({expression})")
             elif kind == ANY_DECIMAL:
                 value = f"coalesce(TRY_CAST({expression} AS JSON), to_json({expression}))"
             parts.append(f"{self.literal(name)}, {value}")
         return f"json_object({', '.join(parts)})"
+
+    def _finite(self, value: str) -> str:
+        """JSON whose numbers that aren't finite, which DuckDB prints bare, are strings."""
+        text = self.cast(value, "VARCHAR")
+        words = rf"""regexp_extract_all({text}, '"(?:[^"\\]|\\.)*"|[-A-Za-z]+|[^-A-Za-z"]+')"""
+        number = "regexp_full_match(w, '-?(nan|inf|infinity)', 'i')"
+        quoted = f"[CASE WHEN {number} THEN concat('\"', w, '\"') ELSE w END FOR w IN {words}]"
+        return (
+            f"CASE WHEN regexp_matches({text}, 'nan|inf', 'i') "
+            f"THEN CAST(array_to_string({quoted}, '') AS JSON) ELSE {value} END"
+        )
 
     def setup(self, planner: str, audit: str, principal: str | None) -> list[str]:
         """Two schemas; an embedded database has no grants."""

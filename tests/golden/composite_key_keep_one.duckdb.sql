@@ -86,7 +86,7 @@ wcdc_stored AS (
   FROM wcdc_model
 ),
 wcdc_current AS (
-  SELECT x.*, ('[' || CASE WHEN contains(CAST(to_json(CAST(v_1 AS VARCHAR)) AS VARCHAR), '\u00') THEN concat('"', array_to_string([CASE WHEN x < ' ' THEN lower(CAST(to_json(x) AS VARCHAR)[2:-2]) ELSE CAST(to_json(x) AS VARCHAR)[2:-2] END FOR x IN string_split(CAST(v_1 AS VARCHAR), '')], ''), '"') ELSE CAST(to_json(CAST(v_1 AS VARCHAR)) AS VARCHAR) END || ',' || CASE WHEN contains(CAST(to_json(CAST(v_2 AS VARCHAR)) AS VARCHAR), '\u00') THEN concat('"', array_to_string([CASE WHEN x < ' ' THEN lower(CAST(to_json(x) AS VARCHAR)[2:-2]) ELSE CAST(to_json(x) AS VARCHAR)[2:-2] END FOR x IN string_split(CAST(v_2 AS VARCHAR), '')], ''), '"') ELSE CAST(to_json(CAST(v_2 AS VARCHAR)) AS VARCHAR) END || ']') AS row_id, hash(hash(v_1, v_2, v_3, v_4)) AS hash, TRUE AS in_model
+  SELECT x.*, (('[' || CASE WHEN contains(CAST(to_json(CAST(v_1 AS VARCHAR)) AS VARCHAR), '\u00') THEN concat('"', array_to_string([CASE WHEN x < ' ' THEN lower(CAST(to_json(x) AS VARCHAR)[2:-2]) ELSE CAST(to_json(x) AS VARCHAR)[2:-2] END FOR x IN string_split(CAST(v_1 AS VARCHAR), '')], ''), '"') ELSE CAST(to_json(CAST(v_1 AS VARCHAR)) AS VARCHAR) END || ',' || CASE WHEN contains(CAST(to_json(CAST(v_2 AS VARCHAR)) AS VARCHAR), '\u00') THEN concat('"', array_to_string([CASE WHEN x < ' ' THEN lower(CAST(to_json(x) AS VARCHAR)[2:-2]) ELSE CAST(to_json(x) AS VARCHAR)[2:-2] END FOR x IN string_split(CAST(v_2 AS VARCHAR), '')], ''), '"') ELSE CAST(to_json(CAST(v_2 AS VARCHAR)) AS VARCHAR) END || ']')) COLLATE "binary" AS row_id, hash(hash(v_1, v_2, v_3, v_4)) AS hash, TRUE AS in_model
   FROM wcdc_stored x
 ),
 wcdc_joined AS (
@@ -318,7 +318,7 @@ wcdc_differing AS (
   WHERE (m.hash IS DISTINCT FROM b.hash)
 )
 SELECT
-  ('[' || CASE WHEN contains(CAST(to_json(CAST(v_1 AS VARCHAR)) AS VARCHAR), '\u00') THEN concat('"', array_to_string([CASE WHEN x < ' ' THEN lower(CAST(to_json(x) AS VARCHAR)[2:-2]) ELSE CAST(to_json(x) AS VARCHAR)[2:-2] END FOR x IN string_split(CAST(v_1 AS VARCHAR), '')], ''), '"') ELSE CAST(to_json(CAST(v_1 AS VARCHAR)) AS VARCHAR) END || ',' || CASE WHEN contains(CAST(to_json(CAST(v_2 AS VARCHAR)) AS VARCHAR), '\u00') THEN concat('"', array_to_string([CASE WHEN x < ' ' THEN lower(CAST(to_json(x) AS VARCHAR)[2:-2]) ELSE CAST(to_json(x) AS VARCHAR)[2:-2] END FOR x IN string_split(CAST(v_2 AS VARCHAR), '')], ''), '"') ELSE CAST(to_json(CAST(v_2 AS VARCHAR)) AS VARCHAR) END || ']') AS row_id,
+  (('[' || CASE WHEN contains(CAST(to_json(CAST(v_1 AS VARCHAR)) AS VARCHAR), '\u00') THEN concat('"', array_to_string([CASE WHEN x < ' ' THEN lower(CAST(to_json(x) AS VARCHAR)[2:-2]) ELSE CAST(to_json(x) AS VARCHAR)[2:-2] END FOR x IN string_split(CAST(v_1 AS VARCHAR), '')], ''), '"') ELSE CAST(to_json(CAST(v_1 AS VARCHAR)) AS VARCHAR) END || ',' || CASE WHEN contains(CAST(to_json(CAST(v_2 AS VARCHAR)) AS VARCHAR), '\u00') THEN concat('"', array_to_string([CASE WHEN x < ' ' THEN lower(CAST(to_json(x) AS VARCHAR)[2:-2]) ELSE CAST(to_json(x) AS VARCHAR)[2:-2] END FOR x IN string_split(CAST(v_2 AS VARCHAR), '')], ''), '"') ELSE CAST(to_json(CAST(v_2 AS VARCHAR)) AS VARCHAR) END || ']')) COLLATE "binary" AS row_id,
   v_1 AS k_1,
   v_2 AS k_2,
   hash,

@@ -84,7 +84,7 @@ wcdc_stored AS (
   FROM wcdc_model
 ),
 wcdc_current AS (
-  SELECT x.*, CAST(v_1 AS VARCHAR) AS row_id, hash(hash(v_1, v_2)) AS hash, TRUE AS in_model
+  SELECT x.*, (CAST(v_1 AS VARCHAR)) COLLATE "binary" AS row_id, hash(hash(v_1, v_2)) AS hash, TRUE AS in_model
   FROM wcdc_stored x
 ),
 wcdc_joined AS (
@@ -307,7 +307,7 @@ wcdc_differing AS (
   WHERE (m.hash IS DISTINCT FROM b.hash)
 )
 SELECT
-  CAST(v_1 AS VARCHAR) AS row_id,
+  (CAST(v_1 AS VARCHAR)) COLLATE "binary" AS row_id,
   v_1 AS k_1,
   hash,
   base_hash

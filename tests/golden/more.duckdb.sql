@@ -25,7 +25,7 @@ wcdc_stored AS (
   FROM wcdc_model
 ),
 wcdc_current AS (
-  SELECT x.*, CAST(v_1 AS VARCHAR) AS row_id, hash(hash(v_1, v_2, v_3, v_4, CASE WHEN regexp_matches(CAST(v_5 AS VARCHAR), '[0-9.]{16}') THEN [row(CAST(v_5 AS VARCHAR), CAST(NULL AS VARCHAR), CAST(NULL AS VARCHAR))] ELSE (SELECT list(row(fullkey, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN 'NUMBER' ELSE type END, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN regexp_replace(regexp_replace(atom, '\.0$', ''), '^-0$', '0') ELSE atom END) ORDER BY fullkey, id) FROM json_tree(v_5)) END, v_6, v_7, v_8, v_9, lower(CAST(v_10 AS VARCHAR)), v_11)) AS hash, TRUE AS in_model
+  SELECT x.*, (CAST(v_1 AS VARCHAR)) COLLATE "binary" AS row_id, hash(hash(v_1, v_2, v_3, v_4, CASE WHEN regexp_matches(CAST(v_5 AS VARCHAR), '[0-9.]{16}') THEN [row(encode(CAST(v_5 AS VARCHAR)), CAST(NULL AS VARCHAR), encode(CAST(NULL AS VARCHAR)))] ELSE (SELECT list(row(encode(fullkey), CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN 'NUMBER' ELSE type END, encode(CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN regexp_replace(regexp_replace(atom, '\.0$', ''), '^-0$', '0') ELSE atom END)) ORDER BY encode(fullkey), id) FROM json_tree(v_5)) END, v_6, v_7, v_8, v_9, lower(CAST(v_10 AS VARCHAR)), v_11)) AS hash, TRUE AS in_model
   FROM wcdc_stored x
 ),
 wcdc_joined AS (
@@ -106,7 +106,7 @@ WITH wcdc_stored AS (
   FROM "hightouch_planner"."people_00000000000000000000000002_adopted"
 ),
 wcdc_current AS (
-  SELECT x.*, CAST(v_1 AS VARCHAR) AS row_id, hash(hash(v_1, v_2, v_3, v_4, CASE WHEN regexp_matches(CAST(v_5 AS VARCHAR), '[0-9.]{16}') THEN [row(CAST(v_5 AS VARCHAR), CAST(NULL AS VARCHAR), CAST(NULL AS VARCHAR))] ELSE (SELECT list(row(fullkey, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN 'NUMBER' ELSE type END, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN regexp_replace(regexp_replace(atom, '\.0$', ''), '^-0$', '0') ELSE atom END) ORDER BY fullkey, id) FROM json_tree(v_5)) END, v_6, v_7, v_8, v_9, lower(CAST(v_10 AS VARCHAR)), v_11)) AS hash
+  SELECT x.*, (CAST(v_1 AS VARCHAR)) COLLATE "binary" AS row_id, hash(hash(v_1, v_2, v_3, v_4, CASE WHEN regexp_matches(CAST(v_5 AS VARCHAR), '[0-9.]{16}') THEN [row(encode(CAST(v_5 AS VARCHAR)), CAST(NULL AS VARCHAR), encode(CAST(NULL AS VARCHAR)))] ELSE (SELECT list(row(encode(fullkey), CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN 'NUMBER' ELSE type END, encode(CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN regexp_replace(regexp_replace(atom, '\.0$', ''), '^-0$', '0') ELSE atom END)) ORDER BY encode(fullkey), id) FROM json_tree(v_5)) END, v_6, v_7, v_8, v_9, lower(CAST(v_10 AS VARCHAR)), v_11)) AS hash
   FROM wcdc_stored x
 )
 SELECT

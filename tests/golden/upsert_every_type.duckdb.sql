@@ -93,7 +93,7 @@ wcdc_stored AS (
   FROM wcdc_model
 ),
 wcdc_current AS (
-  SELECT x.*, CAST(v_1 AS VARCHAR) AS row_id, hash(hash(v_1, v_2, v_3, v_4, CASE WHEN regexp_matches(CAST(v_5 AS VARCHAR), '[0-9.]{16}') THEN [row(CAST(v_5 AS VARCHAR), CAST(NULL AS VARCHAR), CAST(NULL AS VARCHAR))] ELSE (SELECT list(row(fullkey, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN 'NUMBER' ELSE type END, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN regexp_replace(regexp_replace(atom, '\.0$', ''), '^-0$', '0') ELSE atom END) ORDER BY fullkey, id) FROM json_tree(v_5)) END, v_6, v_7, v_8, v_9, lower(CAST(v_10 AS VARCHAR)), v_11)) AS hash, TRUE AS in_model
+  SELECT x.*, (CAST(v_1 AS VARCHAR)) COLLATE "binary" AS row_id, hash(hash(v_1, v_2, v_3, v_4, CASE WHEN regexp_matches(CAST(v_5 AS VARCHAR), '[0-9.]{16}') THEN [row(encode(CAST(v_5 AS VARCHAR)), CAST(NULL AS VARCHAR), encode(CAST(NULL AS VARCHAR)))] ELSE (SELECT list(row(encode(fullkey), CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN 'NUMBER' ELSE type END, encode(CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN regexp_replace(regexp_replace(atom, '\.0$', ''), '^-0$', '0') ELSE atom END)) ORDER BY encode(fullkey), id) FROM json_tree(v_5)) END, v_6, v_7, v_8, v_9, lower(CAST(v_10 AS VARCHAR)), v_11)) AS hash, TRUE AS in_model
   FROM wcdc_stored x
 ),
 wcdc_joined AS (
@@ -317,7 +317,7 @@ wcdc_stored AS (
 SELECT
   count(*) AS all_rows,
   count(CASE WHEN v_1 IS NOT NULL THEN 1 END) AS keyed_rows,
-  bit_xor(CASE WHEN v_1 IS NOT NULL THEN hash(hash(v_1, v_2, v_3, v_4, CASE WHEN regexp_matches(CAST(v_5 AS VARCHAR), '[0-9.]{16}') THEN [row(CAST(v_5 AS VARCHAR), CAST(NULL AS VARCHAR), CAST(NULL AS VARCHAR))] ELSE (SELECT list(row(fullkey, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN 'NUMBER' ELSE type END, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN regexp_replace(regexp_replace(atom, '\.0$', ''), '^-0$', '0') ELSE atom END) ORDER BY fullkey, id) FROM json_tree(v_5)) END, v_6, v_7, v_8, v_9, lower(CAST(v_10 AS VARCHAR)), v_11)) END) AS checksum
+  bit_xor(CASE WHEN v_1 IS NOT NULL THEN hash(hash(v_1, v_2, v_3, v_4, CASE WHEN regexp_matches(CAST(v_5 AS VARCHAR), '[0-9.]{16}') THEN [row(encode(CAST(v_5 AS VARCHAR)), CAST(NULL AS VARCHAR), encode(CAST(NULL AS VARCHAR)))] ELSE (SELECT list(row(encode(fullkey), CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN 'NUMBER' ELSE type END, encode(CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN regexp_replace(regexp_replace(atom, '\.0$', ''), '^-0$', '0') ELSE atom END)) ORDER BY encode(fullkey), id) FROM json_tree(v_5)) END, v_6, v_7, v_8, v_9, lower(CAST(v_10 AS VARCHAR)), v_11)) END) AS checksum
 FROM wcdc_stored;
 
 -- touched
@@ -345,14 +345,14 @@ wcdc_differing AS (
     coalesce(m.v_1, b.v_1) AS v_1,
     m.hash,
     b.hash AS base_hash
-  FROM (SELECT v_1, hash(hash(v_1, v_2, v_3, v_4, CASE WHEN regexp_matches(CAST(v_5 AS VARCHAR), '[0-9.]{16}') THEN [row(CAST(v_5 AS VARCHAR), CAST(NULL AS VARCHAR), CAST(NULL AS VARCHAR))] ELSE (SELECT list(row(fullkey, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN 'NUMBER' ELSE type END, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN regexp_replace(regexp_replace(atom, '\.0$', ''), '^-0$', '0') ELSE atom END) ORDER BY fullkey, id) FROM json_tree(v_5)) END, v_6, v_7, v_8, v_9, lower(CAST(v_10 AS VARCHAR)), v_11)) AS hash FROM wcdc_stored WHERE v_1 IS NOT NULL) m
+  FROM (SELECT v_1, hash(hash(v_1, v_2, v_3, v_4, CASE WHEN regexp_matches(CAST(v_5 AS VARCHAR), '[0-9.]{16}') THEN [row(encode(CAST(v_5 AS VARCHAR)), CAST(NULL AS VARCHAR), encode(CAST(NULL AS VARCHAR)))] ELSE (SELECT list(row(encode(fullkey), CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN 'NUMBER' ELSE type END, encode(CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN regexp_replace(regexp_replace(atom, '\.0$', ''), '^-0$', '0') ELSE atom END)) ORDER BY encode(fullkey), id) FROM json_tree(v_5)) END, v_6, v_7, v_8, v_9, lower(CAST(v_10 AS VARCHAR)), v_11)) AS hash FROM wcdc_stored WHERE v_1 IS NOT NULL) m
   FULL JOIN (
     SELECT v_1, hash FROM "hightouch_planner"."people_00000000000000000000000001_plan" WHERE op NOT IN ('removed', 'null_key')
   ) b ON m.v_1 = b.v_1
   WHERE (m.hash IS DISTINCT FROM b.hash)
 )
 SELECT
-  CAST(v_1 AS VARCHAR) AS row_id,
+  (CAST(v_1 AS VARCHAR)) COLLATE "binary" AS row_id,
   v_1 AS k_1,
   hash,
   base_hash
@@ -451,7 +451,7 @@ wcdc_found AS (
   JOIN "hightouch_planner"."people_00000000000000000000000002_keys" k ON x.v_1 = k.k_1
 ),
 wcdc_current AS (
-  SELECT x.*, hash(hash(v_1, v_2, v_3, v_4, CASE WHEN regexp_matches(CAST(v_5 AS VARCHAR), '[0-9.]{16}') THEN [row(CAST(v_5 AS VARCHAR), CAST(NULL AS VARCHAR), CAST(NULL AS VARCHAR))] ELSE (SELECT list(row(fullkey, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN 'NUMBER' ELSE type END, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN regexp_replace(regexp_replace(atom, '\.0$', ''), '^-0$', '0') ELSE atom END) ORDER BY fullkey, id) FROM json_tree(v_5)) END, v_6, v_7, v_8, v_9, lower(CAST(v_10 AS VARCHAR)), v_11)) AS hash, TRUE AS in_model
+  SELECT x.*, hash(hash(v_1, v_2, v_3, v_4, CASE WHEN regexp_matches(CAST(v_5 AS VARCHAR), '[0-9.]{16}') THEN [row(encode(CAST(v_5 AS VARCHAR)), CAST(NULL AS VARCHAR), encode(CAST(NULL AS VARCHAR)))] ELSE (SELECT list(row(encode(fullkey), CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN 'NUMBER' ELSE type END, encode(CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN regexp_replace(regexp_replace(atom, '\.0$', ''), '^-0$', '0') ELSE atom END)) ORDER BY encode(fullkey), id) FROM json_tree(v_5)) END, v_6, v_7, v_8, v_9, lower(CAST(v_10 AS VARCHAR)), v_11)) AS hash, TRUE AS in_model
   FROM wcdc_found x
 ),
 wcdc_prior AS (
@@ -553,7 +553,7 @@ wcdc_joined AS (
       WHEN m.in_model AND s.state = 'stale' THEN 'changed'
       WHEN m.in_model AND (s.version IS NULL OR s.version <> '495414849cb6d84f') THEN 'changed'
       WHEN m.in_model AND (
-        (s.hash IS NULL OR s.hash <> m.hash) AND ((m.v_2 IS DISTINCT FROM s.p_2) OR (m.v_3 IS DISTINCT FROM s.p_3) OR (m.v_4 IS DISTINCT FROM s.p_4) OR (CASE WHEN regexp_matches(CAST(m.v_5 AS VARCHAR), '[0-9.]{16}') THEN [row(CAST(m.v_5 AS VARCHAR), CAST(NULL AS VARCHAR), CAST(NULL AS VARCHAR))] ELSE (SELECT list(row(fullkey, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN 'NUMBER' ELSE type END, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN regexp_replace(regexp_replace(atom, '\.0$', ''), '^-0$', '0') ELSE atom END) ORDER BY fullkey, id) FROM json_tree(m.v_5)) END IS DISTINCT FROM CASE WHEN regexp_matches(CAST(s.p_5 AS VARCHAR), '[0-9.]{16}') THEN [row(CAST(s.p_5 AS VARCHAR), CAST(NULL AS VARCHAR), CAST(NULL AS VARCHAR))] ELSE (SELECT list(row(fullkey, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN 'NUMBER' ELSE type END, CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN regexp_replace(regexp_replace(atom, '\.0$', ''), '^-0$', '0') ELSE atom END) ORDER BY fullkey, id) FROM json_tree(s.p_5)) END) OR (m.v_6 IS DISTINCT FROM s.p_6) OR (m.v_7 IS DISTINCT FROM s.p_7) OR (m.v_8 IS DISTINCT FROM s.p_8) OR (m.v_9 IS DISTINCT FROM s.p_9) OR (m.v_10 IS DISTINCT FROM s.p_10) OR (m.v_11 IS DISTINCT FROM s.p_11))
+        (s.hash IS NULL OR s.hash <> m.hash) AND ((m.v_2 IS DISTINCT FROM s.p_2) OR (m.v_3 IS DISTINCT FROM s.p_3) OR (m.v_4 IS DISTINCT FROM s.p_4) OR (CASE WHEN regexp_matches(CAST(m.v_5 AS VARCHAR), '[0-9.]{16}') THEN [row(encode(CAST(m.v_5 AS VARCHAR)), CAST(NULL AS VARCHAR), encode(CAST(NULL AS VARCHAR)))] ELSE (SELECT list(row(encode(fullkey), CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN 'NUMBER' ELSE type END, encode(CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN regexp_replace(regexp_replace(atom, '\.0$', ''), '^-0$', '0') ELSE atom END)) ORDER BY encode(fullkey), id) FROM json_tree(m.v_5)) END IS DISTINCT FROM CASE WHEN regexp_matches(CAST(s.p_5 AS VARCHAR), '[0-9.]{16}') THEN [row(encode(CAST(s.p_5 AS VARCHAR)), CAST(NULL AS VARCHAR), encode(CAST(NULL AS VARCHAR)))] ELSE (SELECT list(row(encode(fullkey), CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN 'NUMBER' ELSE type END, encode(CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN regexp_replace(regexp_replace(atom, '\.0$', ''), '^-0$', '0') ELSE atom END)) ORDER BY encode(fullkey), id) FROM json_tree(s.p_5)) END) OR (m.v_6 IS DISTINCT FROM s.p_6) OR (m.v_7 IS DISTINCT FROM s.p_7) OR (m.v_8 IS DISTINCT FROM s.p_8) OR (m.v_9 IS DISTINCT FROM s.p_9) OR (m.v_10 IS DISTINCT FROM s.p_10) OR (m.v_11 IS DISTINCT FROM s.p_11))
       ) THEN 'changed'
       WHEN m.in_model THEN 'unchanged'
       WHEN s.state <> 'absent' THEN 'removed'

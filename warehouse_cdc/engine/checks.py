@@ -80,6 +80,7 @@ def _try_schema(connection: Connection, schema: str) -> Set[str]:
     Returns:
         The names of its tables.
     """
+    connection.make_schemas(schema)
     names = {name for _schema, name in connection.tables(schema)}
     statements = Statements(connection.dialect, Schemas(schema, schema), PROBE)
     for name in names:

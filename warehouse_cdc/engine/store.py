@@ -49,9 +49,10 @@ def create_shared(connection: Connection, statements: Statements) -> Listing:
     schemas = statements.schemas
     asked = Clock().now()
     present = connection.tables(schemas.planner, schemas.audit)
-    for (schema, name), made in statements.create_shared().items():
-        if (schema, name) in present:
-            continue
+    missing = {found: made for found, made in statements.create_shared().items() if found not in present}
+    if missing:
+        connection.make_schemas(schemas.planner, schemas.audit)
+    for (schema, name), made in missing.items():
         for last in (*[False] * ATTEMPTS, True):
             try:
                 with connection.transaction() if len(made) > 1 else nullcontext():

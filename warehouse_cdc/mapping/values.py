@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import nullcontext, suppress
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -57,12 +58,15 @@ def to_list(
     """A column's values as Python objects, decoded by the field's kind.
 
     Zoned timestamps are ``datetime`` in UTC, whatever the column's zone. Dates and times that Python's
-    objects can't hold (years outside 1 to 9999, nanoseconds) are ISO 8601 text.
+    objects can't hold (years outside 1 to 9999, nanoseconds) are ISO 8601 text, also inside of other values.
     """
     if times.is_time_like(column.type):
         convert = times.to_python(column.type)
         return [None if value is None else convert(value) for value in times.ticks(column)]
-    values: list[Any] = column.to_pylist() if strict else objects(column)[0]
+    values, lost = objects(column)
+    for position in lost:
+        with nullcontext() if strict else suppress(ValueError):
+            values[position] = _with_text(column[position])
     decode = _DECODERS.get(kind_of(field) or "")
     if decode is None:
         return values
@@ -88,6 +92,23 @@ def objects(column: pa.ChunkedArray) -> tuple[list[Any], list[int]]:
             lost.append(position)
             values.append(None)
     return values, lost
+
+
+def _with_text(value: pa.Scalar) -> Any:
+    """A value as a Python object, with ISO 8601 text for the dates and times in it that can't be one."""
+    kind = value.type
+    if not value.is_valid:
+        return None
+    if times.is_time_like(kind):
+        (ticks,) = times.ticks(pa.chunked_array([pa.array([value], kind)]))
+        return None if ticks is None else times.to_python(kind)(ticks)
+    if pa.types.is_struct(kind):
+        return {name: _with_text(member) for name, member in value.items()}
+    if pa.types.is_map(kind):
+        return [(_with_text(entry["key"]), _with_text(entry["value"])) for entry in value.values]
+    if pa.types.is_nested(kind) and not pa.types.is_union(kind):
+        return [_with_text(member) for member in value.values]
+    return value.as_py()
 
 
 def _or_itself(decode: Callable[[Any], Any]) -> Callable[[Any], Any]:

@@ -54,11 +54,11 @@ class DuckDB(Source):
         """A connection of the driver's, which stays its owner's."""
         import duckdb
 
-        from warehouse_cdc.warehouses.duckdb import DuckDBConnection
+        from warehouse_cdc.warehouses.duckdb import adopted
 
         if not isinstance(connection, duckdb.DuckDBPyConnection):
             return super().adopt(connection)
-        return DuckDBConnection(connection)
+        return adopted(connection)
 
     def _open(self) -> Connection:
         from warehouse_cdc.warehouses.duckdb import open_duckdb

@@ -322,6 +322,13 @@ class Connection(ABC):
             StateError: A schema doesn't exist (code ``schema-missing``).
         """
 
+    def make_schemas(self, *schemas: str) -> None:  # noqa: B027
+        """Make those that are missing, where that is no administrator's.
+
+        Raises:
+            StateError: One can't be made (code ``schema-missing``).
+        """
+
     @abstractmethod
     def columns_of(self, tables: Sequence[exp.Table]) -> list[frozenset[str]] | None:
         """The names of each table's columns, in lower case.

@@ -13,6 +13,7 @@ from sqlglot import exp
 
 from warehouse_cdc.dialects import ColumnType, DuckDB
 from warehouse_cdc.errors import (
+    ConfigError,
     ConnectionLostError,
     QueryError,
     StateError,
@@ -20,7 +21,7 @@ from warehouse_cdc.errors import (
     WarehouseError,
     WarehouseLockedError,
 )
-from warehouse_cdc.warehouses.base import Connection, Work, redacted
+from warehouse_cdc.warehouses.base import Connection, Work, redacted, unquoted
 
 
 def open_duckdb(path: str, config: dict[str, Any]) -> DuckDBConnection:
@@ -51,6 +52,26 @@ def open_duckdb(path: str, config: dict[str, Any]) -> DuckDBConnection:
         ) from None  # its message shows the settings, which may hold a token
 
 
+def adopted(parent: duckdb.DuckDBPyConnection) -> DuckDBConnection:
+    """A cursor of somebody's connection, in the database and schema that it uses.
+
+    Raises:
+        ConfigError: Where that is can't be asked.
+        ConnectionLostError: It is closed.
+    """
+    try:
+        (path,) = parent.sql("SELECT current_setting('search_path')").fetchall()[0]
+    except duckdb.ConnectionException:
+        path = ""  # the cursor will tell
+    except duckdb.Error as error:
+        raise ConfigError(
+            f"The DuckDB connection doesn't tell which database it uses ({type(error).__name__}).",
+            code="connect-session",
+            hint="Fetch what it has under way, and end its transaction.",
+        ) from None
+    return DuckDBConnection(parent, search_path=path)
+
+
 class DuckDBConnection(Connection):
     """A cursor of a DuckDB database, with its session in UTC.
 
@@ -58,17 +79,47 @@ class DuckDBConnection(Connection):
         parent: The connection that the cursor is of.
     """
 
-    def __init__(self, parent: duckdb.DuckDBPyConnection, *, owned: bool = False) -> None:
-        """Open a cursor of a connection, which is closed with it if it is owned."""
+    def __init__(
+        self, parent: duckdb.DuckDBPyConnection, *, owned: bool = False, search_path: str = ""
+    ) -> None:
+        """Open a cursor of a connection.
+
+        Args:
+            parent: The connection.
+            owned: Close it with the cursor.
+            search_path: Where names are looked up, which a cursor doesn't take over.
+        """
         self._owned = owned
         self.dialect = DuckDB()
         self.statements = 0
         self.parent = parent
+        self._search_path = search_path
         try:
             self._cursor = parent.cursor()
-            self._cursor.execute("SET TimeZone = 'UTC'")
         except duckdb.Error as error:
             raise ConnectionLostError(f"The DuckDB connection is closed ({type(error).__name__}).") from error
+        try:
+            self._prepare()
+        except BaseException:
+            self.close()
+            raise
+
+    def _prepare(self) -> None:
+        """Set what the engine's statements rely on, for the cursor alone."""
+        wanted = {**_SESSION, "search_path": self._search_path}
+        settings = ", ".join(f"current_setting('{name}')" for name in wanted)
+        found = self._cursor.execute(f"SELECT {settings}").fetchall()[0]
+        for (name, value), now in zip(wanted.items(), found, strict=True):
+            if now == value or value in ("", now.removeprefix("Etc/")):
+                continue
+            try:
+                self._cursor.execute(f"SET SESSION {name} = {self.dialect.literal(value)}")
+            except duckdb.Error as error:
+                raise ConfigError(
+                    f"DuckDB's setting {name} can't be {value!r} ({type(error).__name__}).",
+                    code="connect-session",
+                    hint="The cursor needs it. Lock the configuration after you have set it.",
+                ) from None
 
     def check_place(self) -> None:
         """Look whether one process at a time can write to the database, as leases of DuckDB rely on.
@@ -169,18 +220,21 @@ class DuckDBConnection(Connection):
         return [(str(row[0]), str(row[1])) for row in self.query(f"DESCRIBE\n{sql}")]
 
     def tables(self, *schemas: str) -> set[tuple[str, str]]:
-        """Look in DuckDB's catalog; a missing schema is made."""
-        wanted = ", ".join(self.dialect.literal(schema) for schema in schemas)
+        """Look in DuckDB's catalog; a missing schema, which a run makes, has none."""
+        wanted = ", ".join(f"lower({self.dialect.literal(schema)})" for schema in schemas)
         rows = self.query(
-            "SELECT s.schema_name, t.table_name FROM duckdb_schemas() s LEFT JOIN duckdb_tables() t "
-            "ON t.schema_oid = s.oid AND t.database_oid = s.database_oid AND NOT t.temporary "
-            f"WHERE s.schema_name IN ({wanted}) AND s.database_name = current_database()"
+            "SELECT lower(schema_name), table_name FROM duckdb_tables() "
+            f"WHERE lower(schema_name) IN ({wanted}) AND database_name = current_database() AND NOT temporary"
         )
-        for schema in sorted(set(schemas) - {str(row[0]) for row in rows}):
-            self._create(schema)
-        return {(str(schema), str(name)) for schema, name in rows if name is not None}
+        asked = {schema.lower(): schema for schema in schemas}
+        return {(asked[str(schema)], str(name)) for schema, name in rows}
 
-    def _create(self, schema: str) -> None:
+    def make_schemas(self, *schemas: str) -> None:
+        """There is no setup: whoever may write to the file may make them."""
+        for schema in schemas:
+            self._make(schema)
+
+    def _make(self, schema: str) -> None:
         for last in (*[False] * _ATTEMPTS, True):
             try:
                 self.execute(f"CREATE SCHEMA IF NOT EXISTS {self.dialect.quote(schema)}")
@@ -231,7 +285,7 @@ class DuckDBConnection(Connection):
 
     def clone(self) -> DuckDBConnection:
         """Another cursor of the same database."""
-        return DuckDBConnection(self.parent)
+        return DuckDBConnection(self.parent, search_path=self._search_path)
 
     def close(self) -> None:
         """Close the cursor, and the database if this opened it."""
@@ -247,6 +301,8 @@ class DuckDBConnection(Connection):
             raise _mapped(error, sql) from None
 
 
+_SESSION = {"TimeZone": "UTC", "default_order": "ASCENDING", "default_null_order": "NULLS_LAST"}
+"""Settings of the cursor."""
 _PLAIN = frozenset({"BIGINT", "BOOLEAN", "INTEGER", "VARCHAR"})
 """Types whose values DuckDB's own fetch returns as Arrow does, in less time."""
 _ATTEMPTS = 40
@@ -259,7 +315,7 @@ def _mapped(error: duckdb.Error, sql: str) -> WarehouseError:
     """Map an error; only messages that can't hold row values are passed on."""
     kind = type(error).__name__
     text = (
-        str(error).splitlines()[0]
+        unquoted(str(error).splitlines()[0], "'")
         if isinstance(error, (duckdb.CatalogException, duckdb.BinderException, duckdb.ParserException))
         else ""
     )
