@@ -13,15 +13,21 @@ _PREFIXES = (
     ("smallint", "integer"),
     ("integer", "integer"),
     ("int", "integer"),
+    ("int2", "integer"),
+    ("int4", "integer"),
+    ("int8", "integer"),
     ("bigint", "integer"),
     ("numeric", "decimal"),
     ("decimal", "decimal"),
     ("real", "float"),
     ("double precision", "float"),
     ("float", "float"),
+    ("float4", "float"),
+    ("float8", "float"),
     ("character varying", "text"),
     ("character", "text"),
     ("char", "text"),
+    ("bpchar", "text"),
     ("varchar", "text"),
     ("text", "text"),
     ("uuid", "uuid"),
@@ -68,12 +74,8 @@ class Postgres(Dialect):
             return ColumnType(name, "timestamptz" if zoned else "timestamp")
         if re.match(r"time\b", lower) and "with time zone" not in lower:
             return ColumnType(name, "time")
-        if lower.startswith(("interval", "int4range", "int8range", "int4multirange", "int8multirange")):
-            return ColumnType(name, "other")
-        if lower.startswith("jsonpath") or lower == '"char"':
-            return ColumnType(name, "other")
         for prefix, kind in _PREFIXES:
-            if lower.startswith(prefix) and not lower[len(prefix) : len(prefix) + 1].isalpha():
+            if lower.startswith(prefix) and lower[len(prefix) : len(prefix) + 1] in ("", " ", "("):
                 return ColumnType(name, kind)
         return {"jsonb": ColumnType(name, "json"), "money": ColumnType(name, "money")}.get(
             lower, ColumnType(name, "other")
@@ -84,10 +86,17 @@ class Postgres(Dialect):
         if kind.kind in ("text", "other"):
             return f'({expression})::text COLLATE "C"', ColumnType("text", "text")
         if kind.kind == "nested":
-            return f"to_jsonb({expression})", ColumnType("jsonb", "json")
+            return self._nested(expression, kind), ColumnType("jsonb", "json")
         if kind.kind == "money":
             return f"({expression})::numeric", ColumnType("numeric", "decimal")
         return expression, kind
+
+    def _nested(self, expression: str, kind: ColumnType) -> str:
+        """An array or a composite as jsonb, or as its text where an escaped NUL of JSON is in it."""
+        member = self.column_type(kind.name.partition("[")[0])
+        if member.kind not in ("json", "other", "nested") or member.name.lower() == "jsonb":
+            return f"to_jsonb({expression})"
+        return self._jsonb(f"to_json({expression})", ColumnType("json", "json"))
 
     def canonical_text(self, expression: str, kind: ColumnType) -> str:
         """Canonical text by kind (D1)."""

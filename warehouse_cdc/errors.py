@@ -52,6 +52,16 @@ class CdcError(Exception):
         self.retryable = self.default_retryable if retryable is None else retryable
         super().__init__(f"{message}\n  hint: {hint}" if hint else message)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Between processes an error stays what it is, also one that wants more than a message."""
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(kind: type[CdcError], args: tuple[Any, ...], attributes: dict[str, Any]) -> CdcError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(attributes)
+    return error
+
 
 class ConfigError(CdcError, ValueError):
     """A declaration is wrong: bad value, unknown field, unsupported mode, missing extra."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import warehouse_cdc as wcdc
+from warehouse_cdc.warehouses.delta import LeftoverError
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -175,3 +177,17 @@ def test_compiling_for_postgres_loads_no_driver() -> None:
 def test_the_package_is_typed_and_has_a_version() -> None:
     assert (Path(inspect.getfile(wcdc)).parent / "py.typed").exists()
     assert wcdc.__version__.count(".") >= 2
+
+
+def test_errors_travel_between_processes_whole() -> None:
+    errors = [
+        wcdc.GuardError("It would.", guard="max_removed", seen=9, limit=1, hint="Look."),
+        wcdc.ModelError("No.", line=1, column=2, excerpt="SELEC\n ^", code="model-syntax"),
+        wcdc.SyncInProgressError("Busy.", expires_in=3.0),
+        wcdc.QueryError("Refused.", sql="SELECT '…'", query_id="q", code="query-busy", retryable=True),
+        LeftoverError("/table", sql="CREATE TABLE t"),
+    ]
+    for error in errors:
+        found = pickle.loads(pickle.dumps(error))
+        assert type(found) is type(error)
+        assert (str(found), vars(found)) == (str(error), vars(error))

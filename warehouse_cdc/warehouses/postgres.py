@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 _SESSION = {
     **{"TimeZone": "UTC", "DateStyle": "ISO, YMD", "IntervalStyle": "iso_8601", "extra_float_digits": "1"},
     **{"bytea_output": "hex", "xmloption": "content", "standard_conforming_strings": "on"},
-    "client_encoding": "UTF8",
+    **{"client_encoding": "UTF8", "quote_all_identifiers": "off"},
 }
 _SETTINGS = "; ".join(f"SET LOCAL {name} = '{value}'" for name, value in _SESSION.items())
 _SET = ", ".join(f"set_config('{name}', '{value}', TRUE)" for name, value in _SESSION.items())
@@ -181,6 +181,13 @@ def _adbc_session(conninfo: str) -> Any:
         return None
 
 
+def _too_late() -> QueryError:
+    return QueryError(
+        "A timestamp is later than 64 bits of microseconds since 1970 can tell.",
+        hint="Cast the column to text in the model, or cut such values.",
+    )
+
+
 def _exact(column: pa.Array, wanted: pa.DataType) -> pa.Array:
     """A column in the wanted type, with infinite dates and times at their extremes.
 
@@ -199,10 +206,7 @@ def _exact(column: pa.Array, wanted: pa.DataType) -> pa.Array:
     if not pc.any(low).as_py():
         return raw.view(wanted)
     if pc.any(pc.less(raw, pa.scalar(lowest + shift - 1, number))).as_py():
-        raise QueryError(
-            "A timestamp is later than 64 bits of microseconds since 1970 can tell.",
-            hint="Cast the column to text in the model, or cut such values.",
-        )
+        raise _too_late()
     ends = pc.if_else(
         pc.equal(raw, pa.scalar(lowest + shift, number)),
         pa.scalar(lowest, number),
@@ -462,7 +466,10 @@ class PostgresConnection(Connection):
                 names = [column.name for column in cursor.description or ()]
                 while rows := cursor.fetchmany(batch_rows):
                     columns = zip(*rows, strict=True)
-                    arrays = [pa.array(c, t) for c, t in zip(columns, types, strict=True)]
+                    try:
+                        arrays = [pa.array(c, t) for c, t in zip(columns, types, strict=True)]
+                    except OverflowError:
+                        raise _too_late() from None
                     yield pa.RecordBatch.from_arrays(arrays, names)
 
     def _copied(self, session: Any, sql: str, types: Sequence[pa.DataType]) -> Iterator[pa.RecordBatch]:
@@ -654,6 +661,14 @@ def _mapped(error: psycopg.Error, shown: str, *, lost: bool) -> WarehouseError:
         )
     if lost or isinstance(error, (pg.AdminShutdown, pg.IdleInTransactionSessionTimeout)):
         return ConnectionLostError("The connection to PostgreSQL was lost.", sql=shown)
+    if isinstance(error, pg.ProgramLimitExceeded):
+        return QueryError(
+            "PostgreSQL refused a statement: something is larger than it can store (ProgramLimitExceeded).",
+            sql=shown,
+            code="row-too-wide",
+            hint="If it is a row of a plan, which has new and former values: map fewer columns, or pack "
+            "columns into a JSON object in the model.",
+        )
     retryable = isinstance(error, (pg.SerializationFailure, pg.DeadlockDetected, pg.LockNotAvailable))
     return QueryError(
         f"PostgreSQL refused a statement ({type(error).__name__}){detail}",
