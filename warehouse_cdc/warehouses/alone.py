@@ -24,9 +24,13 @@ QUEUE_SECONDS = 600.0
 _T = TypeVar("_T")
 
 
-def overwrites(sql: str) -> bool:
-    """Whether a statement may run twice, so that it doesn't matter if it did something before it failed."""
-    return sql.lstrip()[:6].upper() in ("DELETE", "UPDATE")
+def wait_of_conflict(error: QueryError, sql: str) -> float:
+    """Seconds before a statement is sent again that another one was faster than; 0 if it isn't.
+
+    Only what may run twice is, for it may have done something before it failed.
+    """
+    again = error.code == "query-conflict" and sql.lstrip()[:6].upper() in ("DELETE", "UPDATE")
+    return 0.2 if again else 0.0
 
 
 class AloneConnection(Connection):

@@ -33,9 +33,9 @@ from warehouse_cdc.errors import (
     WarehouseError,
 )
 from warehouse_cdc.sources import Athena as Source
-from warehouse_cdc.warehouses.alone import AloneConnection
+from warehouse_cdc.warehouses.alone import AloneConnection, wait_of_conflict
 from warehouse_cdc.warehouses.base import Work, redacted, schema_missing, unquoted
-from warehouse_cdc.warehouses.trino_values import CONFLICTS, NAMES_ONLY, arrow_type, wait_of
+from warehouse_cdc.warehouses.trino_values import CONFLICTS, NAMES_ONLY, arrow_type
 
 STATEMENT_BYTES = 262_144
 """What Athena takes as one statement."""
@@ -168,7 +168,7 @@ class AthenaConnection(AloneConnection):
 
     def execute(self, sql: str, *, work: Work = "") -> None:
         """Run a statement; again, if it can be repeated and another one was faster."""
-        self._repeated(lambda: self._execute(sql), lambda error: wait_of(error, sql))
+        self._repeated(lambda: self._execute(sql), lambda error: wait_of_conflict(error, sql))
 
     def _execute(self, sql: str) -> None:
         folder = self._folder_of_dropped(sql)

@@ -17,9 +17,9 @@ import pyarrow.compute as pc
 
 from warehouse_cdc.dialects import ColumnType, Trino
 from warehouse_cdc.errors import ConnectionLostError, PermissionDeniedError, QueryError, WarehouseError
-from warehouse_cdc.warehouses.alone import AloneConnection
+from warehouse_cdc.warehouses.alone import AloneConnection, wait_of_conflict
 from warehouse_cdc.warehouses.base import Labels, Work, end_all, redacted, schema_missing
-from warehouse_cdc.warehouses.trino_values import CONFLICTS, NAMES_ONLY, arrow_type, wait_of
+from warehouse_cdc.warehouses.trino_values import CONFLICTS, NAMES_ONLY, arrow_type
 
 _QUEUE_FULL = "QUERY_QUEUE_FULL"
 
@@ -125,7 +125,7 @@ class TrinoSession(AloneConnection):
 
     def execute(self, sql: str, *, work: Work = "") -> None:
         """Run a statement; again, if it can be repeated and another one was faster."""
-        self._repeated(lambda: self.query(sql), lambda error: wait_of(error, sql))
+        self._repeated(lambda: self.query(sql), lambda error: wait_of_conflict(error, sql))
 
     @contextmanager
     def _cursor(self, sql: str, *, spelled: bool = False) -> Iterator[Any]:

@@ -6,8 +6,6 @@ import pyarrow as pa
 
 from warehouse_cdc.dialects import ColumnType
 from warehouse_cdc.dialects.trino import decimal_digits
-from warehouse_cdc.errors import QueryError
-from warehouse_cdc.warehouses.alone import overwrites
 
 NAMES_ONLY = frozenset(
     {
@@ -49,8 +47,3 @@ def arrow_type(kind: ColumnType | None) -> pa.DataType:
     if kind.kind == "decimal":
         return pa.decimal128(*decimal_digits(kind))
     return _ARROW[kind.kind]
-
-
-def wait_of(error: QueryError, sql: str) -> float:
-    """Seconds before a statement is sent again: 0 if it isn't, because it may have done something."""
-    return 0.2 if error.code == "query-conflict" and overwrites(sql) else 0.0

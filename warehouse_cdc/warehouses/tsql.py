@@ -19,7 +19,7 @@ from warehouse_cdc.dialects import ColumnType, get_dialect
 from warehouse_cdc.dialects.tsql import TSQL, decimal_digits
 from warehouse_cdc.errors import ConnectionLostError, PermissionDeniedError, QueryError, WarehouseError
 from warehouse_cdc.sources.tsql import Synapse as SynapseSource
-from warehouse_cdc.warehouses.alone import AloneConnection, overwrites
+from warehouse_cdc.warehouses.alone import AloneConnection, wait_of_conflict
 from warehouse_cdc.warehouses.base import Work, end_all, redacted, schema_missing
 from warehouse_cdc.warehouses.tsql_errors import LITERAL, mapped
 from warehouse_cdc.warehouses.tsql_session import opener_of
@@ -284,6 +284,4 @@ def _as(array: pa.Array, wanted: pa.DataType) -> pa.Array:
 
 def _wait_of(error: QueryError, sql: str) -> float:
     """Seconds before a statement is sent again: 0 if it isn't."""
-    if error.code == "query-busy":
-        return 10.0
-    return 0.2 if error.code == "query-conflict" and overwrites(sql) else 0.0
+    return 10.0 if error.code == "query-busy" else wait_of_conflict(error, sql)
