@@ -9,34 +9,19 @@ from warehouse_cdc.dialects.base import BUCKETS, Dialect
 from warehouse_cdc.dialects.capabilities import DialectCapabilities
 from warehouse_cdc.dialects.types import ColumnType
 
-_PREFIXES = (
-    ("smallint", "integer"),
-    ("integer", "integer"),
-    ("int", "integer"),
-    ("int2", "integer"),
-    ("int4", "integer"),
-    ("int8", "integer"),
-    ("bigint", "integer"),
-    ("numeric", "decimal"),
-    ("decimal", "decimal"),
-    ("real", "float"),
-    ("double precision", "float"),
-    ("float", "float"),
-    ("float4", "float"),
-    ("float8", "float"),
-    ("character varying", "text"),
-    ("character", "text"),
-    ("char", "text"),
-    ("bpchar", "text"),
-    ("varchar", "text"),
-    ("text", "text"),
-    ("uuid", "uuid"),
-    ("bool", "boolean"),
-    ("boolean", "boolean"),
-    ("date", "date"),
-    ("json", "json"),
-    ("bytea", "binary"),
-)
+_KINDS = {
+    "integer": ("smallint", "integer", "int", "int2", "int4", "int8", "bigint"),
+    "decimal": ("numeric", "decimal"),
+    "float": ("real", "double precision", "float", "float4", "float8"),
+    "text": ("character varying", "character", "char", "bpchar", "varchar", "text"),
+    "uuid": ("uuid",),
+    "boolean": ("bool", "boolean"),
+    "date": ("date",),
+    "json": ("json", "jsonb"),
+    "binary": ("bytea",),
+    "money": ("money",),
+}
+_BY_NAME = {name: kind for kind, names in _KINDS.items() for name in names}
 _ARGUMENTS = 100
 """PostgreSQL takes 100 arguments in one call."""
 
@@ -74,12 +59,7 @@ class Postgres(Dialect):
             return ColumnType(name, "timestamptz" if zoned else "timestamp")
         if re.match(r"time\b", lower) and "with time zone" not in lower:
             return ColumnType(name, "time")
-        for prefix, kind in _PREFIXES:
-            if lower.startswith(prefix) and lower[len(prefix) : len(prefix) + 1] in ("", " ", "("):
-                return ColumnType(name, kind)
-        return {"jsonb": ColumnType(name, "json"), "money": ColumnType(name, "money")}.get(
-            lower, ColumnType(name, "other")
-        )
+        return ColumnType(name, _BY_NAME.get(lower.partition("(")[0].strip(), "other"))
 
     def stored(self, expression: str, kind: ColumnType) -> tuple[str, ColumnType]:
         """Text under the C collation; arrays and composites as JSON; what only prints, as text."""

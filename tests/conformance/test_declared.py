@@ -57,6 +57,7 @@ def test_a_file_with_a_byte_order_mark(duck: DuckDBEngine, crm: Recorder, tmp_pa
         {"lease_margin": float("nan")},
         {"compaction": None},
         {"planner_schema": 3},
+        {"planner_schema": ["hightouch_planner"]},
     ],
 )
 def test_a_setting_that_is_no_such_number_or_name_is_refused(

@@ -92,7 +92,7 @@ def _transpiled(model: Model, tree: exp.Query, dialect: str) -> str:
     except (SqlglotError, RecursionError):
         why = "its translation can't be read."
     raise ModelError(
-        f"Model {model.name!r} can't be translated to {dialect} SQL: {why}",
+        f"Model {model.name!r} can't be written{_as(dialect)}: {why}",
         code="model-dialect",
         hint="Write it in the warehouse's own dialect, or put it into a view and use table=.",
     )

@@ -53,8 +53,8 @@ class Settings:
             raise ConfigError("compaction must be at least 0.", code="settings")
         if self.retention_days is not None and not _is_number(self.retention_days, above=0):
             raise ConfigError("retention_days must be above 0, or None.", code="settings")
-        names = {self.schemas.planner, self.schemas.audit}
-        if len(names) != 2 or not all(isinstance(name, str) and name for name in names):
+        names = (self.schemas.planner, self.schemas.audit)
+        if names[0] == names[1] or not all(isinstance(name, str) and name for name in names):
             raise ConfigError("The planner and the audit schema need two different names.", code="settings")
 
     def logs(self, sync: Sync) -> tuple[str, ...]:

@@ -65,7 +65,7 @@ def to_list(
         return [None if value is None else convert(value) for value in times.ticks(column)]
     values, lost = objects(column)
     for position in lost:
-        with nullcontext() if strict else suppress(ValueError):
+        with nullcontext() if strict else suppress(ValueError, OverflowError):
             values[position] = _with_text(column[position])
     decode = _DECODERS.get(kind_of(field) or "")
     if decode is None:
