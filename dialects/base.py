@@ -21,7 +21,7 @@ from warehouse_cdc.errors import ModelError
 BUCKETS = 16_384
 """Ranges of the row id's hash that delivery can cut chunks from."""
 
-FINGERPRINT_ENCODING = 3
+FINGERPRINT_ENCODING = 4
 """Version of the fingerprint's encoding; raising it makes runs compare values once (D6)."""
 
 _CLOSE = "']'"

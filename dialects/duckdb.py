@@ -62,8 +62,8 @@ def _plain(text: str) -> str:
 
 
 def _has_json(kind: ColumnType) -> bool:
-    """Whether a nested type has JSON in it."""
-    return kind.kind == "nested" and "JSON" in kind.name.upper()
+    """Whether a type is JSON, or has it inside."""
+    return kind.kind in ("json", "nested") and "JSON" in kind.name.upper()
 
 
 def _is_wide(kind: ColumnType) -> bool:
@@ -144,7 +144,7 @@ class DuckDB(Dialect):
             return f"CASE WHEN {whole} THEN CAST(TRY_CAST({expression} AS BIGINT) AS VARCHAR) ELSE {text} END"
         if kind.kind in ("timestamp", "timestamptz"):
             return self._timestamp_text(expression, kind)
-        if kind.kind == "json" or _has_json(kind):
+        if _has_json(kind):
             return self.cast(self._nodes(expression, kind, "{}"), "VARCHAR")
         if kind.kind == "nested":
             return self.cast(self._in_order(expression, kind), "VARCHAR")
@@ -196,18 +196,15 @@ class DuckDB(Dialect):
     def comparable(self, expression: str, kind: ColumnType) -> str:
         """JSON as the sorted list of its nodes, so that neither key order nor spelling counts; maps in order.
 
-        Text inside of other values keeps its collation; bytes have none.
+        Text inside of other values keeps its collation; bytes have none. Hence nested values go with the
+        bytes of their text, in which zeros are one as they are in the value.
         """
-        if kind.kind == "json" or _has_json(kind):
+        if _has_json(kind):
             return self._nodes(expression, kind, "encode({})")
         if kind.kind == "nested":
-            return f"row({', '.join(self._both(expression, kind))})"
+            value = self._in_order(expression, kind)
+            return f"row({value}, encode(replace({self.cast(value, 'VARCHAR')}, '-0.0', '0.0')))"
         return expression
-
-    def _both(self, expression: str, kind: ColumnType) -> list[str]:
-        """A nested value, and the bytes of its text, in which zeros are one as they are in the value."""
-        value = self._in_order(expression, kind)
-        return [value, f"encode(replace({self.cast(value, 'VARCHAR')}, '-0.0', '0.0'))"]
 
     def _in_order(self, expression: str, kind: ColumnType) -> str:
         """A nested value; a map by its keys."""
@@ -252,13 +249,8 @@ class DuckDB(Dialect):
         """
         inputs = []
         for expression, kind in columns:
-            if kind.kind == "uuid" or kind.name in ("HUGEINT", "UHUGEINT") or _is_wide(kind):
-                inputs.append(self.canonical_text(expression, kind))
-                continue
-            if kind.kind == "nested":
-                inputs += self._both(expression, kind)
-                continue
-            inputs.append(self.comparable(expression, kind))
+            as_text = kind.kind == "uuid" or kind.name in ("HUGEINT", "UHUGEINT") or _is_wide(kind)
+            inputs.append((self.canonical_text if as_text else self.comparable)(expression, kind))
         return f"hash(hash({', '.join(inputs)}))"
 
     def row_id(self, parts: Sequence[str]) -> str:

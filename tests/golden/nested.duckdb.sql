@@ -12,7 +12,7 @@ wcdc_stored AS (
   FROM wcdc_model
 ),
 wcdc_current AS (
-  SELECT x.*, (CAST(v_1 AS VARCHAR)) COLLATE "binary" AS row_id, hash(hash(v_1, CASE WHEN regexp_matches(CAST(v_2 AS VARCHAR), '[0-9.]{16}') THEN [row(encode(CAST(v_2 AS VARCHAR)), CAST(NULL AS VARCHAR), encode(CAST(NULL AS VARCHAR)))] ELSE (SELECT list(row(encode(fullkey), CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN 'NUMBER' ELSE type END, encode(CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN regexp_replace(regexp_replace(atom, '\.0$', ''), '^-0$', '0') ELSE atom END)) ORDER BY encode(fullkey), id) FROM json_tree(v_2)) END, map_from_entries(list_sort(map_entries(v_3))), encode(replace(CAST(map_from_entries(list_sort(map_entries(v_3))) AS VARCHAR), '-0.0', '0.0')), v_4, encode(replace(CAST(v_4 AS VARCHAR), '-0.0', '0.0')))) AS hash, TRUE AS in_model
+  SELECT x.*, (CAST(v_1 AS VARCHAR)) COLLATE "binary" AS row_id, hash(hash(v_1, CASE WHEN regexp_matches(CAST(v_2 AS VARCHAR), '[0-9.]{16}') THEN [row(encode(CAST(v_2 AS VARCHAR)), CAST(NULL AS VARCHAR), encode(CAST(NULL AS VARCHAR)))] ELSE (SELECT list(row(encode(fullkey), CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN 'NUMBER' ELSE type END, encode(CASE WHEN type IN ('DOUBLE', 'UBIGINT', 'BIGINT') THEN regexp_replace(regexp_replace(atom, '\.0$', ''), '^-0$', '0') ELSE atom END)) ORDER BY encode(fullkey), id) FROM json_tree(v_2)) END, row(map_from_entries(list_sort(map_entries(v_3))), encode(replace(CAST(map_from_entries(list_sort(map_entries(v_3))) AS VARCHAR), '-0.0', '0.0'))), row(v_4, encode(replace(CAST(v_4 AS VARCHAR), '-0.0', '0.0'))))) AS hash, TRUE AS in_model
   FROM wcdc_stored x
 ),
 wcdc_joined AS (

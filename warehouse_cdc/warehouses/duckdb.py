@@ -108,7 +108,11 @@ class DuckDBConnection(Connection):
         """Set what the engine's statements rely on, for the cursor alone."""
         wanted = {**_SESSION, "search_path": self._search_path}
         settings = ", ".join(f"current_setting('{name}')" for name in wanted)
-        found = self._cursor.execute(f"SELECT {settings}").fetchall()[0]
+        select = f"SELECT {settings}"
+        try:
+            found = self._cursor.execute(select).fetchall()[0]
+        except duckdb.Error as error:
+            raise _mapped(error, select) from None
         for (name, value), now in zip(wanted.items(), found, strict=True):
             if now == value or value in ("", now.removeprefix("Etc/")):
                 continue
