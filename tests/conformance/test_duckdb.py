@@ -54,6 +54,17 @@ def test_values_compare_byte_for_byte_under_a_default_collation(
         assert crm.take() == {("changed", "1")}
 
 
+@pytest.mark.parametrize("value", ["[{}]", "{{'a': {}}}", "MAP {{'k': {}}}"])
+def test_d5_zeros_inside_of_other_values_are_one(duck: DuckDBEngine, crm: Recorder, value: str) -> None:
+    warehouse = duck.connect()
+    for zero in ("'0'::DOUBLE", "'-0'::DOUBLE"):
+        warehouse.run(sync_of(crm, f"SELECT 1 AS id, {value.format(zero)} AS v"))
+    assert crm.sent == [("added", "1")]
+    for other in ("'-0.05'::DOUBLE", "'0.05'::DOUBLE"):
+        warehouse.run(sync_of(crm, f"SELECT 1 AS id, {value.format(other)} AS v"))
+    assert crm.sent[1:] == [("changed", "1")] * 2
+
+
 def test_composite_keys_that_differ_by_case_under_a_default_collation(tmp_path: Path, crm: Recorder) -> None:
     """D1, D3: these are two keys."""
     with wcdc.connect(f"duckdb:///{tmp_path / 'x.duckdb'}?default_collation=nocase") as warehouse:
