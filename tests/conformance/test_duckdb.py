@@ -112,7 +112,16 @@ def test_the_default_order_chooses_no_other_copy(tmp_path: Path) -> None:
         assert crm.held["1"]["v"] == "a"
 
 
-@pytest.mark.parametrize(("zone", "works"), [("UTC", True), ("Europe/Berlin", False)])
+@pytest.mark.parametrize("zone", ["Etc/UTC", "UTC", "Europe/Berlin"])
+def test_instants_have_one_zone_by_one_name(crm: Recorder, zone: str) -> None:
+    """Whatever the machine calls its own."""
+    with duckdb.connect() as db:
+        db.execute(f"SET GLOBAL TimeZone = '{zone}'")
+        wcdc.connect(db).run(sync_of(crm, "SELECT 1 AS id, TIMESTAMPTZ '2020-01-01 00:00:00+00' AS v"))
+        assert str(crm.batches[0].arrow.schema.field("v").type) == "timestamp[us, tz=UTC]"
+
+
+@pytest.mark.parametrize(("zone", "works"), [("UTC", True), ("Etc/UTC", True), ("Europe/Berlin", False)])
 def test_a_locked_configuration_will_do_or_the_error_names_the_setting(zone: str, works: bool) -> None:
     with duckdb.connect() as db:
         db.execute(f"SET GLOBAL TimeZone = '{zone}'")

@@ -114,11 +114,13 @@ class DuckDBConnection(Connection):
         except duckdb.Error as error:
             raise _mapped(error, select) from None
         for (name, value), now in zip(wanted.items(), found, strict=True):
-            if now == value or value in ("", now.removeprefix("Etc/")):
+            if now == value or not value:
                 continue
             try:
                 self._cursor.execute(f"SET SESSION {name} = {self.dialect.literal(value)}")
             except duckdb.Error as error:
+                if now == f"Etc/{value}":  # the same zone, by a name that can't be changed
+                    continue
                 raise ConfigError(
                     f"DuckDB's setting {name} can't be {value!r} ({type(error).__name__}).",
                     code="connect-session",
